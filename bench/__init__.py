@@ -1,0 +1,1 @@
+"""How the workloads are measured. What the worlds share needs the standard library only."""

@@ -1,0 +1,147 @@
+"""The command line: `python -m bench run|report|list|doctor`."""
+
+import argparse
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import environments, machine
+from bench.options import UsageError, backend_names, parse, run_options, workload_names
+
+DOCTOR_SECONDS = 120
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 all well, 1 something failed or disagrees, 2 the user asked for something that cannot be."""
+    commands = {"run": run, "report": report, "list": list_all, "doctor": doctor}
+    try:
+        given = parse(arguments)
+        use_own_environment(arguments)
+        return commands[given.command](given)
+    except UsageError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted before anything was measured", file=sys.stderr)
+        return 1
+
+
+def use_own_environment(arguments: Sequence[str]) -> None:
+    """Go on in the environment that nox built for this command where the present one lacks its libraries."""
+    if all(importlib.util.find_spec(name) for name in ("pandas", "psutil", "rich", "scipy")):
+        return
+    python = environments.environment_python("bench")
+    if not python.exists() or python == Path(sys.executable):
+        raise UsageError(
+            'this Python lacks pandas, psutil, rich or scipy; build the environment with nox -s "env(bench)"'
+        )
+    os.chdir(environments.ROOT)
+    os.execv(python, [str(python), "-m", "bench", *arguments])  # noqa: S606 - no shell is what is wanted
+
+
+def run(given: argparse.Namespace) -> int:
+    """Measure, then report."""
+    from rich.console import Console
+
+    from bench.run import RunError
+    from bench.run import run as measure
+
+    options = run_options(given)
+    try:
+        folder = measure(options, Console())
+    except RunError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0 if folder is None else _report(folder)
+
+
+def report(given: argparse.Namespace) -> int:
+    """Rebuild everything that is derived from a run's records."""
+    from bench.run import find_run
+
+    return _report(find_run(given.run, given.output))
+
+
+def list_all(given: argparse.Namespace) -> int:  # noqa: ARG001
+    """Name what can be selected, each with its one-line description."""
+    from models.datasets import DATASETS
+
+    print("workloads")
+    for name in workload_names():
+        source = (environments.ROOT / "models" / f"{name}.py").read_text(encoding="utf-8")
+        print(f"  {name:12} {_first_line(ast.get_docstring(ast.parse(source)))}")
+    print("backends")
+    for name in backend_names():
+        python = environments.interpreter(name, {})
+        print(f"  {name:12} {'environment built' if python else environments.missing_reason(name)}")
+    print("data sets")
+    for name, function in DATASETS.items():
+        print(f"  {name:12} {_first_line(function.__doc__)}")
+    return 0
+
+
+def doctor(given: argparse.Namespace) -> int:
+    """Say for each backend whether its environment works and what it sees; exit status 1 where one does not."""
+    well = True
+    print(f"machine: {json.dumps(machine.fingerprint())}")
+    for backend in backend_names():
+        python = environments.interpreter(backend, dict(given.python))
+        answer: dict[str, Any] = (
+            _probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
+        )
+        well = well and not answer["missing"]
+        numbers: dict[str, str] = answer.get("versions", {})
+        versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        print(f"{backend}: {'works' if not answer['missing'] else 'does not work'}")
+        for label, text in (
+            ("python", str(python)),
+            ("versions", f"Python {answer['python']}, {versions}" if "python" in answer else ""),
+            ("devices", "; ".join(answer.get("devices", []))),
+            ("missing", "; ".join(answer["missing"])),
+        ):
+            if text:
+                print(f"  {label:9} {text}")
+    return 0 if well else 1
+
+
+def _probe(python: Path, backend: str) -> dict[str, Any]:
+    command = [str(python), "-m", "bench.worker.probe", "--backend", backend]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DOCTOR_SECONDS, cwd=environments.ROOT, check=False
+        )
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return {"missing": [f"no answer within {DOCTOR_SECONDS} s"]}
+    except (OSError, ValueError, IndexError) as error:
+        return {"missing": [f"{python} does not run the probe ({error})"]}
+    return answer
+
+
+def _report(folder: Path) -> int:
+    """Analyse and write; pandas is imported only now, when nothing is being timed any more."""
+    from bench.analysis import analyse
+    from bench.analysis.frames import RunFormatError
+    from bench.report import write
+
+    try:
+        analysis = analyse(folder)
+    except RunFormatError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    write(analysis, folder)
+    return 1 if analysis.problems else 0
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0] if text else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

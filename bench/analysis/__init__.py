@@ -1,0 +1,61 @@
+"""Records to tidy DataFrames to statistics to comparisons: pandas and scipy; only `load` touches files."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from bench.analysis import frames
+from bench.analysis.comparisons import Comparisons, against_reference
+from bench.analysis.frames import PHASES, Run
+
+
+class Analysis(NamedTuple):
+    """Everything a report shows; `problems` are the reasons, in words, for an exit status other than 0."""
+
+    run: Run
+    cases: pd.DataFrame
+    comparisons: Comparisons
+    spent: dict[str, float]
+    problems: list[str]
+
+
+def analyse(folder: Path) -> Analysis:
+    """All tables of the run in `folder`, from run.json and the records alone.
+
+    Raises RunFormatError where run.json cannot be used.
+    """
+    run = frames.load(folder)
+    cases = frames.cases(run)
+    comparisons = against_reference(run)
+    return Analysis(run, cases, comparisons, time_spent(run), problems(run, cases, comparisons))
+
+
+def time_spent(run: Run) -> dict[str, float]:
+    """Seconds of the run's wall time by what they went into; empty for a run that has no wall time yet."""
+    wall = run.description.get("wall_seconds")
+    if not wall:
+        return {}
+    launched = float(run.launches["wall_seconds"].astype(float).sum())
+    parts = {name.removesuffix("_seconds"): float(run.launches[name].astype(float).sum()) for name in PHASES}
+    parts["setup"] = float(run.launches["setup_seconds"].astype(float).sum())
+    parts["start and exit"] = launched - sum(parts.values())
+    parts["prepare and report"] = wall - launched
+    return parts
+
+
+def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[str]:
+    """What keeps a run from being a full success: cases without a result, unusable records, metrics that differ."""
+    found = [
+        f"{case.workload} {case.backend} {case.device}: {case.status}, {case.reason}"
+        for case in cases[~cases["status"].isin(["ok"])].itertuples()
+    ]
+    if run.description["state"] != "finished":
+        found.append(f"the run is {run.description['state']}")
+    found += run.warnings + comparisons.refused
+    differing = comparisons.table[comparisons.table["metric_verdict"] == "different"]
+    found += [
+        f"{row.workload} {row.backend} {row.device}: its metric is different from {row.against}"
+        for row in differing.itertuples()
+    ]
+    return found

@@ -1,0 +1,93 @@
+"""Each case against the reference backend's: how much slower, and is the metric the same?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.analysis import statistics
+from bench.analysis.frames import CASES, Run
+
+TIME_MARGIN = 0.05
+COLUMNS = [
+    *CASES,
+    "against",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "level",
+    "verdict",
+    "noise_floor",
+    "metric_difference",
+    "metric_low",
+    "metric_high",
+    "metric_verdict",
+]
+
+
+class Comparisons(NamedTuple):
+    """The rows of comparisons.csv, and in words which pairs could not be compared."""
+
+    table: pd.DataFrame
+    refused: list[str]
+
+
+def against_reference(run: Run) -> Comparisons:
+    """Compare every case that has an ok launch with the reference backend's case of the same group.
+
+    `ratio` is seconds / the reference's seconds. The intervals of all rows hold together with 95 %: times as one
+    family, metrics as another. A pair whose launches did not start from the same weights and batches is refused.
+    """
+    good = run.launches[run.launches["status"] == "ok"]
+    groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
+    margins = {workload["workload"]: workload["target"]["margin"] for workload in run.description["workloads"]}
+    reference = run.description["reference"]
+    pairs, refused = [], []
+    for planned in run.description["plan"]:
+        case = planned["case"]
+        ours = groups.get(tuple(case[name] for name in CASES))
+        theirs = groups.get(tuple({**case, "backend": reference}[name] for name in CASES))
+        if case["backend"] == reference or ours is None or theirs is None:
+            continue
+        fault = _different_start(ours, theirs)
+        if fault:
+            refused.append(f"{case['workload']} {case['backend']} {case['device']} is not compared: {fault}")
+        else:
+            pairs.append((case, ours, theirs))
+    level = statistics.level_of(len(pairs))
+    rows = [_row(case, ours, theirs, reference, level, margins[case["workload"]]) for case, ours, theirs in pairs]
+    return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
+
+
+def _row(
+    case: dict[str, Any], ours: pd.DataFrame, theirs: pd.DataFrame, reference: str, level: float, margin: float
+) -> dict[str, Any]:
+    ratio = statistics.ratio_interval(ours["epoch_seconds"], theirs["epoch_seconds"], level)
+    paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
+    difference = statistics.difference_interval(paired.dropna().astype(float), level)
+    return {
+        **case,
+        "against": f"backend={reference}",
+        "ratio": ratio.estimate,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "level": level,
+        "verdict": statistics.time_verdict(ratio, TIME_MARGIN),
+        "metric_difference": difference.estimate,
+        "metric_low": difference.low,
+        "metric_high": difference.high,
+        "metric_verdict": statistics.metric_verdict(difference, margin),
+    }
+
+
+def _different_start(ours: pd.DataFrame, theirs: pd.DataFrame) -> str | None:
+    """What was not equal at the start of two cases' launches; None when everything was."""
+    both = ours.merge(theirs, on="seed", suffixes=("", "_reference"))
+    if both.empty:
+        return "no seed has a launch on both sides"
+    for name in ("weights_digest", "batches_digest", "parameters"):
+        unlike = both[both[name] != both[f"{name}_reference"]]
+        if len(unlike):
+            return f"{name} differs for seed {unlike['seed'].iloc[0]}"
+    return None

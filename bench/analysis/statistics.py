@@ -1,0 +1,97 @@
+"""Estimates with intervals: launches to cases, two cases to a ratio or a difference, intervals to verdicts.
+
+Times are compared on the log scale, where noise that multiplies is symmetric; the replication is the launch, never the
+epoch, because the epochs of one process share its luck.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+Values = Sequence[float] | pd.Series | npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """An estimate and its confidence interval; `low` and `high` are NaN where there is too little to say."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def launch_value(steady_seconds: Sequence[float]) -> float:
+    """The one value a launch gives: the median of its steady epochs, in seconds."""
+    return float(np.median(steady_seconds))
+
+
+def mean_interval(seconds: Values, level: float) -> Interval:
+    """The geometric mean of positive values, with a t interval on the log scale; NaN limits for a single value."""
+    logs = np.log(np.asarray(seconds, dtype=float))
+    centre = float(logs.mean())
+    half = _half_width(logs, level)
+    return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+
+
+def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
+    """The ratio of two geometric means, with Welch's t interval on the log scale.
+
+    The two sides are taken as independent: on shared machines pairing by repetition gained nothing, and Welch's
+    interval has more degrees of freedom. NaN limits where either side has a single launch.
+    """
+    ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
+    difference = float(ours.mean() - theirs.mean())
+    if min(len(ours), len(theirs)) < 2:
+        return Interval(math.exp(difference), math.nan, math.nan)
+    shares = np.array([ours.var(ddof=1) / len(ours), theirs.var(ddof=1) / len(theirs)])
+    error = math.sqrt(shares.sum())
+    if error == 0:
+        return Interval(math.exp(difference), math.exp(difference), math.exp(difference))
+    freedom = shares.sum() ** 2 / (shares**2 / [len(ours) - 1, len(theirs) - 1]).sum()
+    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
+    return Interval(math.exp(difference), math.exp(difference - half), math.exp(difference + half))
+
+
+def difference_interval(differences: Values, level: float) -> Interval:
+    """The mean of differences paired by seed, with a t interval; NaN limits for a single pair."""
+    values = np.asarray(differences, dtype=float)
+    centre = float(values.mean())
+    half = _half_width(values, level)
+    return Interval(centre, centre - half, centre + half)
+
+
+def level_of(comparisons: int) -> float:
+    """The level of each of so many intervals for which all hold together with 95 % (Bonferroni)."""
+    return 1 - 0.05 / max(comparisons, 1)
+
+
+def time_verdict(ratio: Interval, margin: float) -> str:
+    """`slower`, `faster`, `equivalent` or `undecided`, from the printed interval alone."""
+    if ratio.low > 1 + margin:
+        return "slower"
+    if ratio.high < 1 - margin:
+        return "faster"
+    if ratio.low >= 1 - margin and ratio.high <= 1 + margin:
+        return "equivalent"
+    return "undecided"
+
+
+def metric_verdict(difference: Interval, margin: float) -> str:
+    """`equivalent`, `different` or `undecided`, from the printed interval alone."""
+    if difference.low >= -margin and difference.high <= margin:
+        return "equivalent"
+    if difference.low > margin or difference.high < -margin:
+        return "different"
+    return "undecided"
+
+
+def _half_width(values: npt.NDArray[np.float64], level: float) -> float:
+    if len(values) < 2:
+        return math.nan
+    return float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -1,0 +1,205 @@
+"""The command line's words: parsed and checked before anything is built or written.
+
+Standard library only: the noxfile checks the options of `nox -s bench` with it, in nox's own interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from bench.environments import ROOT
+
+DEVICES = ("cpu", "gpu")
+REFERENCE = "jax"
+
+
+class UsageError(Exception):
+    """The user asked for something that cannot be: one line with what was passed, what is known, how to mend it."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much a run measures where the options do not say; None means all workloads, and the workload's own epochs."""
+
+    workloads: tuple[str, ...] | None
+    launches: int
+    epochs: int | None
+    help: str
+
+
+PROFILES = {
+    "quick": Profile(("mlp", "cnn"), 1, 3, "a smoke test: few samples, one launch"),
+    "default": Profile(("mlp", "cnn"), 5, None, "mlp and cnn, five launches, large workloads cut on a CPU"),
+    "full": Profile(None, 10, None, "every workload on all its samples, ten launches"),
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `run` was asked for. None means that profile, workload or machine decide."""
+
+    workloads: tuple[str, ...]
+    backends: tuple[str, ...]
+    devices: tuple[str, ...] | None
+    profile: str
+    launches: int
+    epochs: int | None
+    samples: int | None
+    batch_size: int | None
+    seed: int
+    reference: str
+    python: Mapping[str, Path]
+    output: Path
+    dry_run: bool
+
+
+def workload_names() -> tuple[str, ...]:
+    """The workloads of the registry: one module in `models/` is one workload."""
+    return tuple(sorted(path.stem for path in (ROOT / "models").glob("*.py") if not path.stem.startswith("_")))
+
+
+def backend_names() -> tuple[str, ...]:
+    """The backends: one module in `bench/worker/backends/` is one backend."""
+    folder = ROOT / "bench" / "worker" / "backends"
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command and its options; UsageError says in one line what is wrong with them."""
+    return _parser().parse_args(arguments)
+
+
+def parse_run(arguments: Sequence[str]) -> RunOptions:
+    """The options of `run`, checked against each other."""
+    return run_options(parse(["run", *arguments]))
+
+
+def run_options(given: argparse.Namespace) -> RunOptions:
+    """What the parsed words of `run` mean, with the profile's values where nothing was said."""
+    profile = PROFILES[given.profile]
+    workloads = given.workloads or profile.workloads or workload_names()
+    backends = given.backends or backend_names()
+    reference = given.reference or (REFERENCE if REFERENCE in backends else backends[0])
+    if reference not in backends:
+        raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
+    return RunOptions(
+        workloads=workloads,
+        backends=backends,
+        devices=given.devices,
+        profile=given.profile,
+        launches=given.launches or profile.launches,
+        epochs=given.epochs or profile.epochs,
+        samples=given.samples,
+        batch_size=given.batch_size,
+        seed=given.seed,
+        reference=reference,
+        python=dict(given.python),
+        output=given.output,
+        dry_run=given.dry_run,
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m bench", description="Train one Keras 3 model on several backends and compare them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train, time and report", allow_abbrev=False)
+    profiles = "; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items())
+    run.add_argument("--profile", default="default", type=_choice(tuple(PROFILES), "profile"), help=profiles)
+    run.add_argument("--workloads", type=_several(_workload), metavar="NAME_OR_FILE,…", help="or `all`")
+    run.add_argument("--backends", type=_several(_choice(backend_names(), "backend")), metavar="NAME,…")
+    run.add_argument(
+        "--devices", type=_several(_choice(DEVICES, "device")), metavar="cpu,gpu", help="default: all here"
+    )
+    run.add_argument("--launches", type=_at_least(1), metavar="N", help="fresh processes per case, one seed each")
+    run.add_argument("--epochs", type=_at_least(2), metavar="N", help="the first is cold, so at least two")
+    run.add_argument("--samples", type=_at_least(1), metavar="N", help="training samples: the first N of the data set")
+    run.add_argument("--batch-size", type=_at_least(1), metavar="N")
+    run.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="of the first repetition; default 0")
+    run.add_argument("--reference", type=_choice(backend_names(), "backend"), metavar="NAME", help="default jax")
+    run.add_argument(
+        "--python", type=_python, action="append", default=[], metavar="BACKEND=PATH", help="an environment of your own"
+    )
+    run.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
+    run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
+
+    report = commands.add_parser("report", help="rebuild a run's tables and report from its records")
+    report.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
+    report.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
+
+    commands.add_parser("list", help="workloads, backends and data sets")
+    doctor = commands.add_parser("doctor", help="does each backend's environment work, and what does it see?")
+    doctor.add_argument("--python", type=_python, action="append", default=[], metavar="BACKEND=PATH")
+    return parser
+
+
+def _several(one: Callable[[str], str]) -> Callable[[str], tuple[str, ...] | None]:
+    def parse_list(text: str) -> tuple[str, ...] | None:
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        if words == ["all"]:
+            return workload_names() if one is _workload else None
+        if not words:
+            raise argparse.ArgumentTypeError("an empty list; name at least one, or leave the option out")
+        return tuple(dict.fromkeys(one(word) for word in words))
+
+    return parse_list
+
+
+def _choice(known: Sequence[str], kind: str) -> Callable[[str], str]:
+    def parse_name(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(_unknown(kind, text, known))
+        return text
+
+    return parse_name
+
+
+def _workload(text: str) -> str:
+    if text.endswith(".py") or "/" in text:
+        if not Path(text).is_file():
+            raise argparse.ArgumentTypeError(f"there is no workload file {text}")
+        return str(Path(text).resolve())
+    return _choice(workload_names(), "workload")(text)
+
+
+def _unknown(kind: str, text: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {kind} {text!r}, known: {', '.join(known)}{guess}"
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = minimum - 1
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least {minimum}")
+        return number
+
+    return parse_number
+
+
+def _python(text: str) -> tuple[str, Path]:
+    backend, equals, path = text.partition("=")
+    if not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected BACKEND=PATH, for example jax=/opt/jax/bin/python")
+    _choice(backend_names(), "backend")(backend)
+    # Not resolved: an environment's python is a link, and behind the link it would be another environment's.
+    python = Path(path).expanduser().absolute()
+    if not python.is_file():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no file {path}; name the environment's python itself")
+    return backend, python

@@ -1,0 +1,127 @@
+"""Options and descriptions of workloads to an ordered list of cases and launches; pure: same input, same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.options import RunOptions, UsageError
+from bench.record import Case
+
+# Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.
+CUT_EPOCHS = 4
+# What a launch takes besides its epochs, until a first repetition has shown it: imports, data, compilation, evaluation.
+OVERHEAD_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A case, the reason why it is not run (None: it is), and whether it trains long enough to try for the target."""
+
+    case: Case
+    skip: str | None
+    target_attempted: bool
+    expected_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in run.json."""
+        return {**asdict(self), "case": asdict(self.case)}
+
+
+@dataclass(frozen=True)
+class PlannedLaunch:
+    """One process to come."""
+
+    case: Case
+    repetition: int
+    seed: int
+
+
+def plan(options: RunOptions, descriptions: Sequence[Mapping[str, Any]], gpus: Sequence[str]) -> list[PlannedCase]:
+    """The cases of a run, the backends of one workload and device next to each other.
+
+    Raises UsageError where a number does not fit a workload.
+    """
+    devices = options.devices or (("gpu", "cpu") if gpus else ("cpu",))
+    check_devices(devices, gpus)
+    cases = []
+    for description in descriptions:
+        for device in devices:
+            samples, epochs, batch_size = _size(options, description, device)
+            attempted = samples == description["train_samples"] and epochs >= description["epochs"]
+            steps = epochs * (samples // batch_size)
+            for backend in options.backends:
+                case = Case(
+                    workload=description["workload"],
+                    dataset=description["dataset"],
+                    samples=samples,
+                    epochs=epochs,
+                    batch_size=batch_size,
+                    input="arrays",
+                    backend=backend,
+                    device=device,
+                    numerics="float32",
+                    task="train",
+                    track="fit",
+                )
+                expected = OVERHEAD_SECONDS + steps * description["step_seconds"]
+                cases.append(PlannedCase(case, None, attempted, expected))
+    return cases
+
+
+def check_devices(devices: Sequence[str], gpus: Sequence[str]) -> None:
+    """Refuse a device that this machine lacks, rather than measure another one."""
+    if "gpu" in devices and not gpus:
+        raise UsageError(
+            "--devices gpu: no GPU was found here (nvidia-smi lists none); leave it out or use --devices cpu"
+        )
+
+
+def schedule(cases: Sequence[PlannedCase], launches: int, seed: int) -> list[PlannedLaunch]:
+    """Every launch in its order: repetition r takes seed + r, and its own order of backends within each group.
+
+    Rotated by half the repetition and turned round in every other one, three backends go through all six orders in six
+    repetitions, so that a drift of the machine, or what a neighbour leaves behind, hits all of them alike.
+    """
+    ordered = []
+    for repetition in range(launches):
+        for group in _groups([planned.case for planned in cases if planned.skip is None]):
+            turn = repetition // 2 % len(group)
+            order = group[turn:] + group[:turn]
+            if repetition % 2:
+                order.reverse()
+            ordered += [PlannedLaunch(case, repetition, seed + repetition) for case in order]
+    return ordered
+
+
+def _groups(cases: Sequence[Case]) -> list[list[Case]]:
+    """Cases that differ only in their backend, together."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        key = str({**asdict(case), "backend": ""})
+        groups.setdefault(key, []).append(case)
+    return list(groups.values())
+
+
+def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> tuple[int, int, int]:
+    """Samples, epochs and batch size of one workload on one device."""
+    name, available = Path(description["workload"]).stem, description["train_samples"]
+    if options.samples is not None:
+        samples = options.samples
+    elif options.profile == "quick":
+        samples = description["quick_samples"]
+    elif options.profile == "default" and device == "cpu":
+        samples = description["cpu_samples"] or available
+    else:
+        samples = available
+    batch_size = options.batch_size or description["batch_size"]
+    if samples > available:
+        raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
+    if batch_size > samples:
+        raise UsageError(f"--batch-size {batch_size}: larger than the {samples} training samples of {name} in this run")
+    epochs = options.epochs or (
+        description["epochs"] if samples == available else min(CUT_EPOCHS, description["epochs"])
+    )
+    return samples, epochs, batch_size

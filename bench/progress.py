@@ -1,0 +1,69 @@
+"""What a run says while it measures: a live line in a terminal, plain lines elsewhere."""
+
+from collections.abc import Mapping
+from statistics import median
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from bench.launch import Outcome
+from bench.plan import PlannedLaunch
+
+
+def duration(seconds: float) -> str:
+    """A time span for people, rounded to what they care about."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """The display of one run. It redraws only when called, never by itself: the worker is being timed meanwhile."""
+
+    def __init__(self, console: Console, launches: int) -> None:
+        self._console, self._launches, self._number = console, launches, 0
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def begin(self, launch: PlannedLaunch, seconds_left: float) -> None:
+        """A launch is about to start."""
+        self._number += 1
+        self._left = seconds_left
+        self._head = f"[{self._number}/{self._launches}] {launch.case.title}"
+        self._seconds: list[float] = []
+        self._metric = ""
+        self._draw("starting")
+
+    def message(self, message: Mapping[str, Any]) -> None:
+        """The worker reports."""
+        if message.get("event") == "epoch":
+            self._seconds.append(float(message["seconds"]))
+            self._metric = f"{message['metric']:.4f}"
+            figures = f"{message['seconds']:.3f} s, loss {message['loss']:.4f}, accuracy {self._metric}"
+            self._draw(f"epoch {message['epoch'] + 1}: {figures}")
+        elif message.get("event") in ("fit", "evaluate"):
+            self._draw(str(message["event"]))
+
+    def end(self, outcome: Outcome) -> None:
+        """The launch is over."""
+        if outcome.status == "ok" and len(self._seconds) > 1:
+            what = f"{median(self._seconds[1:]):.3f} s an epoch, training metric {self._metric}"
+        else:
+            what = f"{outcome.status}: {outcome.reason}"
+        self._console.print(f"{self._head}: {what} ({duration(outcome.wall_seconds)})", markup=False, highlight=False)
+
+    def _draw(self, what: str) -> None:
+        if self._live:
+            line = f"{self._head}: {what}; about {duration(self._left)} left"
+            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)

@@ -1,0 +1,132 @@
+"""The launch record, a pytest-benchmark JSON file with one `launch` object: read, validated, written atomically.
+
+Every world shares these words and nothing else; the module needs the standard library only. The schema is described
+in results/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+STATUSES = ("ok", "skipped", "failed", "timeout", "out of memory")
+
+
+class RecordError(Exception):
+    """A file is not a launch record that this version reads; the message names the file and the fault."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the plan; the fields are the case columns of every table, in their order."""
+
+    workload: str
+    dataset: str
+    samples: int
+    epochs: int
+    batch_size: int
+    input: str
+    backend: str
+    device: str
+    numerics: str
+    task: str
+    track: str
+
+    def options(self) -> list[str]:
+        """The case as command-line options of a worker."""
+        return [f"--{name.replace('_', '-')}={value}" for name, value in asdict(self).items()]
+
+    @property
+    def title(self) -> str:
+        """What tells the case apart from its neighbours, for people."""
+        return f"{Path(self.workload).stem} {self.backend} {self.device}"
+
+
+CASE_COLUMNS = tuple(field.name for field in fields(Case))
+CASE_TYPES: dict[str, type] = {
+    name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
+}
+
+
+def empty(case: Case, *, repetition: int, seed: int, status: str, reason: str) -> dict[str, Any]:
+    """The record of a launch that measured nothing: still a valid pytest-benchmark file, with the reason in words."""
+    launch = {
+        "schema": SCHEMA,
+        "case": asdict(case),
+        "repetition": repetition,
+        "seed": seed,
+        "status": status,
+        "reason": reason,
+        "epochs": [],
+    }
+    return {"machine_info": {}, "commit_info": {}, "benchmarks": [], "datetime": "", "version": "", "launch": launch}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A launch record's content; RecordError when it is unreadable, truncated, of another schema or inconsistent."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"{path.name}: not a readable JSON file ({_first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise RecordError(f"{path.name}: expected a JSON object, found {type(content).__name__}")
+    check(content, path.name)
+    return content
+
+
+def check(content: Mapping[str, Any], name: str) -> None:
+    """Raise RecordError when `content`, called `name` in the message, is not a launch record of this schema."""
+    fault = _fault(content.get("launch"))
+    if fault:
+        raise RecordError(f"{name}: {fault}")
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON so that the file is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _fault(launch: object) -> str | None:
+    """What is wrong with a record's `launch` object, in words; None when nothing is."""
+    if not isinstance(launch, dict):
+        return "no launch object"
+    if launch.get("schema") != SCHEMA:
+        return f"schema {launch.get('schema')!r}, this version reads {SCHEMA}"
+    case = launch.get("case")
+    if not isinstance(case, dict) or any(type(case.get(name)) is not kind for name, kind in CASE_TYPES.items()):
+        return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
+    if any(type(launch.get(name)) is not int for name in ("repetition", "seed")):
+        return "repetition and seed have to be whole numbers"
+    if launch.get("status") not in STATUSES:
+        return f"status {launch.get('status')!r}, expected one of {', '.join(STATUSES)}"
+    if launch["status"] != "ok":
+        return None if isinstance(launch.get("reason"), str) else "a status other than ok needs a reason in words"
+    epochs = launch.get("epochs")
+    if not isinstance(epochs, list) or len(epochs) < 2 or not all(isinstance(epoch, dict) for epoch in epochs):
+        return "an ok launch needs at least two epochs"
+    if not all(_number(epoch.get("seconds")) and epoch["seconds"] > 0 for epoch in epochs):
+        return "every epoch needs a positive, finite number of seconds"
+    if not _number(launch.get("setup_seconds")) or launch["setup_seconds"] < 0:
+        return "setup_seconds has to be a finite number, not negative"
+    test = launch.get("test")
+    if not isinstance(test, dict) or not all(_number(test.get(name)) for name in ("metric", "loss")):
+        return "test needs a finite metric and loss"
+    for name in ("memory", "resolved", "versions"):
+        if not isinstance(launch.get(name), dict):
+            return f"{name} has to be an object"
+    return None
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

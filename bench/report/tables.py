@@ -1,0 +1,217 @@
+"""What a report says, in strings: the one view that terminal and Markdown render."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.analysis import Analysis
+from bench.analysis.comparisons import TIME_MARGIN
+from bench.analysis.frames import CASES, INTERVAL_LEVEL
+
+NOTHING = "–"
+Row = Mapping[Any, Any]  # a row of a DataFrame
+
+
+class Table(NamedTuple):
+    """A heading, column names, rows of text, and sentences below."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+class Page(NamedTuple):
+    """A whole report, top to bottom."""
+
+    title: str
+    summary: list[str]
+    problems: list[str]
+    tables: list[Table]
+    facts: list[tuple[str, str]]
+    commands: list[tuple[str, str]]
+
+
+def page(analysis: Analysis) -> Page:
+    """The report of one run."""
+    description = analysis.run.description
+    return Page(
+        title=f"Run {description['id']}",
+        summary=_sentences(analysis),
+        problems=analysis.problems,
+        tables=_tables(analysis),
+        facts=_facts(analysis),
+        commands=_commands(analysis),
+    )
+
+
+def _tables(analysis: Analysis) -> list[Table]:
+    """A table per group of cases that differ only in their backend."""
+    key = [name for name in CASES if name != "backend"]
+    targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
+    attempted = {_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
+    compared = {_key(row): row for row in analysis.comparisons.table.to_dict("records")}
+    built = []
+    for _, group in analysis.cases.groupby(key, sort=False):
+        rows = group.to_dict("records")
+        first = rows[0]
+        target = targets[first["workload"]]
+        notes = [_target_note(target, attempted[_key(first)])]
+        notes += [f"{row['backend']}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
+        built.append(
+            Table(
+                f"{_name(first)} on {first['device']}: {first['samples']:,} samples, {first['epochs']} epochs, "
+                f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}",
+                [
+                    "backend",
+                    f"s/epoch [{INTERVAL_LEVEL:.0%}]",
+                    f"ratio to {analysis.run.description['reference']}",
+                    "verdict",
+                    f"test {target['metric']}",
+                    "samples/s",
+                    "cold epoch s",
+                    "setup s",
+                    "peak MiB",
+                    f"{target['metric']} difference",
+                ],
+                [_row(row, compared.get(_key(row)), attempted[_key(row)], target) for row in rows],
+                notes,
+            )
+        )
+    return built
+
+
+def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[str]:
+    metric = _number(case["test_metric"], 4)
+    if metric != NOTHING:
+        metric += (" ✓" if case["test_metric"] >= target["value"] else " ✗") if attempted else " *"
+    return [
+        case["backend"],
+        _with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"]),
+        _with_interval(compared["ratio"], compared["ratio_low"], compared["ratio_high"]) if compared else NOTHING,
+        compared["verdict"] if compared else NOTHING,
+        metric,
+        NOTHING if _missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
+        _significant(case["cold_epoch_seconds"]),
+        _significant(case["setup_seconds"]),
+        _number(case["peak_host_mib"], 0),
+        _difference(compared),
+    ]
+
+
+def _target_note(target: Row, attempted: bool) -> str:
+    name = f"target {target['metric']} {target['value']}"
+    if not attempted:
+        return f"* {name} not attempted: it needs all samples and epochs"
+    return f"{name} ({target['source']}): ✓ reached, ✗ missed, by the mean of the launches"
+
+
+def _sentences(analysis: Analysis) -> list[str]:
+    """The verdicts in words."""
+    said = []
+    for row in analysis.comparisons.table.to_dict("records"):
+        what = f"{_name(row)} on {row['device']}: {row['backend']}"
+        reference = row["against"].removeprefix("backend=")
+        ratio = _with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        if row["verdict"] == "equivalent":
+            said.append(f"{what} and {reference} take the same time within {TIME_MARGIN:.0%}: ratio {ratio}.")
+        elif row["verdict"] != "undecided":
+            said.append(f"{what} is {row['verdict']} than {reference}: it takes {ratio} times as long.")
+        elif _missing(row["ratio_low"]):
+            said.append(f"{what} against {reference} is undecided: a single launch gives no interval (ratio {ratio}).")
+        else:
+            said.append(f"{what} against {reference} is undecided: ratio {ratio}; more launches narrow the interval.")
+    return said
+
+
+def _facts(analysis: Analysis) -> list[tuple[str, str]]:
+    description = analysis.run.description
+    machine = description["machine"]
+    size = f"{machine['logical_cpus']} logical CPUs, {machine['memory_mib']} MiB"
+    facts = [
+        ("state", f"{description['state']}, started {description.get('started', '')}"),
+        ("machine", f"{machine['cpu']}, {size}, {machine['system']}"),
+        ("GPUs", ", ".join(machine["gpus"]) or "none"),
+        ("flags", ", ".join(f"{name}={value}" for name, value in machine["flags"].items()) or "none set"),
+    ]
+    facts += _settings(analysis)
+    if analysis.spent:
+        total = sum(analysis.spent.values())
+        parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
+        facts.append(("wall time", f"{total:.0f} s: {parts}"))
+    if len(analysis.comparisons.table):
+        level = analysis.comparisons.table["level"].iloc[0]
+        rows = len(analysis.comparisons.table)
+        family = f"the {rows} ratios at {level:.2%} each, so that all hold together with 95 %, the differences likewise"
+        margins = f"margins {TIME_MARGIN:.0%} of time and the target's own of its metric"
+        facts.append(("intervals", f"s/epoch at {INTERVAL_LEVEL:.0%}; {family}; {margins}"))
+    return facts
+
+
+def _settings(analysis: Analysis) -> list[tuple[str, str]]:
+    """Versions and what was in force, as each backend's first ok launch read it back."""
+    good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
+    said = []
+    for (backend, device), group in good.groupby(["backend", "device"], sort=False):
+        launch = group.iloc[0]
+        words = [f"{name} {version}" for name, version in launch["versions"].items()]
+        words += [f"{name} {value}" for name, value in launch["resolved"].items() if name not in ("device", "flags")]
+        words += [f"{name} {value}" for name, value in launch["resolved"].get("flags", {}).items()]
+        said.append((f"{backend} on {device}", ", ".join(words)))
+    return said
+
+
+def _commands(analysis: Analysis) -> list[tuple[str, str]]:
+    """For each case, the command of its first launch, to be typed in the project's folder."""
+    launches = analysis.run.launches
+    first = launches[launches["command"].map(bool)].groupby(CASES, sort=False).first(skipna=False).reset_index()
+    return [
+        (f"{_name(row)} {row['backend']} {row['device']}", shlex.join(row["command"]))
+        for row in first.to_dict("records")
+    ]
+
+
+def _name(case: Row) -> str:
+    return Path(case["workload"]).stem
+
+
+def _key(case: Row) -> tuple[Any, ...]:
+    return tuple(case[name] for name in CASES)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or pd.isna(value) or not math.isfinite(value)
+
+
+def _number(value: Any, digits: int) -> str:
+    return NOTHING if _missing(value) else f"{value:.{digits}f}"
+
+
+def _significant(value: Any) -> str:
+    """Three significant digits: more would claim what no launch here repeats."""
+    if _missing(value):
+        return NOTHING
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(digits, 0)}f}"
+
+
+def _interval(low: Any, high: Any) -> str:
+    return "" if _missing(low) or _missing(high) else f"[{_significant(low)}, {_significant(high)}]"
+
+
+def _with_interval(value: Any, low: Any, high: Any) -> str:
+    return f"{_significant(value)} {_interval(low, high)}".rstrip()
+
+
+def _difference(compared: Row | None) -> str:
+    if compared is None or _missing(compared["metric_difference"]):
+        return NOTHING
+    low, high = compared["metric_low"], compared["metric_high"]
+    interval = "" if _missing(low) else f" [{low:+.4f}, {high:+.4f}]"
+    return f"{compared['metric_difference']:+.4f}{interval} {compared['metric_verdict']}"

@@ -1,0 +1,1 @@
+"""What runs inside a backend's environment: keras, numpy and pytest; never pandas."""

@@ -1,0 +1,37 @@
+"""One module per backend, named as KERAS_BACKEND spells it, each with the same functions; see `Backend`."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+
+class Backend(Protocol):
+    """What the worker asks of a backend. The module imports its framework only inside the functions."""
+
+    def environment(self, device: str, threads: int) -> Mapping[str, str]:
+        """Environment variables that must be set before the framework is imported."""
+
+    def configure(self, threads: int) -> None:
+        """Set what can only be set after the import: threads, strict float32."""
+
+    def barrier(self) -> None:
+        """Return when the device has finished all that was asked of it."""
+
+    def devices(self) -> list[str]:
+        """The devices the framework sees, in its own words."""
+
+    def device_of(self, value: Any) -> str:
+        """`cpu` or `gpu`: where a variable's value lives."""
+
+    def peak_device_mib(self) -> float | None:
+        """The most device memory the framework held at one time; None on a CPU."""
+
+    def flags(self) -> dict[str, Any]:
+        """Threads and precision as the framework reports them, read back."""
+
+
+def load(name: str) -> Backend:
+    """The module of a backend."""
+    module: ModuleType = import_module(f"{__name__}.{name}")
+    return cast(Backend, module)

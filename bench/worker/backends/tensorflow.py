@@ -1,0 +1,57 @@
+"""TensorFlow."""
+
+from typing import Any
+
+
+def environment(device: str, threads: int) -> dict[str, str]:
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # else the peak is the pool's size
+        **({"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {}),
+    }
+
+
+def configure(threads: int) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def barrier() -> None:
+    import tensorflow as tf
+
+    tf.test.experimental.sync_devices()
+
+
+def devices() -> list[str]:
+    import tensorflow as tf
+
+    details = tf.config.experimental.get_device_details
+    return [
+        f"{device.device_type.lower()}: {details(device).get('device_name', device.name)}"
+        for device in tf.config.list_physical_devices()
+    ]
+
+
+def device_of(value: Any) -> str:
+    return "gpu" if "GPU" in value.device else "cpu"
+
+
+def peak_device_mib() -> float | None:
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
+
+
+def flags() -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
+    }

@@ -1,0 +1,53 @@
+"""PyTorch."""
+
+from typing import Any
+
+
+def environment(device: str, threads: int) -> dict[str, str]:
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "KERAS_TORCH_DEVICE": "cpu" if device == "cpu" else "cuda",
+        **({"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {}),
+    }
+
+
+def configure(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def barrier() -> None:
+    import torch
+
+    if torch.cuda.is_available():  # on a CPU every call returns when its work is done
+        torch.cuda.synchronize()
+
+
+def devices() -> list[str]:
+    import torch
+
+    gpus = [f"gpu: {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
+    return ["cpu: cpu", *gpus]
+
+
+def device_of(value: Any) -> str:
+    return "gpu" if value.device.type == "cuda" else "cpu"
+
+
+def peak_device_mib() -> float | None:
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+
+
+def flags() -> dict[str, Any]:
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+    }

@@ -1,0 +1,117 @@
+"""pytest-benchmark: epochs of training, the whole `fit` in one go, each epoch a round."""
+
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.worker import environment, start
+from bench.worker.clock import Epoch, EpochClock, ReplayClock
+from bench.worker.conftest import Launch
+
+EVALUATION_BATCH = 1_000
+REPLAY = ReplayClock()
+
+
+@pytest.mark.benchmark(timer=REPLAY, disable_gc=False)
+def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
+    """Train the case once; the steady epochs become the benchmark's rounds."""
+    case, record, phases = launch.case, launch.record, launch.record["phases"]
+
+    began = time.perf_counter()
+    workload = start.load_workload(case.workload)
+    dataset = start.load_dataset(case.dataset)
+    batches = start.batches(dataset, case.samples, case.batch_size, launch.seed)
+    phases["data"] = time.perf_counter() - began
+
+    began = time.perf_counter()
+    keras.utils.set_random_seed(launch.seed)
+    model = workload.build()
+    if launch.weights is not None:
+        model.set_weights(start.load_weights(launch.weights))
+    metric = workload.target.metric
+    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[metric])
+    record["weights_digest"] = start.digest(model.get_weights())
+    record["batches_digest"] = batches.digest
+    record["parameters"] = model.count_params()
+    _check_device(launch, model)
+    phases["build"] = time.perf_counter() - began
+
+    def tell(index: int, epoch: Epoch) -> None:
+        launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
+
+    clock = EpochClock(metric, launch.backend.barrier, tell)
+    launch.messenger.send("fit")
+    clock.start()
+    began = time.perf_counter()
+    model.fit(
+        batches.x,
+        batches.y,
+        batch_size=case.batch_size,
+        epochs=case.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[clock],
+    )
+    launch.backend.barrier()
+    phases["fit"] = time.perf_counter() - began
+    record["setup_seconds"] = clock.setup_seconds
+    record["epochs"] = [asdict(epoch) for epoch in clock.epochs]
+    # Before the evaluation, whose larger batches would add to the peak.
+    record["memory"] = {"peak_host_mib": _peak_host_mib(), "peak_device_mib": launch.backend.peak_device_mib()}
+    for index, epoch in enumerate(clock.epochs, start=1):
+        if not math.isfinite(epoch.loss):
+            raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
+
+    began = time.perf_counter()
+    launch.messenger.send("evaluate")
+    result = model.evaluate(dataset.x_test, dataset.y_test, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+    record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
+    phases["evaluate"] = time.perf_counter() - began
+    record["resolved"] = _resolved(launch, model)
+
+    benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.track}"
+    benchmark.name = f"{case.workload}[{case.backend}]"
+    benchmark.extra_info |= {f"test_{metric}": record["test"]["metric"], "cold_epoch_seconds": clock.epochs[0].seconds}
+    REPLAY.load([epoch.seconds for epoch in clock.epochs[1:]])
+    benchmark.pedantic(REPLAY.advance, rounds=len(clock.epochs) - 1)
+
+
+def _check_device(launch: Launch, model: keras.Model) -> None:
+    for variable in model.variables:
+        found = launch.backend.device_of(variable.value)
+        if found != launch.case.device:
+            raise RuntimeError(
+                f"{variable.path} lives on the {found}, not on the {launch.case.device} that was asked for"
+            )
+
+
+def _peak_host_mib() -> float:
+    """The largest resident set of this process so far."""
+    try:
+        # Not getrusage: its peak takes over what the parent held when it forked.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes where there is no /proc
+
+
+def _resolved(launch: Launch, model: keras.Model) -> dict[str, Any]:
+    """What was in force, read back rather than repeated from the options."""
+    return {
+        "jit_compile": model.jit_compile,
+        "run_eagerly": model.run_eagerly,
+        "dtype_policy": model.dtype_policy.name,
+        "device": launch.backend.device_of(model.variables[0].value),
+        "threads": environment.threads(),
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "flags": launch.backend.flags(),
+    }

@@ -1,0 +1,113 @@
+"""The glue between a case's options and its pytest node: environment first, then the record's `launch` object."""
+
+import gc
+import platform
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.record import CASE_TYPES, SCHEMA, Case
+from bench.worker import backends, environment
+from bench.worker.messages import Messenger
+
+STARTED = time.perf_counter()
+
+
+@dataclass
+class Launch:
+    """What one launch was asked for, and the `launch` object it fills."""
+
+    case: Case
+    seed: int
+    weights: Path | None
+    backend: backends.Backend
+    messenger: Messenger
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+KEY = pytest.StashKey[Launch]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A case column is an option of the same name."""
+    group = parser.getgroup("case", "one case of the plan, and its seed")
+    for name, kind in CASE_TYPES.items():
+        group.addoption(f"--{name.replace('_', '-')}", type=kind, required=True)
+    group.addoption("--seed", type=int, required=True, help="of the batches' order and of random layers")
+    group.addoption("--weights", type=Path, help="initial weights written by bench.worker.prepare; default: drawn here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the process before any test module imports Keras."""
+    case = Case(**{name: config.getoption(name) for name in CASE_TYPES})
+    messenger = Messenger()
+    began = time.perf_counter()
+    try:
+        backend = environment.prepare(case.backend, case.device)
+        import keras  # noqa: F401 - so that its time is told apart from the test's
+    except Exception as error:
+        messenger.send("failed", reason=f"cannot import its backend: {type(error).__name__}: {error}")
+        raise
+    launch = Launch(case, config.getoption("seed"), config.getoption("weights"), backend, messenger)
+    launch.record["phases"] = {"import": time.perf_counter() - began}
+    config.stash[KEY] = launch
+
+
+@pytest.fixture
+def launch(request: pytest.FixtureRequest) -> Launch:
+    """The launch under way."""
+    found: Launch = request.config.stash[KEY]
+    return found
+
+
+def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Tell the parent in one line why the launch failed."""
+    if call.excinfo is not None:
+        lines = str(call.excinfo.value).strip().splitlines()
+        kind = call.excinfo.type.__name__
+        reason = lines[0] if kind == "StartError" and lines else ": ".join([kind, *lines[:1]])
+        node.config.stash[KEY].messenger.send("failed", reason=reason)
+
+
+def pytest_benchmark_generate_machine_info() -> dict[str, Any]:
+    """Only what costs nothing: the parent describes the machine once a run (py-cpuinfo would take a second here)."""
+    return {"machine": platform.machine(), "system": platform.system(), "python_version": platform.python_version()}
+
+
+def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
+    """Nothing: it would start Git in every launch."""
+    return {}
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Add the `launch` object, the only thing the analysis reads."""
+    launch = config.stash[KEY]
+    launch.record["phases"]["process"] = time.perf_counter() - STARTED
+    output_json["launch"] = {
+        "schema": SCHEMA,
+        "case": vars(launch.case),
+        "seed": launch.seed,
+        "status": "ok",
+        "reason": "",
+        **launch.record,
+        "versions": _versions(launch.case.backend),
+    }
+
+
+def pytest_unconfigure() -> None:
+    """Spare the exit: Python's collector would walk every object of the framework, up to 0.8 s a launch."""
+    gc.freeze()
+
+
+def _versions(backend: str) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in dict.fromkeys(("keras", "numpy", "pytest-benchmark", backend, f"{backend}lib")):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,33 @@
+"""The process a worker measures in: set up before Keras is imported, the same whoever starts the worker."""
+
+import os
+import tempfile
+
+from bench.worker import backends
+
+# Each of these would change what is trained, or on what, behind the plan's back.
+FOREIGN = (
+    "KERAS_MAX_EPOCHS",
+    "KERAS_MAX_STEPS_PER_EPOCH",
+    "KERAS_NNX_ENABLED",
+    "JAX_ENABLE_X64",
+    "TF_DETERMINISTIC_OPS",
+)
+
+
+def threads() -> int:
+    """The CPUs this process may run on: every backend gets that many threads. Restrict them with `taskset`."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(backend: str, device: str) -> backends.Backend:
+    """Choose backend and device, drop what the user's own settings would change, and import the framework."""
+    module = backends.load(backend)
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    # Away from ~/.keras/keras.json, which may name another float type, epsilon or image format.
+    os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.update(module.environment(device, threads()))
+    module.configure(threads())
+    return module

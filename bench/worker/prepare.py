@@ -1,0 +1,106 @@
+"""Once a run, before any launch: describe the workloads as JSON, check their data, draw the initial weights.
+
+    python -m bench.worker.prepare --backend jax --workloads mlp,cnn --seeds 0,1,2 --weights FOLDER --output FILE
+
+The file holds `{"backend": …, "workloads": [description, …]}`, or `{"error": "one line"}` where one cannot be used.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.worker import environment
+
+CALIBRATION_STEPS = 3
+
+
+def main() -> None:
+    """Write the descriptions; the parent reads nothing but the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", required=True)
+    parser.add_argument("--workloads", required=True, type=lambda text: text.split(","))
+    parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
+    parser.add_argument("--weights", type=Path, help="the folder for the weights; default: none are drawn")
+    parser.add_argument("--output", required=True, type=Path)
+    given = parser.parse_args()
+    environment.prepare(given.backend, "cpu")
+
+    from bench.worker.start import StartError
+
+    try:
+        described = []
+        for index, name in enumerate(given.workloads):
+            prefix = given.weights and given.weights / f"{index}-{Path(name).stem}"
+            described.append(describe(name, given.seeds, prefix))
+        result: dict[str, Any] = {"backend": given.backend, "workloads": described}
+    except StartError as error:
+        result = {"error": " ".join(str(error).split())}
+    given.output.write_text(json.dumps(result), encoding="utf-8")
+
+
+def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, Any]:
+    """What plan and report need to know of a workload, with the digest of its initial weights for each seed.
+
+    The weights are written to `<prefix>-seed<seed>.npz`; without a prefix none are drawn.
+    """
+    import keras
+
+    from bench.worker import start
+
+    workload = start.load_workload(name)
+    dataset = start.load_dataset(workload.dataset)
+    model = _build(name, workload)
+    for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
+        if labels.dtype.kind in "iu":
+            start.check_labels(labels, model.output_shape[-1], f"{workload.dataset}, {part} set")
+    digests = {}
+    if prefix is not None:
+        for seed in seeds:
+            keras.utils.set_random_seed(seed)
+            path = prefix.with_name(f"{prefix.name}-seed{seed}.npz")
+            digests[str(seed)] = start.save_weights(path, _build(name, workload).get_weights())
+    return {
+        "workload": name,
+        "dataset": workload.dataset,
+        "train_samples": len(dataset.x_train),
+        "test_samples": len(dataset.x_test),
+        "batch_size": workload.batch_size,
+        "epochs": workload.epochs,
+        "quick_samples": workload.quick_samples,
+        "cpu_samples": workload.cpu_samples,
+        "parameters": model.count_params(),
+        "target": vars(workload.target),
+        "step_seconds": _step_seconds(model, workload, dataset),
+        "weights": digests,
+    }
+
+
+def _build(name: str, workload: Any) -> Any:
+    from bench.worker.start import StartError
+
+    try:
+        model = workload.build()
+    except Exception as error:  # whatever a user's file raises
+        raise StartError(f"workload {name} does not build: {type(error).__name__}: {error}") from error
+    if not model.built or not model.weights:
+        raise StartError(f"workload {name}: its model has no weights; let it begin with keras.Input")
+    return model
+
+
+def _step_seconds(model: Any, workload: Any, dataset: Any) -> float:
+    """Seconds one training step takes here, roughly: only for the time that a run is expected to take."""
+    model.compile(optimizer=workload.optimizer(), loss=workload.loss())
+    batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
+    seconds = []
+    for _ in range(CALIBRATION_STEPS):
+        began = time.perf_counter()
+        model.train_on_batch(*batch)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Same start, same data: the workload, its batches and its initial weights, equal on every backend, with digests."""
+
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from models import Workload
+from models.datasets import DATASETS, Dataset, DatasetError
+
+Array = npt.NDArray[Any]
+
+
+class StartError(Exception):
+    """The workload, its data or its weights cannot be used; the message names what and says how to mend it."""
+
+
+class Batches(NamedTuple):
+    """Training data in the order of the batches; the length is a multiple of the batch size."""
+
+    x: Array
+    y: Array
+    digest: str
+
+
+def load_workload(name: str) -> Workload:
+    """The workload of that name in `models/`, or of that file."""
+    try:
+        if name.endswith(".py"):
+            specification = importlib.util.spec_from_file_location(Path(name).stem, name)
+            if specification is None or specification.loader is None:
+                raise StartError(f"{name}: not a Python file")
+            module = importlib.util.module_from_spec(specification)
+            specification.loader.exec_module(module)
+        else:
+            module = importlib.import_module(f"models.{name}")
+    except StartError:
+        raise
+    except Exception as error:  # whatever a user's file raises
+        raise StartError(f"workload {name} does not import: {type(error).__name__}: {error}") from error
+    workload = getattr(module, "workload", None)
+    if not isinstance(workload, Workload):
+        raise StartError(f"workload {name} defines no `workload = Workload(…)`")
+    return workload
+
+
+def load_dataset(name: str) -> Dataset:
+    """The data set of that name."""
+    if name not in DATASETS:
+        raise StartError(f"unknown data set {name!r}, known: {', '.join(DATASETS)}")
+    try:
+        return DATASETS[name]()
+    except DatasetError as error:
+        raise StartError(str(error)) from None
+
+
+def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batches:
+    """The first `samples` training samples, permuted by the seed, less the last partial batch."""
+    order = np.random.default_rng(seed).permutation(samples)[: samples - samples % batch_size]
+    x, y = dataset.x_train[order], dataset.y_train[order]
+    return Batches(x, y, digest([x, y]))
+
+
+def check_labels(labels: Array, classes: int, where: str) -> None:
+    """Refuse class labels out of range, for which JAX would give loss 0 without a word."""
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        raise StartError(f"{where}: labels from {labels.min()} to {labels.max()}, but the model has {classes} outputs")
+
+
+def save_weights(path: Path, weights: Iterable[Array]) -> str:
+    """Write weights in the order of `get_weights()`; returns their digest."""
+    arrays = list(weights)
+    np.savez(path, *arrays)
+    return digest(arrays)
+
+
+def load_weights(path: Path) -> list[Array]:
+    """The weights of `save_weights`, in their order."""
+    with np.load(path, allow_pickle=False) as archive:
+        return [archive[f"arr_{index}"] for index in range(len(archive.files))]
+
+
+def digest(arrays: Iterable[Array]) -> str:
+    """SHA-256 over types, shapes and bytes."""
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
