@@ -29,10 +29,12 @@ workload = Workload(
     build=build,
     dataset="fashion_mnist",
     batch_size=128,
-    epochs=10,
+    epochs=6,
     optimizer=lambda: keras.optimizers.Adam(),
     loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    target=Target("accuracy", 0.91, source="TBD"),
+    target=Target(
+        "accuracy", 0.89, source="our measurement; two-convolution nets in the data set's README reach 0.876 to 0.934"
+    ),
     quick_samples=1_280,
     cpu_samples=12_800,
 )

@@ -28,6 +28,8 @@ workload = Workload(
     epochs=10,
     optimizer=lambda: keras.optimizers.Adam(),
     loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    target=Target("accuracy", 0.88, source="TBD"),
+    target=Target(
+        "accuracy", 0.87, source="our measurement; an MLP 256-128-100 in the data set's README reaches 0.883"
+    ),
     quick_samples=6_400,
 )

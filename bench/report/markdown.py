@@ -15,7 +15,7 @@ def render(page: Page) -> str:
         "\n".join(["## What was measured, on what", "", *(f"- {name}: {_text(text)}" for name, text in page.facts)])
     )
     if page.commands:
-        lines = [f"# {name}\n{command}" for name, command in page.commands]
+        lines = [f"# {' '.join(name.split())}\n{command}" for name, command in page.commands]
         parts.append("\n".join(["## One launch by hand", "", "```sh", *lines, "```"]))
     return "\n\n".join(parts) + "\n"
 

@@ -1,0 +1,91 @@
+"""Stands in for a backend's interpreter: plays back recorded launches, or a fault named by FAKE_FAULT.
+
+FAKE_FAULT is `BACKEND:FAULT`; the faults are in `misbehave`. FAKE_RECORD is the launch record to play back.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+DESCRIPTION = {
+    "dataset": "fashion_mnist",
+    "train_samples": 60_000,
+    "test_samples": 10_000,
+    "batch_size": 128,
+    "epochs": 10,
+    "quick_samples": 6_400,
+    "cpu_samples": None,
+    "parameters": 101_770,
+    "target": {"metric": "accuracy", "value": 0.87, "source": "made up", "margin": 0.005},
+    "step_seconds": 0.001,
+    "weights": {},
+}
+
+
+def option(name: str) -> str:
+    """The value of --name=value or of --name value."""
+    for index, word in enumerate(sys.argv):
+        if word == name:
+            return sys.argv[index + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    raise SystemExit(f"no option {name}")
+
+
+def prepare() -> None:
+    """What bench.worker.prepare does."""
+    names = option("--workloads").split(",")
+    answer = {"backend": option("--backend"), "workloads": [{**DESCRIPTION, "workload": name} for name in names]}
+    if os.environ.get("FAKE_FAULT") == "prepare:error":
+        answer = {"error": "mlp: does not build: ValueError: no"}
+    Path(option("--output")).write_text(json.dumps(answer))
+
+
+def train() -> None:
+    """What bench_train does."""
+    backend, fault = os.environ.get("FAKE_FAULT", ":").split(":")
+    if backend == option("--backend"):
+        misbehave(fault)
+    content = json.loads(Path(os.environ["FAKE_RECORD"]).read_text())
+    for name in ("workload", "dataset", "backend", "device"):
+        content["launch"]["case"][name] = option(f"--{name}")
+    for name in ("samples", "epochs", "batch_size"):
+        content["launch"]["case"][name] = int(option(f"--{name.replace('_', '-')}"))
+    content["launch"]["seed"] = int(option("--seed"))
+    del content["launch"]["repetition"]
+    send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})
+    Path(option("--benchmark-json")).write_text(json.dumps(content))
+
+
+def misbehave(fault: str) -> None:
+    """Do what a worker should not."""
+    if fault == "killed":
+        send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "hangs":
+        Path(option("--benchmark-json")).with_suffix(".pid").write_text(str(os.getpid()))
+        time.sleep(600)
+    if fault == "no backend":
+        raise SystemExit("ModuleNotFoundError: No module named 'torch'")
+    if fault == "no record":
+        raise SystemExit(0)
+    if fault == "half a record":
+        Path(option("--benchmark-json")).write_text('{"launch": {')
+        raise SystemExit(0)
+
+
+def send(message: dict[str, object]) -> None:
+    """Tell the parent and wait for its answer."""
+    with socket.socket(fileno=os.dup(int(os.environ["BENCH_MESSAGES"]))) as channel:
+        channel.sendall(json.dumps(message).encode() + b"\n")
+        channel.recv(1)
+
+
+if "bench.worker.prepare" in sys.argv:
+    prepare()
+else:
+    train()

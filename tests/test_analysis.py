@@ -1,0 +1,196 @@
+"""From a recorded run to its tables."""
+
+import json
+import math
+
+import pytest
+
+from bench.analysis import analyse, frames
+from bench.analysis.comparisons import COLUMNS
+from bench.analysis.frames import CASES, RunFormatError
+
+
+def change(folder, pattern, edit):
+    """Edit the `launch` objects of the records whose name matches."""
+    paths = sorted((folder / "launches").glob(pattern))
+    assert paths
+    for path in paths:
+        content = json.loads(path.read_text())
+        edit(content["launch"])
+        path.write_text(json.dumps(content))
+
+
+def row(table, **wanted):
+    found = table
+    for name, value in wanted.items():
+        found = found[found[name] == value]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_a_good_run_has_no_problems(recorded_run):
+    assert analyse(recorded_run).problems == []
+
+
+def test_every_launch_and_epoch_becomes_a_row(recorded_run):
+    run = frames.load(recorded_run)
+
+    assert len(run.launches) == 2 * 3 * 3
+    assert len(run.epochs) == 2 * 3 * 3 * 3
+    assert run.epochs["cold"].sum() == 2 * 3 * 3
+
+
+def test_a_case_is_its_launches_and_a_launch_the_median_of_its_steady_epochs(recorded_run):
+    run = frames.load(recorded_run)
+    mlp = run.epochs[(run.epochs["workload"] == "mlp") & (run.epochs["backend"] == "torch") & ~run.epochs["cold"]]
+    medians = mlp.groupby("repetition")["seconds"].median()
+    found = row(frames.cases(run), workload="mlp", backend="torch")
+
+    assert found["launches"] == 3
+    assert found["epoch_seconds"] == pytest.approx(math.exp(medians.map(math.log).mean()))
+    assert found["epoch_seconds_low"] < found["epoch_seconds"] < found["epoch_seconds_high"]
+    assert found["samples_per_second"] == pytest.approx(6_400 / found["epoch_seconds"])
+
+
+def test_the_dropped_partial_batch_does_not_count_as_samples(recorded_run):
+    def cut(case):
+        case["samples"] = 6_401
+
+    change(recorded_run, "*mlp*", lambda launch: cut(launch["case"]))
+    description = json.loads((recorded_run / "run.json").read_text())
+    for planned in description["plan"]:
+        if planned["case"]["workload"] == "mlp":
+            cut(planned["case"])
+    (recorded_run / "run.json").write_text(json.dumps(description))
+    found = row(analyse(recorded_run).cases, workload="mlp", backend="jax")
+
+    assert found["samples_per_second"] == pytest.approx(6_400 / found["epoch_seconds"])
+
+
+def test_each_backend_is_compared_with_the_reference_at_a_level_shared_by_all_rows(recorded_run):
+    table = analyse(recorded_run).comparisons.table
+
+    assert list(table.columns) == COLUMNS
+    assert sorted(zip(table["workload"], table["backend"], strict=True)) == [
+        ("cnn", "tensorflow"),
+        ("cnn", "torch"),
+        ("mlp", "tensorflow"),
+        ("mlp", "torch"),
+    ]
+    assert set(table["against"]) == {"backend=jax"}
+    assert set(table["level"]) == {1 - 0.05 / 4}
+
+
+def test_a_backend_twice_as_slow_is_found_slower(recorded_run):
+    def scale(launch):
+        for number, epoch in enumerate(launch["epochs"]):
+            epoch["seconds"] = 1 + 0.01 * number + (1 if "torch" in launch["case"]["backend"] else 0)
+
+    change(recorded_run, "*mlp*", scale)
+    found = row(analyse(recorded_run).comparisons.table, workload="mlp", backend="torch")
+
+    assert found["verdict"] == "slower"
+    assert found["ratio"] == pytest.approx(2.015 / 1.015)
+
+
+def test_accuracies_are_paired_by_seed(recorded_run):
+    def shift(launch):
+        launch["test"]["metric"] = 0.5 + 0.1 * launch["seed"] + (0.02 if launch["case"]["backend"] == "torch" else 0)
+
+    change(recorded_run, "*mlp*", shift)
+    analysis = analyse(recorded_run)
+    found = row(analysis.comparisons.table, workload="mlp", backend="torch")
+
+    assert found["metric_difference"] == pytest.approx(0.02)
+    assert found["metric_verdict"] == "different"
+    assert any("different" in problem for problem in analysis.problems)
+
+
+@pytest.mark.parametrize("name", ["weights_digest", "batches_digest"])
+def test_launches_that_started_differently_are_not_compared(recorded_run, name):
+    change(recorded_run, "r001*mlp-torch*", lambda launch: launch.update({name: "another"}))
+    analysis = analyse(recorded_run)
+
+    assert len(analysis.comparisons.table) == 3
+    assert analysis.comparisons.refused == [f"mlp torch cpu is not compared: {name} differs for seed 1"]
+    assert analysis.problems == analysis.comparisons.refused
+
+
+def test_a_failed_launch_makes_its_case_failed_and_keeps_what_the_others_measured(recorded_run):
+    fault = {"status": "failed", "reason": "killed by signal 9 (SIGKILL)", "epochs": []}
+    change(recorded_run, "r001*cnn-torch*", lambda launch: launch.update(fault))
+    analysis = analyse(recorded_run)
+    found = row(analysis.cases, workload="cnn", backend="torch")
+
+    assert (found["status"], found["launches"]) == ("failed", 2)
+    assert found["reason"] == "1 of 3 launches: killed by signal 9 (SIGKILL)"
+    assert found["epoch_seconds"] > 0
+    assert analysis.problems == ["cnn torch cpu: failed, 1 of 3 launches: killed by signal 9 (SIGKILL)"]
+
+
+def test_a_case_without_any_good_launch_is_a_row_without_figures(recorded_run):
+    fault = {"status": "timeout", "reason": "no end after 300 s; killed", "epochs": []}
+    change(recorded_run, "*cnn-jax*", lambda launch: launch.update(fault))
+    analysis = analyse(recorded_run)
+    found = row(analysis.cases, workload="cnn", backend="jax")
+
+    assert (found["status"], found["launches"]) == ("timeout", 0)
+    assert math.isnan(found["epoch_seconds"])
+    assert len(analysis.comparisons.table) == 2
+
+
+def test_a_damaged_record_is_named_and_left_out(recorded_run):
+    path = next((recorded_run / "launches").glob("r002*mlp-jax*"))
+    path.write_text(path.read_text()[:500])
+    analysis = analyse(recorded_run)
+
+    assert row(analysis.cases, workload="mlp", backend="jax")["launches"] == 2
+    assert any(problem.startswith(f"left out: {path.name}: not a readable JSON file") for problem in analysis.problems)
+
+
+def test_a_record_of_a_case_outside_the_plan_is_left_out(recorded_run):
+    change(recorded_run, "r000*mlp-jax*", lambda launch: launch["case"].update(samples=1))
+
+    assert any("not in the run's plan" in warning for warning in frames.load(recorded_run).warnings)
+
+
+def test_an_interrupted_run_says_so_and_keeps_its_figures(recorded_run):
+    for path in (recorded_run / "launches").glob("r002*"):
+        path.unlink()
+    description = json.loads((recorded_run / "run.json").read_text())
+    (recorded_run / "run.json").write_text(json.dumps({**description, "state": "interrupted"}))
+    analysis = analyse(recorded_run)
+
+    assert set(analysis.cases["launches"]) == {2}
+    assert "the run is interrupted" in analysis.problems
+
+
+def test_a_run_without_any_record_gives_empty_tables(recorded_run):
+    for path in (recorded_run / "launches").iterdir():
+        path.unlink()
+    analysis = analyse(recorded_run)
+
+    assert set(analysis.cases["status"]) == {"skipped"}
+    assert len(analysis.comparisons.table) == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 99}', '{"schema": 1}'])
+def test_a_run_description_that_cannot_be_used_is_one_clear_error(recorded_run, text):
+    (recorded_run / "run.json").write_text(text)
+
+    with pytest.raises(RunFormatError, match=r"run\.json: "):
+        frames.load(recorded_run)
+
+
+def test_the_wall_time_is_accounted_for(recorded_run):
+    analysis = analyse(recorded_run)
+
+    assert sum(analysis.spent.values()) == pytest.approx(analysis.run.description["wall_seconds"])
+    assert min(analysis.spent.values()) > 0
+
+
+def test_the_case_columns_come_first_in_every_table(recorded_run):
+    analysis = analyse(recorded_run)
+
+    for table in (analysis.run.epochs, analysis.cases, analysis.comparisons.table):
+        assert list(table.columns[: len(CASES)]) == CASES

@@ -1,0 +1,125 @@
+"""The command line's words."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.environments import ROOT
+from bench.options import UsageError, parse_run
+
+
+def fault(*arguments: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse_run(arguments)
+    return str(caught.value)
+
+
+def test_without_options_the_default_profile_decides():
+    options = parse_run([])
+
+    assert options.workloads == ("mlp", "cnn")
+    assert options.backends == ("jax", "tensorflow", "torch")
+    assert (options.launches, options.epochs, options.devices) == (5, None, None)
+    assert options.reference == "jax"
+
+
+def test_an_option_beats_the_profile():
+    options = parse_run(["--profile", "quick", "--launches", "4", "--epochs", "7"])
+
+    assert (options.launches, options.epochs) == (4, 7)
+
+
+def test_all_workloads_can_be_asked_for_in_one_word():
+    assert parse_run(["--workloads", "all"]).workloads == parse_run(["--profile", "full"]).workloads
+
+
+def test_a_name_given_twice_counts_once():
+    assert parse_run(["--workloads", "mlp,cnn,mlp"]).workloads == ("mlp", "cnn")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed", "known", "nearest"),
+    [
+        (["--workloads", "mlq"], "'mlq'", "perceptron", "mlp"),
+        (["--backends", "pytorch"], "'pytorch'", "tensorflow", "torch"),
+        (["--devices", "gpus"], "'gpus'", "cpu", "gpu"),
+        (["--profile", "fast"], "'fast'", "quick", None),
+        (["--reference", "jaxx"], "'jaxx'", "torch", "jax"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest(arguments, passed, known, nearest):
+    message = fault(*arguments)
+
+    assert passed in message
+    assert known in message
+    assert nearest is None or message.endswith(f"did you mean {nearest}?")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--epochs", "1"], ["--launches", "0"], ["--samples", "many"], ["--batch-size", "-5"], ["--workloads", ","]],
+)
+def test_a_value_out_of_range_is_refused_in_one_line(arguments):
+    message = fault(*arguments)
+
+    assert "\n" not in message
+    assert arguments[0] in message
+
+
+def test_fewer_than_two_epochs_are_refused_because_the_first_is_cold():
+    assert "at least 2" in fault("--epochs", "1")
+
+
+def test_a_reference_outside_the_run_is_refused():
+    assert "torch" in fault("--backends", "jax,tensorflow", "--reference", "torch")
+
+
+def test_without_jax_the_first_backend_is_the_reference():
+    assert parse_run(["--backends", "torch,tensorflow"]).reference == "torch"
+
+
+def test_an_environment_of_ones_own_keeps_its_path_unresolved(tmp_path):
+    link = tmp_path / "python"
+    link.symlink_to(sys.executable)
+
+    assert parse_run(["--python", f"jax={link}"]).python == {"jax": link}
+
+
+@pytest.mark.parametrize("text", ["jax", "jax=", "jaks=/usr/bin/python3", "jax=/nowhere/python"])
+def test_an_environment_that_cannot_be_is_refused(text):
+    assert "--python" in fault("--python", text)
+
+
+def test_a_missing_workload_file_is_refused(tmp_path):
+    assert "there is no workload file" in fault("--workloads", str(tmp_path / "mine.py"))
+
+
+def test_the_command_ends_with_status_2_and_one_line_and_writes_nothing(tmp_path):
+    output = tmp_path / "results"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "run", "--workloads", "mlpp", "--output", str(output)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert not output.exists()
+
+
+def test_the_options_need_the_standard_library_only():
+    """The noxfile checks them in nox's interpreter, before any environment exists."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import bench.options, bench.machine, bench.environments"],
+        capture_output=True,
+        text=True,
+        cwd=Path(ROOT),
+        check=False,
+    )
+
+    assert done.stderr == ""

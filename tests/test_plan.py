@@ -1,0 +1,103 @@
+"""Options and descriptions to cases and launches."""
+
+from collections import Counter
+
+import pytest
+
+from bench.options import UsageError, parse_run
+from bench.plan import plan, schedule
+
+MLP = {
+    "workload": "mlp",
+    "dataset": "fashion_mnist",
+    "train_samples": 60_000,
+    "batch_size": 128,
+    "epochs": 10,
+    "quick_samples": 6_400,
+    "cpu_samples": None,
+    "step_seconds": 0.001,
+}
+CNN = {**MLP, "workload": "cnn", "quick_samples": 1_280, "cpu_samples": 12_800, "step_seconds": 0.1}
+
+
+def cases(*arguments, gpus=()):
+    return plan(parse_run(arguments), [MLP, CNN], gpus)
+
+
+def test_the_same_input_gives_the_same_plan():
+    assert cases() == cases()
+
+
+def test_backends_of_one_workload_stand_next_to_each_other():
+    assert [(planned.case.workload, planned.case.backend) for planned in cases()] == [
+        (workload, backend) for workload in ("mlp", "cnn") for backend in ("jax", "tensorflow", "torch")
+    ]
+
+
+def test_a_large_workload_is_cut_on_a_cpu_in_the_default_profile_and_its_target_not_attempted():
+    by_name = {planned.case.workload: planned for planned in cases()}
+
+    assert (by_name["mlp"].case.samples, by_name["mlp"].case.epochs, by_name["mlp"].target_attempted) == (
+        60_000,
+        10,
+        True,
+    )
+    assert (by_name["cnn"].case.samples, by_name["cnn"].case.epochs, by_name["cnn"].target_attempted) == (
+        12_800,
+        4,
+        False,
+    )
+
+
+def test_nothing_is_cut_on_a_gpu():
+    assert {planned.case.samples for planned in cases("--devices", "gpu", gpus=["H200"])} == {60_000}
+
+
+def test_the_full_profile_trains_on_everything():
+    assert all(planned.target_attempted for planned in cases("--profile", "full"))
+
+
+def test_fewer_epochs_than_the_target_takes_do_not_attempt_it():
+    assert not any(planned.target_attempted for planned in cases("--profile", "full", "--epochs", "9"))
+
+
+def test_where_a_gpu_is_found_both_devices_are_measured():
+    assert {planned.case.device for planned in cases(gpus=["H200"])} == {"gpu", "cpu"}
+    assert {planned.case.device for planned in cases()} == {"cpu"}
+
+
+def test_a_gpu_that_is_not_there_is_refused_rather_than_replaced():
+    with pytest.raises(UsageError, match="no GPU was found"):
+        cases("--devices", "gpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--samples", "60001"], "has 60000 training samples"), (["--batch-size", "20000"], "larger than the 12800")],
+)
+def test_a_number_that_does_not_fit_the_workload_is_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        cases(*arguments)
+
+
+def test_repetition_r_takes_the_same_seed_on_every_backend():
+    launches = schedule(cases(), launches=3, seed=40)
+
+    assert {(launch.repetition, launch.seed) for launch in launches} == {(0, 40), (1, 41), (2, 42)}
+    assert Counter(launch.case for launch in launches) == {planned.case: 3 for planned in cases()}
+
+
+def test_repetitions_follow_one_another_whole():
+    repetitions = [launch.repetition for launch in schedule(cases(), launches=4, seed=0)]
+
+    assert repetitions == sorted(repetitions)
+
+
+def test_six_repetitions_put_three_backends_in_all_six_orders():
+    launches = schedule(cases(), launches=6, seed=0)
+    orders = {
+        tuple(item.case.backend for item in launches if item.repetition == repetition and item.case.workload == "cnn")
+        for repetition in range(6)
+    }
+
+    assert len(orders) == 6

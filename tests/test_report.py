@@ -1,0 +1,98 @@
+"""What people read."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench import report
+from bench.analysis import analyse
+
+
+@pytest.fixture
+def written(recorded_run):
+    def write(width=80):
+        console = Console(file=io.StringIO(), width=width)
+        report.write(analyse(recorded_run), recorded_run, console)
+        return console.file.getvalue(), (recorded_run / "report.md").read_text()
+
+    return write
+
+
+def test_all_files_are_written(written, recorded_run):
+    written()
+
+    for name in ("epochs.csv", "cases.csv", "comparisons.csv"):
+        assert len(pd.read_csv(recorded_run / name)) > 0
+    assert (recorded_run / "report.md").read_text().startswith("# Run ")
+
+
+def test_rebuilding_a_report_gives_the_same_files(written, recorded_run):
+    names = ("epochs.csv", "cases.csv", "comparisons.csv", "report.md")
+    written()
+    before = [(recorded_run / name).read_bytes() for name in names]
+    for name in names:
+        (recorded_run / name).unlink()
+    written()
+
+    assert [(recorded_run / name).read_bytes() for name in names] == before
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_terminal_shows_every_cell_whole(written, width):
+    text, _ = written(width)
+
+    assert "…" not in text
+    assert all(len(line) <= width for line in text.splitlines()[:-1])
+    for words in ("tensorflow", "samples/s", "peak MiB", "accuracy difference"):
+        assert words in text
+
+
+def test_both_reports_hold_the_same_figures(written):
+    text, page = written(200)
+    ratio = next(line for line in text.splitlines() if "torch" in line and "[" in line).split("│")[3].strip()
+
+    assert ratio in page
+
+
+def test_the_command_of_a_launch_can_be_copied(written):
+    _, page = written()
+
+    assert "-m pytest -c bench/worker/pytest.ini bench/worker/bench_train.py --workload=mlp" in page
+
+
+def test_a_cut_workload_is_marked_as_not_having_tried_for_its_target(written):
+    _, page = written()
+
+    assert "not attempted" in page
+    assert "✓" not in page
+
+
+def test_a_single_launch_is_undecided_in_words(written, recorded_run):
+    for path in (recorded_run / "launches").glob("r00[12]*"):
+        path.unlink()
+    text, _ = written(200)
+
+    assert "undecided: a single launch gives no interval" in text
+
+
+def test_what_went_wrong_is_said_in_both(written, recorded_run):
+    path = next((recorded_run / "launches").glob("r000*"))
+    path.write_text("{")
+    text, page = written(200)
+
+    assert f"left out: {path.name}" in text
+    assert f"left out: {path.name}" in page
+
+
+def test_names_from_a_users_file_are_text_in_markdown(written, recorded_run):
+    hostile = "<script>|alert(1).py"
+    for path in [recorded_run / "run.json", *(recorded_run / "launches").iterdir()]:
+        path.write_text(path.read_text().replace('"mlp"', json.dumps(hostile)))
+    _, page = written()
+
+    rows = [line for line in page.replace("\\|", "").splitlines() if line.startswith("| ")]
+    assert "<script>" not in page.partition("```")[0]  # in a block of code it is text
+    assert {row.count("|") for row in rows} == {rows[0].count("|")}

@@ -1,0 +1,115 @@
+"""Estimates, intervals, verdicts."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analysis import statistics
+from bench.analysis.statistics import Interval
+
+OURS = [2.0, 2.2, 2.1, 1.9, 2.4]
+THEIRS = [1.0, 1.1, 0.9, 1.05]
+
+
+def test_a_launch_gives_the_median_of_its_steady_epochs():
+    assert statistics.launch_value([1.0, 9.0, 2.0]) == 2.0
+
+
+def test_a_mean_interval_is_students_on_the_log_scale():
+    found = statistics.mean_interval(OURS, 0.95)
+    expected = stats.ttest_1samp(np.log(OURS), 0).confidence_interval(0.95)
+
+    assert found.estimate == pytest.approx(stats.gmean(OURS))
+    assert (found.low, found.high) == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+def test_a_ratio_interval_is_welchs_on_the_log_scale(level):
+    found = statistics.ratio_interval(OURS, THEIRS, level)
+    expected = stats.ttest_ind(np.log(OURS), np.log(THEIRS), equal_var=False).confidence_interval(level)
+
+    assert found.estimate == pytest.approx(stats.gmean(OURS) / stats.gmean(THEIRS))
+    assert (found.low, found.high) == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
+
+
+def test_turning_a_ratio_round_turns_its_interval_round():
+    there, back = statistics.ratio_interval(OURS, THEIRS, 0.95), statistics.ratio_interval(THEIRS, OURS, 0.95)
+
+    assert (1 / back.high, 1 / back.low) == pytest.approx((there.low, there.high))
+
+
+def test_a_difference_interval_is_students_over_pairs():
+    found = statistics.difference_interval([0.01, -0.02, 0.005], 0.95)
+    expected = stats.ttest_1samp([0.01, -0.02, 0.005], 0).confidence_interval(0.95)
+
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [
+        statistics.mean_interval([2.0], 0.95),
+        statistics.ratio_interval([2.0], [1.0, 1.1], 0.95),
+        statistics.ratio_interval([2.0, 2.1], [1.0], 0.95),
+        statistics.difference_interval([0.1], 0.95),
+    ],
+)
+def test_a_single_launch_gives_an_estimate_and_no_interval(interval):
+    assert math.isfinite(interval.estimate)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+    assert statistics.time_verdict(interval, 0.05) == "undecided"
+    assert statistics.metric_verdict(interval, 0.005) == "undecided"
+
+
+def test_without_any_variance_the_interval_is_the_estimate():
+    assert statistics.ratio_interval([2.0, 2.0], [1.0, 1.0], 0.95) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_many_comparisons_share_the_five_percent():
+    assert statistics.level_of(1) == 0.95
+    assert statistics.level_of(4) == pytest.approx(0.9875)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1.06, 1.20, "slower"),
+        (0.80, 0.94, "faster"),
+        (0.96, 1.04, "equivalent"),
+        (0.96, 1.20, "undecided"),
+        (1.04, 1.20, "undecided"),
+        (0.50, 2.00, "undecided"),
+    ],
+)
+def test_a_time_verdict_follows_from_the_whole_interval(low, high, verdict):
+    assert statistics.time_verdict(Interval(math.sqrt(low * high), low, high), 0.05) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.004, 0.004, "equivalent"),
+        (0.006, 0.010, "different"),
+        (-0.010, -0.006, "different"),
+        (0.001, 0.010, "undecided"),
+        (-0.010, 0.010, "undecided"),
+    ],
+)
+def test_a_metric_verdict_follows_from_the_whole_interval(low, high, verdict):
+    assert statistics.metric_verdict(Interval((low + high) / 2, low, high), 0.005) == verdict
+
+
+def test_intervals_of_log_normal_launches_cover_the_truth_as_often_as_they_say():
+    """Seeded: 2,000 comparisons of five launches with five, a true ratio of 1.5, unequal noise."""
+    generator = np.random.default_rng(20)
+    covered = 0
+    for _ in range(2_000):
+        ours = 1.5 * np.exp(generator.normal(0, 0.2, 5))
+        theirs = np.exp(generator.normal(0, 0.05, 5))
+        interval = statistics.ratio_interval(ours, theirs, 0.95)
+        covered += interval.low <= 1.5 <= interval.high
+
+    assert covered / 2_000 == pytest.approx(0.95, abs=0.01)

@@ -1,0 +1,83 @@
+"""A folder is an import world: none imports another's libraries, which a subprocess proves."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.environments import ROOT
+
+FRAMEWORKS = {"jax", "tensorflow", "torch"}
+TABLES = {"pandas", "scipy"}
+
+# Keras itself imports pandas where it is installed, so a stub stands in for it: only our own imports count.
+PROVER = """
+import importlib, sys, types
+sys.path.insert(0, {root!r})
+{stub}
+for name in {modules!r}:
+    importlib.import_module(name)
+print("\\n".join(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+STUB = """
+class Anything(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+for name in ("keras", "keras.callbacks"):
+    sys.modules[name] = Anything(name)
+sys.modules["keras"].callbacks = sys.modules["keras.callbacks"]
+sys.modules["pytest_benchmark"] = Anything("pytest_benchmark")
+sys.modules["pytest_benchmark.fixture"] = Anything("pytest_benchmark.fixture")
+"""
+
+
+def modules(folder, pattern="*.py"):
+    paths = sorted((ROOT / folder).glob(pattern))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def imported(names, stub="", root=ROOT):
+    code = PROVER.format(root=str(root), modules=names, stub=stub)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("names", "foreign"),
+    [
+        (modules("bench"), FRAMEWORKS | TABLES | {"keras", "models"}),
+        (["bench.record", "bench.options", "bench.environments"], FRAMEWORKS | TABLES | {"keras", "psutil", "rich"}),
+        (modules("bench/analysis") + modules("bench/report"), FRAMEWORKS | {"keras", "models", "psutil"}),
+        (["models", "models.datasets"], FRAMEWORKS | TABLES | {"keras", "bench"}),
+    ],
+    ids=["parent", "shared words", "analysis and report", "registry"],
+)
+def test_a_world_does_not_import_anothers_libraries(names, foreign):
+    assert not imported(names) & foreign
+
+
+@pytest.mark.parametrize(
+    ("names", "foreign"),
+    [
+        (modules("bench/worker") + modules("bench/worker/backends"), FRAMEWORKS | TABLES | {"rich", "psutil"}),
+        (modules("models"), FRAMEWORKS | TABLES | {"bench"}),
+    ],
+    ids=["worker", "models"],
+)
+def test_a_world_with_keras_does_not_import_anothers_libraries(names, foreign):
+    assert not imported(names, STUB) & foreign
+
+
+@pytest.mark.parametrize("library", ["pandas", "scipy"])
+def test_the_prover_would_notice(tmp_path, library):
+    package = tmp_path / "bench"
+    package.mkdir()
+    Path(package, "__init__.py").write_text("")
+    Path(package, "guilty.py").write_text(f"import {library}\n")
+
+    assert library in imported(["bench.guilty"], root=tmp_path)

@@ -1,0 +1,61 @@
+"""The worker's tests run in one backend's environment at a time, set up as a worker is."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench.environments import ROOT
+from bench.record import Case
+from bench.worker import environment
+
+KEY = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--backend", required=True)
+
+
+def pytest_configure(config):
+    config.stash[KEY] = environment.prepare(config.getoption("backend"), "cpu")
+
+
+@pytest.fixture
+def backend_name(request):
+    return request.config.getoption("backend")
+
+
+@pytest.fixture
+def backend(request):
+    return request.config.stash[KEY]
+
+
+@pytest.fixture
+def launch(backend_name, tmp_path):
+    """Run a worker by its command, as the parent does; gives the finished process and what it recorded."""
+
+    def run(*options, **columns):
+        case = Case(
+            **{
+                "workload": "mlp",
+                "dataset": "fashion_mnist",
+                "samples": 1_300,
+                "epochs": 3,
+                "batch_size": 128,
+                "input": "arrays",
+                "backend": backend_name,
+                "device": "cpu",
+                "numerics": "float32",
+                "task": "train",
+                "track": "fit",
+                **columns,
+            }
+        )
+        path = tmp_path / "launch.json"
+        command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py"]
+        command += [*case.options(), "--seed=3", f"--benchmark-json={path}", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        return done, json.loads(path.read_text()) if path.exists() else None
+
+    return run

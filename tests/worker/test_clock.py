@@ -1,0 +1,141 @@
+"""The epoch clock, with an injected time."""
+
+import pytest
+
+from bench.worker.clock import EpochClock, Gauges, ReplayClock, read_gauges
+
+
+class Time:
+    """A clock that moves when told, and a diary of who looked at it."""
+
+    def __init__(self):
+        self.now, self.cpu, self.stolen, self.total, self.diary = 0.0, 0.0, 0, 0, []
+
+    def read(self):
+        self.diary.append("now")
+        return self.now
+
+    def gauges(self):
+        self.diary.append("gauges")
+        return Gauges(self.cpu, self.stolen, self.total)
+
+    def barrier(self):
+        self.diary.append("barrier")
+        self.now += 0.25  # what was still under way
+
+    def work(self, seconds, cpu=0.0, stolen=0, total=0):
+        self.now, self.cpu, self.stolen, self.total = (
+            self.now + seconds,
+            self.cpu + cpu,
+            self.stolen + stolen,
+            self.total + total,
+        )
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+@pytest.fixture
+def clock(time):
+    return EpochClock("accuracy", time.barrier, now=time.read, gauges=time.gauges)
+
+
+LOGS = {"loss": 0.5, "accuracy": 0.75}
+
+
+def test_an_epoch_lasts_from_its_begin_until_the_barrier_returns(clock, time):
+    clock.on_epoch_begin(0)
+    time.work(2.0)
+    clock.on_epoch_end(0, LOGS)
+
+    assert clock.epochs[0].seconds == 2.25
+
+
+def test_gauges_are_read_outside_the_timed_span(clock, time):
+    clock.on_epoch_begin(0)
+    clock.on_epoch_end(0, LOGS)
+
+    assert time.diary[-5:] == ["gauges", "now", "barrier", "now", "gauges"]
+
+
+def test_validation_is_timed_apart_and_subtracted(clock, time):
+    clock.on_epoch_begin(0)
+    time.work(2.0, cpu=3.0)
+    clock.on_test_begin()
+    time.work(10.0, cpu=12.0)
+    clock.on_test_end()
+    time.work(1.0, cpu=0.5)
+    clock.on_epoch_end(0, LOGS)
+    epoch = clock.epochs[0]
+
+    assert epoch.validation_seconds == 10.25
+    assert epoch.seconds == 2.0 + 0.25 + 1.0 + 0.25
+    assert epoch.cpu_seconds == 3.5
+
+
+def test_what_passes_before_the_first_epoch_is_setup(clock, time):
+    time.work(5.0)
+    clock.start()
+    time.work(1.5)
+    for number in range(2):
+        clock.on_epoch_begin(number)
+        time.work(1.0)
+        clock.on_epoch_end(number, LOGS)
+
+    assert clock.setup_seconds == 1.5
+    assert [epoch.seconds for epoch in clock.epochs] == [1.25, 1.25]
+
+
+def test_cpu_seconds_and_steal_are_those_of_the_epoch(clock, time):
+    time.work(1.0, cpu=5.0, stolen=50, total=100)
+    clock.on_epoch_begin(0)
+    time.work(1.0, cpu=1.8, stolen=10, total=200)
+    clock.on_epoch_end(0, LOGS)
+
+    assert clock.epochs[0].cpu_seconds == pytest.approx(1.8)
+    assert clock.epochs[0].steal_fraction == 0.05
+
+
+def test_where_the_system_tells_no_ticks_steal_is_unknown(clock):
+    clock.on_epoch_begin(0)
+    clock.on_epoch_end(0, LOGS)
+
+    assert clock.epochs[0].steal_fraction is None
+
+
+def test_the_parent_is_told_after_the_span(time):
+    told = []
+
+    def notify(index, epoch):
+        told.append((index, epoch.seconds))
+        time.work(100.0)
+
+    clock = EpochClock("accuracy", time.barrier, notify, now=time.read, gauges=time.gauges)
+    for number in range(2):
+        clock.on_epoch_begin(number)
+        time.work(1.0)
+        clock.on_epoch_end(number, LOGS)
+
+    assert told == [(0, 1.25), (1, 1.25)]
+
+
+def test_the_systems_counters_are_read_as_they_are_written(tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  10 20 30 40 50 60 70 80 90 100\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    gauges = read_gauges(stat)
+
+    assert (gauges.stolen_ticks, gauges.total_ticks) == (80, 360)  # guest time is part of user time already
+    assert read_gauges(tmp_path / "nowhere").total_ticks == 0
+
+
+def test_a_replay_clock_moves_by_the_recorded_durations_only():
+    clock = ReplayClock()
+    clock.load([1.5, 2.5])
+    readings = [clock()]
+    for _ in range(2):
+        clock.advance()
+        readings.append(clock())
+
+    assert readings == [0.0, 1.5, 4.0]

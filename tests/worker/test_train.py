@@ -1,0 +1,157 @@
+"""Whole launches on this backend, by the command that the report prints."""
+
+import io
+import json
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from bench import record
+from bench.environments import ROOT
+from bench.worker import backends, start
+from bench.worker.prepare import describe
+
+LAUNCH_FIELDS = ("weights_digest", "batches_digest", "parameters", "memory", "resolved", "versions", "phases")
+
+
+def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, backend_name):
+    digests = describe("mlp", [3], tmp_path / "0-mlp")["weights"]
+    done, content = launch(f"--weights={tmp_path / '0-mlp-seed3.npz'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = content["launch"]
+
+    assert record.check({"launch": {**found, "repetition": 0}}, "launch") is None
+    assert [len(found["epochs"]), len(content["benchmarks"][0]["stats"]["data"])] == [3, 2]
+    assert content["benchmarks"][0]["stats"]["data"] == pytest.approx([e["seconds"] for e in found["epochs"][1:]])
+    assert found["weights_digest"] == digests["3"]
+    assert found["batches_digest"] == start.batches(start.load_dataset("fashion_mnist"), 1_300, 128, 3).digest
+    assert found["test"]["metric"] > 0.5
+    assert content["benchmarks"][0]["extra_info"]["test_accuracy"] == found["test"]["metric"]
+    assert found["resolved"]["device"] == "cpu"
+    assert found["resolved"]["jit_compile"] is (backend_name == "jax")
+    assert found["versions"]["keras"] == keras.__version__
+    assert 50 < found["memory"]["peak_host_mib"] < 10_000
+    assert set(LAUNCH_FIELDS) <= set(found)
+
+
+def test_the_epochs_fill_the_fit(launch):
+    """What fit takes is setup, epochs, and next to nothing between them."""
+    done, content = launch(samples=12_800, epochs=4)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = content["launch"]
+    recorded = found["setup_seconds"] + sum(epoch["seconds"] for epoch in found["epochs"])
+
+    assert recorded <= found["phases"]["fit"]
+
+
+def test_a_launch_is_a_file_that_pytest_benchmark_compares(launch, tmp_path):
+    launch()
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(tmp_path / "launch.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "mlp[" in done.stdout + done.stderr
+
+
+def test_no_plugin_of_pytest_stands_between_keras_and_its_warnings_or_log_messages(launch):
+    done, _ = launch("--collect-only", "--trace-config")
+    _, _, listed = done.stdout.partition("active plugins:")
+    plugins = dict(line.split(":", 1) for line in listed.splitlines() if ":" in line)
+    active = {name.strip() for name, module in plugins.items() if module.strip() != "None"}
+
+    assert "benchmark" in active
+    assert not active & {"warnings", "logging", "logging-plugin"}
+
+
+def test_settings_of_the_users_own_do_not_reach_the_worker(launch, monkeypatch, tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float16", "image_data_format": "channels_first"}))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_MAX_EPOCHS", "1")
+    monkeypatch.setenv("KERAS_MAX_STEPS_PER_EPOCH", "1")
+    _, content = launch()
+
+    assert content["launch"]["resolved"]["dtype_policy"] == "float32"
+    assert len(content["launch"]["epochs"]) == 3
+    assert content["launch"]["epochs"][-1]["metric"] > 0.5  # one step of ten images would not get there
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ('keras.layers.Rescaling(float("nan"))', "the loss is nan after epoch 1"),
+        ("keras.layers.NoSuchLayer()", "NoSuchLayer"),
+    ],
+)
+def test_a_model_that_fails_ends_the_launch_without_a_record(launch, tmp_path, change, reason):
+    source = (ROOT / "models" / "mlp.py").read_text()
+    path = tmp_path / "mine.py"
+    path.write_text(source.replace("keras.layers.Flatten()", f"keras.layers.Flatten(), {change}"))
+    done, content = launch(workload=str(path))
+
+    assert done.returncode != 0
+    assert reason in done.stdout
+    assert content is None or content["benchmarks"] == []
+
+
+def test_a_gpu_that_is_not_there_is_an_error_and_not_a_cpu_figure(launch, backend):
+    if any(device.startswith("gpu") for device in backend.devices()):
+        pytest.skip("this machine has a GPU")
+    done, content = launch(device="gpu")
+
+    assert done.returncode != 0
+    assert content is None
+
+
+def test_prepare_describes_a_workload_without_drawing_weights():
+    description = describe("perceptron", [0], None)
+
+    assert description["train_samples"] == 60_000
+    assert description["parameters"] == 7_850
+    assert description["target"]["metric"] == "accuracy"
+    assert description["weights"] == {}
+    assert 0 < description["step_seconds"] < 60
+
+
+def test_strict_float32_is_in_force(backend, backend_name):
+    flags = backend.flags()
+    strict = {
+        "jax": {"jax_default_matmul_precision": "highest", "jax_enable_x64": False},
+        "tensorflow": {"tensor_float_32": False},
+        "torch": {"float32_matmul_precision": "highest", "cudnn_allow_tf32": False},
+    }[backend_name]
+
+    assert {name: flags[name] for name in strict} == strict
+
+
+def test_a_barrier_returns_and_the_device_of_a_value_is_told(backend):
+    value = keras.Variable(keras.ops.ones((8, 8)) @ keras.ops.ones((8, 8)))
+    backend.barrier()
+
+    assert backend.device_of(value.value) == "cpu"
+    assert backend.peak_device_mib() is None
+
+
+def test_every_backend_module_answers_what_is_asked(backend):
+    asked = {name for name in vars(backends.Backend) if not name.startswith("_")}
+
+    assert asked <= set(dir(backend))
+
+
+def test_the_probe_reports_versions_and_devices(backend_name):
+    command = [sys.executable, "-m", "bench.worker.probe", "--backend", backend_name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    answer = json.loads(io.StringIO(done.stdout).readlines()[-1])
+
+    assert answer["missing"] == []
+    assert answer["versions"]["keras"] == keras.__version__
+    assert answer["devices"][0].startswith("cpu")
+
+
+def test_the_probe_says_what_is_missing(backend_name):
+    other = "torch" if backend_name != "torch" else "jax"
+    command = [sys.executable, "-m", "bench.worker.probe", "--backend", other]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert json.loads(done.stdout.splitlines()[-1])["missing"] == [f"{other} is not installed"]
