@@ -53,7 +53,7 @@ def run(options: RunOptions, console: Console) -> Path | None:
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
     folder = _new_folder(options.output)
     try:
-        prepared = _prepare(options, pythons, folder)
+        prepared = prepare(options, pythons, folder)
         cases = _with_known_times(plan(options, prepared.workloads, gpus), options.output)
         launches = schedule(cases, options.launches, options.seed)
         _announce(console, cases, launches, options)
@@ -96,7 +96,7 @@ def _new_folder(output: Path) -> Path:
     return folder
 
 
-def _prepare(options: RunOptions, pythons: Mapping[str, Path | None], folder: Path) -> Prepared:
+def prepare(options: RunOptions, pythons: Mapping[str, Path | None], folder: Path) -> Prepared:
     """Let the first backend that works, the reference before the others, describe the workloads and draw weights."""
     order = [options.reference, *(backend for backend in options.backends if backend != options.reference)]
     failures = []
@@ -231,9 +231,7 @@ def _launch_one(
     if python is None:
         outcome = Outcome("failed", environments.missing_reason(planned.case.backend), 0.0)
     else:
-        workloads = [description["workload"] for description in prepared.workloads]
-        weights = f"{workloads.index(planned.case.workload)}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
-        command = worker_command(python, planned, folder / "weights" / weights)
+        command = worker_command(python, planned, weights_path(folder, prepared, planned))
         try:
             outcome = launch(
                 [*command, f"--benchmark-json={left.resolve()}"],
@@ -259,6 +257,13 @@ def _launch_one(
     }
     record.write(final, content)
     return outcome
+
+
+def weights_path(folder: Path, prepared: Prepared, planned: PlannedLaunch) -> Path:
+    """Where the prepare worker put the initial weights of a launch."""
+    workloads = [description["workload"] for description in prepared.workloads]
+    number = workloads.index(planned.case.workload)
+    return folder / "weights" / f"{number}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
 
 
 def worker_command(python: Path, planned: PlannedLaunch, weights: Path) -> list[str]:
