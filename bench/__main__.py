@@ -5,7 +5,6 @@ import ast
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 
 from bench import environments, machine
 from bench.options import UsageError, backend_names, parse, run_options, workload_names
-
-DOCTOR_SECONDS = 120
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,8 +24,11 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder taken away: what was recorded until then is kept
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("bench: interrupted before anything was measured", file=sys.stderr)
+        print("bench: interrupted", file=sys.stderr)
         return 1
 
 
@@ -49,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     """Measure, then report."""
     from rich.console import Console
 
-    from bench.run import RunError
+    from bench.prepare import RunError
     from bench.run import run as measure
 
     options = run_options(given)
@@ -63,7 +63,7 @@ def run(given: argparse.Namespace) -> int:
 
 def report(given: argparse.Namespace) -> int:
     """Rebuild everything that is derived from a run's records."""
-    from bench.run import find_run
+    from bench.runs import find_run
 
     return _report(find_run(given.run, given.output))
 
@@ -93,7 +93,7 @@ def doctor(given: argparse.Namespace) -> int:
     for backend in backend_names():
         python = environments.interpreter(backend, dict(given.python))
         answer: dict[str, Any] = (
-            _probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
+            environments.probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
         )
         well = well and not answer["missing"]
         numbers: dict[str, str] = answer.get("versions", {})
@@ -101,27 +101,13 @@ def doctor(given: argparse.Namespace) -> int:
         print(f"{backend}: {'works' if not answer['missing'] else 'does not work'}")
         for label, text in (
             ("python", str(python)),
-            ("versions", f"Python {answer['python']}, {versions}" if "python" in answer else ""),
+            ("versions", versions),
             ("devices", "; ".join(answer.get("devices", []))),
             ("missing", "; ".join(answer["missing"])),
         ):
             if text:
                 print(f"  {label:9} {text}")
     return 0 if well else 1
-
-
-def _probe(python: Path, backend: str) -> dict[str, Any]:
-    command = [str(python), "-m", "bench.worker.probe", "--backend", backend]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=DOCTOR_SECONDS, cwd=environments.ROOT, check=False
-        )
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"missing": [f"no answer within {DOCTOR_SECONDS} s"]}
-    except (OSError, ValueError, IndexError) as error:
-        return {"missing": [f"{python} does not run the probe ({error})"]}
-    return answer
 
 
 def _report(folder: Path) -> int:

@@ -16,7 +16,7 @@ from bench import environments, machine
 from bench.launch import launch
 from bench.options import RunOptions, UsageError, parse_run
 from bench.plan import PlannedLaunch, plan, schedule
-from bench.run import RunError, prepare, weights_path, worker_command
+from bench.prepare import Prepared, RunError, prepare
 
 LIMIT_SECONDS = 1_800.0
 
@@ -25,13 +25,18 @@ def main(arguments: Sequence[str]) -> int:
     """Print both comparisons for each backend; exit status 1 where a launch failed, 2 for usage."""
     try:
         options = parse_run(arguments)
+        if options.dry_run:
+            raise UsageError("--dry-run: calibrate has no plan to show")
         with tempfile.TemporaryDirectory() as name:
             pairs = measure(options, Path(name))
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    except RunError as error:
+    except (RunError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
         return 1
     for title, launches in pairs.items():
         print(summary(title, launches))
@@ -42,17 +47,15 @@ def measure(options: RunOptions, folder: Path) -> dict[str, list[tuple[dict[str,
     """For each case, pairs of a launch's `launch` object and the seconds a bare `fit` took, taken in turns."""
     for part in ("logs", "weights"):
         (folder / part).mkdir()
-    pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
-    prepared = prepare(options, pythons, folder)
+    prepared = prepare(options, folder)
     cases = plan(options, prepared.workloads, machine.gpu_names())
     pairs: dict[str, list[tuple[dict[str, Any], float]]] = {}
     for planned in schedule(cases, options.launches, options.seed):
-        python = pythons[planned.case.backend]
+        python = prepared.pythons[planned.case.backend]
         if python is None:
             raise RunError(environments.missing_reason(planned.case.backend))
-        weights = weights_path(folder, prepared, planned)
         order = (_ours, _bare) if planned.repetition % 2 else (_bare, _ours)
-        found = {take: take(python, planned, weights, folder) for take in order}
+        found = {take: take(python, planned, prepared) for take in order}
         pairs.setdefault(planned.case.title, []).append((found[_ours], found[_bare]["fit_seconds"]))
         print(f"{planned.case.title}, pair {planned.repetition + 1} of {options.launches}", file=sys.stderr)
     return pairs
@@ -66,23 +69,25 @@ def summary(title: str, pairs: Sequence[tuple[dict[str, Any], float]]) -> str:
     loops = [ours["phases"]["fit"] - ours["setup_seconds"] - ours["epochs"][0]["seconds"] for ours, _ in pairs]
     shares = sorted(recorded / loop for recorded, loop in zip(steady, loops, strict=True))
     recorded = [ours["setup_seconds"] + sum(epoch["seconds"] for epoch in ours["epochs"]) for ours, _ in pairs]
+    whole = sorted(seconds / ours["phases"]["fit"] for seconds, (ours, _) in zip(recorded, pairs, strict=True))
     ratio = ratio_interval(recorded, [bare for _, bare in pairs], 0.95)
     return (
         f"{title}: recorded steady epochs / bare clock around the same epochs {shares[len(shares) // 2]:.4f} "
-        f"(worst of {len(shares)}: {shares[0]:.4f}); recorded fit / fit of a bare script {ratio.estimate:.3f} "
+        f"(worst of {len(shares)}: {shares[0]:.4f}); setup and all epochs / bare clock around fit "
+        f"{whole[len(whole) // 2]:.4f}; recorded fit / fit of a bare script in its own process {ratio.estimate:.3f} "
         f"[{ratio.low:.3f}, {ratio.high:.3f}]"
     )
 
 
-def _ours(python: Path, planned: PlannedLaunch, weights: Path, folder: Path) -> dict[str, Any]:
-    command = worker_command(python, planned, weights)
-    launched: dict[str, Any] = _run(command, "--benchmark-json", folder)["launch"]
+def _ours(python: Path, planned: PlannedLaunch, prepared: Prepared) -> dict[str, Any]:
+    launched: dict[str, Any] = _run(prepared.command(python, planned), "--benchmark-json", prepared.folder)["launch"]
     return launched
 
 
-def _bare(python: Path, planned: PlannedLaunch, weights: Path, folder: Path) -> dict[str, Any]:
+def _bare(python: Path, planned: PlannedLaunch, prepared: Prepared) -> dict[str, Any]:
     command = [str(python), "-m", "bench.worker.bare_fit", *planned.case.options()]
-    return _run([*command, f"--seed={planned.seed}", f"--weights={weights}"], "--output", folder)
+    command += [f"--seed={planned.seed}", f"--weights={prepared.weights(planned)}"]
+    return _run(command, "--output", prepared.folder)
 
 
 def _run(command: Sequence[str], output_option: str, folder: Path) -> dict[str, Any]:

@@ -1,29 +1,73 @@
 """Where the backends' Python interpreters are: those that nox built, or those the user names."""
 
-import os
+import hashlib
+import json
+import subprocess
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".nox"
 STAMP = "complete"  # written last into an environment's folder, so a half-built one lacks it
+TOOLS = ("bench", "tests", "lint")  # environments that are no backend's
+PROBE_SECONDS = 120
+
+
+def requirements(name: str) -> list[str]:
+    """The pins of one environment, as pyproject.toml has them."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+
+    def resolve(group: str) -> list[str]:
+        found: list[str] = []
+        for item in groups[group]:
+            found += resolve(item["include-group"]) if isinstance(item, dict) else [item]
+        return found
+
+    return resolve(name if name in TOOLS else f"backend-{name}")
+
+
+def stamp(name: str) -> str:
+    """What the stamp of a complete environment says: the digest of the pins it is built from."""
+    return hashlib.sha256("\n".join(requirements(name)).encode()).hexdigest()
+
+
+def complete(name: str) -> bool:
+    """Whether an environment was built to its end, from the pins in force now."""
+    path = ENVIRONMENTS / f"env-{name}" / STAMP
+    return environment_python(name).exists() and path.is_file() and path.read_text(encoding="utf-8") == stamp(name)
 
 
 def environment_python(name: str) -> Path:
     """The interpreter of the environment that `nox -s "env(NAME)"` builds."""
-    return ENVIRONMENTS / f"env-{name}" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    return ENVIRONMENTS / f"env-{name}" / "bin" / "python"
 
 
 def interpreter(backend: str, given: Mapping[str, Path]) -> Path | None:
-    """The interpreter that runs a backend's workers, or None where its environment is missing or half-built."""
+    """The interpreter that runs a backend's workers; None where its environment is missing, half-built or outdated."""
     if backend in given:
         return given[backend]
-    python = environment_python(backend)
-    return python if python.exists() and (ENVIRONMENTS / f"env-{backend}" / STAMP).exists() else None
+    return environment_python(backend) if complete(backend) else None
 
 
 def missing_reason(backend: str) -> str:
     """Why a backend without an interpreter cannot run, and how to mend it."""
-    return (
-        f'no complete environment for {backend}; build it with nox -s "env({backend})" or pass --python {backend}=PATH'
-    )
+    return f'no complete environment; build it with nox -s "env({backend})" or pass --python {backend}=PATH'
+
+
+def probe(python: Path, backend: str) -> dict[str, Any]:
+    """What an environment says of itself: `versions`, `devices`, and in `missing` what keeps it from working."""
+    command = [str(python), "-m", "bench.worker.probe", "--backend", backend]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, cwd=ROOT, check=False)
+    except subprocess.TimeoutExpired:
+        return {"missing": [f"no answer within {PROBE_SECONDS} s"]}
+    except OSError as error:
+        return {"missing": [f"{python} cannot be started ({error.strerror})"]}
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("{"):
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+    last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+    return {"missing": [f"exit status {done.returncode}: {last}"]}

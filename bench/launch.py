@@ -19,6 +19,7 @@ from bench.environments import ROOT
 
 LOG_BYTES = 2**20  # of a log's beginning and of its end, each
 KILL_SECONDS = 10.0
+FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # would bring a user's plugins back into the timed span
 MESSAGES = "BENCH_MESSAGES"  # tells the worker its end of the socket; without it, by hand, it sends no messages
 OUT_OF_MEMORY = re.compile(
     r"out of memory|OutOfMemory|RESOURCE_EXHAUSTED|MemoryError|bad_alloc|Cannot allocate memory", re.I
@@ -43,29 +44,12 @@ def launch(
 ) -> Outcome:
     """Run a worker to its end or to its limit, its output going to `log`.
 
-    The worker gets a process session of its own, which is ended whole. This process sleeps meanwhile: it wakes for a
-    message, for the worker's end and for the limit, and the worker waits while a message is dealt with.
+    The worker gets a process session of its own, and its process group is ended whole. This process sleeps meanwhile:
+    it wakes for a message, for the worker's end and for the limit, and the worker waits while a message is dealt with.
     """
     ours, theirs = socket.socketpair()
     killed_before = _oom_kills()
-    began = time.monotonic()
-    with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(
-                list(command),
-                env={**os.environ, MESSAGES: str(theirs.fileno())},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
-        finally:
-            theirs.close()
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     failure: list[str] = []
 
     def receive(message: Mapping[str, Any]) -> None:
@@ -73,11 +57,29 @@ def launch(
             failure.append(str(message.get("reason")))
         on_message(message)
 
+    process = None
+    began = time.monotonic()
     try:
-        in_time = _watch(process, ours, began + limit_seconds, receive)
+        with ours, theirs, log.open("wb") as output:
+            process = subprocess.Popen(
+                list(command),
+                env={**environment, MESSAGES: str(theirs.fileno())},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+            theirs.close()
+            in_time = _watch(process, ours, began + limit_seconds, receive)
+    except OSError as error:
+        if process is not None:
+            raise
+        return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
     finally:  # Ctrl-C comes through here too
-        _end(process)
-        ours.close()
+        if process is not None:
+            _end(process)
     wall_seconds = time.monotonic() - began
     tail = _trim(log)
     if not in_time:
@@ -109,7 +111,7 @@ def _watch(
         while time.monotonic() < deadline:
             ready = {key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
             if ours in ready:
-                received = ours.recv(65536)
+                received = _received(ours)
                 if not received:
                     selector.unregister(ours)
                 pending += received
@@ -120,6 +122,13 @@ def _watch(
             elif ended in ready:
                 return True
         return False
+
+
+def _received(ours: socket.socket) -> bytes:
+    try:
+        return ours.recv(65536)
+    except OSError:  # the worker died with our answer unread
+        return b""
 
 
 def _parse(line: bytes) -> Mapping[str, Any]:
@@ -141,7 +150,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End the worker's whole process group, children that outlived it too."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(KILL_SECONDS)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nobody can end it
+        process.wait(KILL_SECONDS)
 
 
 def _reason(returncode: int, failure: Sequence[str], tail: str) -> str:

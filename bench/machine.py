@@ -10,6 +10,7 @@ from typing import Any
 # Settings that change what the frameworks do; recorded where the user has set them.
 FLAGS = (
     "XLA_FLAGS",
+    "TF_XLA_FLAGS",
     "TF_ENABLE_ONEDNN_OPTS",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -16,6 +16,7 @@ from bench.environments import ROOT
 
 DEVICES = ("cpu", "gpu")
 REFERENCE = "jax"
+SEEDS = 2**32  # NumPy takes seeds below
 
 
 class UsageError(Exception):
@@ -87,12 +88,19 @@ def run_options(given: argparse.Namespace) -> RunOptions:
     reference = given.reference or (REFERENCE if REFERENCE in backends else backends[0])
     if reference not in backends:
         raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
+    stems = [Path(name).stem for name in workloads]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise UsageError(f"--workloads: two are called {stem}, and a report could not tell them apart; rename one")
+    launches = given.launches or profile.launches
+    if given.seed + launches > SEEDS:
+        raise UsageError(f"--seed {given.seed}: with {launches} launches the seeds would pass {SEEDS - 1}")
     return RunOptions(
         workloads=workloads,
         backends=backends,
         devices=given.devices,
         profile=given.profile,
-        launches=given.launches or profile.launches,
+        launches=launches,
         epochs=given.epochs or profile.epochs,
         samples=given.samples,
         batch_size=given.batch_size,
@@ -168,8 +176,8 @@ def _choice(known: Sequence[str], kind: str) -> Callable[[str], str]:
 
 def _workload(text: str) -> str:
     if text.endswith(".py") or "/" in text:
-        if not Path(text).is_file():
-            raise argparse.ArgumentTypeError(f"there is no workload file {text}")
+        if not Path(text).is_file() or not text.endswith(".py"):
+            raise argparse.ArgumentTypeError(f"there is no workload file {text}; name one that ends in .py")
         return str(Path(text).resolve())
     return _choice(workload_names(), "workload")(text)
 

@@ -39,8 +39,15 @@ class PlannedLaunch:
     seed: int
 
 
-def plan(options: RunOptions, descriptions: Sequence[Mapping[str, Any]], gpus: Sequence[str]) -> list[PlannedCase]:
+def plan(
+    options: RunOptions,
+    descriptions: Sequence[Mapping[str, Any]],
+    gpus: Sequence[str],
+    without_gpu: Mapping[str, str] | None = None,
+) -> list[PlannedCase]:
     """The cases of a run, the backends of one workload and device next to each other.
+
+    `gpus` are the machine's; `without_gpu` says of backends whose environment cannot use them why: those are skipped.
 
     Raises UsageError where a number does not fit a workload.
     """
@@ -67,7 +74,8 @@ def plan(options: RunOptions, descriptions: Sequence[Mapping[str, Any]], gpus: S
                     track="fit",
                 )
                 expected = OVERHEAD_SECONDS + steps * description["step_seconds"]
-                cases.append(PlannedCase(case, None, attempted, expected))
+                skip = (without_gpu or {}).get(backend) if device == "gpu" else None
+                cases.append(PlannedCase(case, skip, attempted, expected))
     return cases
 
 
@@ -120,8 +128,9 @@ def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> t
     if samples > available:
         raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
     if batch_size > samples:
-        raise UsageError(f"--batch-size {batch_size}: larger than the {samples} training samples of {name} in this run")
-    epochs = options.epochs or (
-        description["epochs"] if samples == available else min(CUT_EPOCHS, description["epochs"])
-    )
+        raise UsageError(f"{name}: a batch of {batch_size} is larger than its {samples} training samples in this run")
+    declared = description["epochs"]
+    epochs = options.epochs or (declared if samples == available else min(CUT_EPOCHS, declared))
+    if epochs < 2:
+        raise UsageError(f"{name}: declares {declared} epoch; the first is cold, so at least 2 are needed (--epochs 2)")
     return samples, epochs, batch_size

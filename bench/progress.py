@@ -50,7 +50,7 @@ class Progress:
         if message.get("event") == "epoch":
             self._seconds.append(float(message["seconds"]))
             self._metric = f"{message['metric']:.4f}"
-            figures = f"{message['seconds']:.3f} s, loss {message['loss']:.4f}, accuracy {self._metric}"
+            figures = f"{message['seconds']:.3f} s, loss {message['loss']:.4f}, training metric {self._metric}"
             self._draw(f"epoch {message['epoch'] + 1}: {figures}")
         elif message.get("event") in ("fit", "evaluate"):
             self._draw(str(message["event"]))
@@ -61,7 +61,9 @@ class Progress:
             what = f"{median(self._seconds[1:]):.3f} s an epoch, training metric {self._metric}"
         else:
             what = f"{outcome.status}: {outcome.reason}"
-        self._console.print(f"{self._head}: {what} ({duration(outcome.wall_seconds)})", markup=False, highlight=False)
+        left = duration(max(0.0, self._left - outcome.wall_seconds))
+        took = f"took {duration(outcome.wall_seconds)}, about {left} left"
+        self._console.print(f"{self._head}: {what} ({took})", markup=False, highlight=False)
 
     def _draw(self, what: str) -> None:
         if self._live:

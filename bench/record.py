@@ -102,15 +102,22 @@ def _fault(launch: object) -> str | None:
     case = launch.get("case")
     if not isinstance(case, dict) or any(type(case.get(name)) is not kind for name, kind in CASE_TYPES.items()):
         return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
+    if min(case["samples"], case["epochs"], case["batch_size"]) < 1:
+        return "samples, epochs and batch_size have to be positive"
     if any(type(launch.get(name)) is not int for name in ("repetition", "seed")):
         return "repetition and seed have to be whole numbers"
     if launch.get("status") not in STATUSES:
         return f"status {launch.get('status')!r}, expected one of {', '.join(STATUSES)}"
     if launch["status"] != "ok":
+        wall = launch.get("wall_seconds")
+        if wall is not None and not _number(wall):
+            return "wall_seconds has to be a finite number"
         return None if isinstance(launch.get("reason"), str) else "a status other than ok needs a reason in words"
     epochs = launch.get("epochs")
     if not isinstance(epochs, list) or len(epochs) < 2 or not all(isinstance(epoch, dict) for epoch in epochs):
         return "an ok launch needs at least two epochs"
+    if len(epochs) != case["epochs"]:
+        return f"{len(epochs)} epochs, but its case says {case['epochs']}"
     if not all(_number(epoch.get("seconds")) and epoch["seconds"] > 0 for epoch in epochs):
         return "every epoch needs a positive, finite number of seconds"
     if not _number(launch.get("setup_seconds")) or launch["setup_seconds"] < 0:
@@ -118,9 +125,15 @@ def _fault(launch: object) -> str | None:
     test = launch.get("test")
     if not isinstance(test, dict) or not all(_number(test.get(name)) for name in ("metric", "loss")):
         return "test needs a finite metric and loss"
-    for name in ("memory", "resolved", "versions"):
+    for name in ("memory", "phases", "resolved", "versions"):
         if not isinstance(launch.get(name), dict):
             return f"{name} has to be an object"
+    if not isinstance(launch["resolved"].get("flags", {}), dict):
+        return "resolved.flags has to be an object"
+    for values in (*epochs, launch["memory"], launch["phases"], {"wall": launch.get("wall_seconds")}):
+        unusable = [name for name, value in values.items() if value is not None and not _number(value)]
+        if unusable:
+            return f"{unusable[0]} has to be a finite number"
     return None
 
 

@@ -55,6 +55,8 @@ def train() -> None:
         content["launch"]["case"][name] = option(f"--{name}")
     for name in ("samples", "epochs", "batch_size"):
         content["launch"]["case"][name] = int(option(f"--{name.replace('_', '-')}"))
+    cold, steady = content["launch"]["epochs"][:2]
+    content["launch"]["epochs"] = [cold] + [steady] * (int(option("--epochs")) - 1)
     content["launch"]["seed"] = int(option("--seed"))
     del content["launch"]["repetition"]
     send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})

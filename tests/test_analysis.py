@@ -109,11 +109,32 @@ def test_accuracies_are_paired_by_seed(recorded_run):
 @pytest.mark.parametrize("name", ["weights_digest", "batches_digest"])
 def test_launches_that_started_differently_are_not_compared(recorded_run, name):
     change(recorded_run, "r001*mlp-torch*", lambda launch: launch.update({name: "another"}))
+    description = json.loads((recorded_run / "run.json").read_text())
+    description["workloads"][0]["weights"] = {}
+    (recorded_run / "run.json").write_text(json.dumps(description))
     analysis = analyse(recorded_run)
 
     assert len(analysis.comparisons.table) == 3
     assert analysis.comparisons.refused == [f"mlp torch cpu is not compared: {name} differs for seed 1"]
     assert analysis.problems == analysis.comparisons.refused
+
+
+def test_backends_that_all_start_from_other_weights_than_the_runs_are_not_compared(recorded_run):
+    change(recorded_run, "r001*mlp*", lambda launch: launch.update(weights_digest="another"))
+
+    assert analyse(recorded_run).comparisons.refused == [
+        f"mlp {backend} cpu is not compared: {backend} did not start seed 1 from the weights drawn for the run"
+        for backend in ("tensorflow", "torch")
+    ]
+
+
+def test_a_copy_of_a_record_does_not_count_as_another_launch(recorded_run):
+    path = next((recorded_run / "launches").glob("r002*mlp-jax*"))
+    path.with_name(f"copy-{path.name}").write_text(path.read_text())
+    analysis = analyse(recorded_run)
+
+    assert row(analysis.cases, workload="mlp", backend="jax")["launches"] == 3
+    assert any("another record holds this repetition" in problem for problem in analysis.problems)
 
 
 def test_a_failed_launch_makes_its_case_failed_and_keeps_what_the_others_measured(recorded_run):
@@ -123,9 +144,9 @@ def test_a_failed_launch_makes_its_case_failed_and_keeps_what_the_others_measure
     found = row(analysis.cases, workload="cnn", backend="torch")
 
     assert (found["status"], found["launches"]) == ("failed", 2)
-    assert found["reason"] == "1 of 3 launches: killed by signal 9 (SIGKILL)"
+    assert found["reason"] == "2 of 3 launches ok; killed by signal 9 (SIGKILL)"
     assert found["epoch_seconds"] > 0
-    assert analysis.problems == ["cnn torch cpu: failed, 1 of 3 launches: killed by signal 9 (SIGKILL)"]
+    assert analysis.problems == ["cnn torch cpu: failed, 2 of 3 launches ok; killed by signal 9 (SIGKILL)"]
 
 
 def test_a_case_without_any_good_launch_is_a_row_without_figures(recorded_run):
@@ -174,7 +195,15 @@ def test_a_run_without_any_record_gives_empty_tables(recorded_run):
     assert len(analysis.comparisons.table) == 0
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": 99}', '{"schema": 1}'])
+PLAN = (
+    '{"schema": 1, "id": "", "state": "", "reference": "", "launches": 1, "workloads": [], "machine": {}, "plan": [%s]}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"schema": 99}', '{"schema": 1}', PLAN % "{}", PLAN % '{"case": {}, "skip": 0, "target_attempted": 0}'],
+)
 def test_a_run_description_that_cannot_be_used_is_one_clear_error(recorded_run, text):
     (recorded_run / "run.json").write_text(text)
 

@@ -134,6 +134,20 @@ def test_a_garbled_message_does_no_harm(work):
     assert work(SEND + "send('{garbled'); send('[1, 2]')").status == "ok"
 
 
+def test_a_worker_that_dies_with_its_answer_unread_is_a_failure_like_any_other(work):
+    code = SEND.replace("return channel.recv(1)", "pass")
+    outcome = work(code + """for _ in range(3): send('{"event": "epoch"}')\nos.kill(os.getpid(), 9)""")
+
+    assert outcome.reason == "killed by signal 9 (SIGKILL)"
+
+
+def test_settings_for_pytest_do_not_reach_a_worker(work, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-disable")
+    monkeypatch.setenv("PYTEST_PLUGINS", "logging")
+
+    assert work("import os, sys; sys.exit(bool({'PYTEST_ADDOPTS', 'PYTEST_PLUGINS'} & set(os.environ)))").status == "ok"
+
+
 def test_an_interpreter_that_cannot_be_started_is_a_failure_with_its_name(tmp_path):
     outcome = launch(["/nowhere/python"], log=tmp_path / "log", limit_seconds=1)
 

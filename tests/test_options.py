@@ -92,6 +92,17 @@ def test_an_environment_that_cannot_be_is_refused(text):
     assert "--python" in fault("--python", text)
 
 
+def test_two_workloads_of_one_name_are_refused(tmp_path):
+    (tmp_path / "mlp.py").write_text("")
+
+    assert "two are called mlp" in fault("--workloads", f"mlp,{tmp_path / 'mlp.py'}")
+
+
+def test_a_seed_that_numpy_would_refuse_is_refused_before():
+    assert "--seed" in fault("--seed", str(2**32 - 3))
+    assert parse_run(["--seed", str(2**32 - 5)]).seed == 2**32 - 5
+
+
 def test_a_missing_workload_file_is_refused(tmp_path):
     assert "there is no workload file" in fault("--workloads", str(tmp_path / "mine.py"))
 

@@ -73,11 +73,24 @@ def test_a_gpu_that_is_not_there_is_refused_rather_than_replaced():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--samples", "60001"], "has 60000 training samples"), (["--batch-size", "20000"], "larger than the 12800")],
+    [(["--samples", "60001"], "has 60000 training samples"), (["--batch-size", "20000"], "larger than its 12800")],
 )
 def test_a_number_that_does_not_fit_the_workload_is_refused(arguments, message):
     with pytest.raises(UsageError, match=message):
         cases(*arguments)
+
+
+def test_a_workload_that_declares_a_single_epoch_is_refused():
+    with pytest.raises(UsageError, match="at least 2 are needed"):
+        plan(parse_run([]), [{**MLP, "epochs": 1}], [])
+
+
+def test_a_backend_that_cannot_use_the_gpu_is_skipped_there_with_the_reason():
+    planned = plan(parse_run([]), [MLP], ["H200"], {"torch": "sees no GPU"})
+    skipped = {(item.case.backend, item.case.device): item.skip for item in planned if item.skip}
+
+    assert skipped == {("torch", "gpu"): "sees no GPU"}
+    assert all(launch.case.device == "cpu" for launch in schedule(planned, 1, 0) if launch.case.backend == "torch")
 
 
 def test_repetition_r_takes_the_same_seed_on_every_backend():

@@ -40,6 +40,19 @@ def test_rebuilding_a_report_gives_the_same_files(written, recorded_run):
     assert [(recorded_run / name).read_bytes() for name in names] == before
 
 
+def test_a_run_without_any_record_can_be_reported(written, recorded_run):
+    for path in (recorded_run / "launches").iterdir():
+        path.unlink()
+    text, page = written(200)
+
+    assert "0 of 3 launches" in text
+    assert "0 of 3 launches" in page
+
+
+def test_the_level_of_the_ratios_is_printed(written):
+    assert "ratio to jax [98.75%]" in written(200)[0]
+
+
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_terminal_shows_every_cell_whole(written, width):
     text, _ = written(width)

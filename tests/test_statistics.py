@@ -64,6 +64,14 @@ def test_a_single_launch_gives_an_estimate_and_no_interval(interval):
     assert statistics.metric_verdict(interval, 0.005) == "undecided"
 
 
+def test_equal_differences_are_no_more_certain_than_the_metric_is_fine():
+    found = statistics.difference_interval([0.0, 0.0], 0.95, resolution=0.01)
+    expected = stats.t.ppf(0.975, 1) * 0.01 / math.sqrt(6) / math.sqrt(2)
+
+    assert (found.low, found.high) == pytest.approx((-expected, expected))
+    assert statistics.metric_verdict(found, 0.005) == "undecided"
+
+
 def test_without_any_variance_the_interval_is_the_estimate():
     assert statistics.ratio_interval([2.0, 2.0], [1.0, 1.0], 0.95) == pytest.approx((2.0, 2.0, 2.0))
 

@@ -36,19 +36,23 @@ def time_spent(run: Run) -> dict[str, float]:
     wall = run.description.get("wall_seconds")
     if not wall:
         return {}
-    launched = float(run.launches["wall_seconds"].astype(float).sum())
-    parts = {name.removesuffix("_seconds"): float(run.launches[name].astype(float).sum()) for name in PHASES}
-    parts["setup"] = float(run.launches["setup_seconds"].astype(float).sum())
-    parts["start and exit"] = launched - sum(parts.values())
-    parts["prepare and report"] = wall - launched
+    launches = run.launches
+    good, bad = launches[launches["status"] == "ok"], launches[launches["status"] != "ok"]
+    parts = {name.removesuffix("_seconds"): float(good[name].astype(float).sum()) for name in PHASES}
+    parts["setup"] = float(good["setup_seconds"].astype(float).sum())
+    parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
+    if len(bad):
+        parts["launches without a result"] = float(bad["wall_seconds"].astype(float).sum())
+    parts["prepare"] = wall - sum(parts.values())
     return parts
 
 
 def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[str]:
     """What keeps a run from being a full success: cases without a result, unusable records, metrics that differ."""
     found = [
-        f"{case.workload} {case.backend} {case.device}: {case.status}, {case.reason}"
-        for case in cases[~cases["status"].isin(["ok"])].itertuples()
+        f"{case['workload']} {case['backend']} {case['device']}: {case['status']}, {case['reason']}"
+        for case, planned in zip(cases.to_dict("records"), run.description["plan"], strict=True)
+        if case["status"] != "ok" and not planned["skip"]
     ]
     if run.description["state"] != "finished":
         found.append(f"the run is {run.description['state']}")

@@ -41,7 +41,7 @@ def against_reference(run: Run) -> Comparisons:
     """
     good = run.launches[run.launches["status"] == "ok"]
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
-    margins = {workload["workload"]: workload["target"]["margin"] for workload in run.description["workloads"]}
+    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
     reference = run.description["reference"]
     pairs, refused = [], []
     for planned in run.description["plan"]:
@@ -50,22 +50,28 @@ def against_reference(run: Run) -> Comparisons:
         theirs = groups.get(tuple({**case, "backend": reference}[name] for name in CASES))
         if case["backend"] == reference or ours is None or theirs is None:
             continue
-        fault = _different_start(ours, theirs)
+        fault = _different_start(ours, theirs, workloads[case["workload"]].get("weights", {}))
         if fault:
             refused.append(f"{case['workload']} {case['backend']} {case['device']} is not compared: {fault}")
         else:
             pairs.append((case, ours, theirs))
     level = statistics.level_of(len(pairs))
-    rows = [_row(case, ours, theirs, reference, level, margins[case["workload"]]) for case, ours, theirs in pairs]
+    rows = [_row(case, ours, theirs, reference, level, workloads[case["workload"]]) for case, ours, theirs in pairs]
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
 
 
 def _row(
-    case: dict[str, Any], ours: pd.DataFrame, theirs: pd.DataFrame, reference: str, level: float, margin: float
+    case: dict[str, Any],
+    ours: pd.DataFrame,
+    theirs: pd.DataFrame,
+    reference: str,
+    level: float,
+    workload: dict[str, Any],
 ) -> dict[str, Any]:
     ratio = statistics.ratio_interval(ours["epoch_seconds"], theirs["epoch_seconds"], level)
     paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
-    difference = statistics.difference_interval(paired.dropna().astype(float), level)
+    values = paired.dropna().astype(float)
+    difference = statistics.difference_interval(values, level, resolution=1 / workload["test_samples"])
     return {
         **case,
         "against": f"backend={reference}",
@@ -77,12 +83,15 @@ def _row(
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,
-        "metric_verdict": statistics.metric_verdict(difference, margin),
+        "metric_verdict": statistics.metric_verdict(difference, workload["target"]["margin"]),
     }
 
 
-def _different_start(ours: pd.DataFrame, theirs: pd.DataFrame) -> str | None:
-    """What was not equal at the start of two cases' launches; None when everything was."""
+def _different_start(ours: pd.DataFrame, theirs: pd.DataFrame, drawn: dict[str, str]) -> str | None:
+    """What was not equal at the start of two cases' launches, or not what was drawn for the run; None for nothing."""
+    for launch in [*ours.to_dict("records"), *theirs.to_dict("records")]:
+        if launch["weights_digest"] != drawn.get(str(launch["seed"]), launch["weights_digest"]):
+            return f"{launch['backend']} did not start seed {launch['seed']} from the weights drawn for the run"
     both = ours.merge(theirs, on="seed", suffixes=("", "_reference"))
     if both.empty:
         return "no seed has a launch on both sides"

@@ -71,16 +71,21 @@ def load(folder: Path) -> Run:
     """
     description = _description(folder / "run.json")
     planned = {json.dumps(item["case"]) for item in description["plan"]}
-    launches, epochs, warnings = [], [], []
+    launches, epochs, warnings, seen = [], [], [], set()
     for path in sorted((folder / "launches").glob("[!.]*.json")):
         try:
             launch = record.read(path)["launch"]
         except record.RecordError as error:
             warnings.append(f"left out: {error}")
             continue
-        if json.dumps({name: launch["case"][name] for name in CASES}) not in planned:
+        case = json.dumps({name: launch["case"][name] for name in CASES})
+        if case not in planned:
             warnings.append(f"left out: {path.name}: its case is not in the run's plan")
             continue
+        if (case, launch["repetition"]) in seen:
+            warnings.append(f"left out: {path.name}: another record holds this repetition of its case")
+            continue
+        seen.add((case, launch["repetition"]))
         launches.append(_launch_row(launch))
         epochs += _epoch_rows(launch)
     return Run(
@@ -94,8 +99,8 @@ def load(folder: Path) -> Run:
 def cases(run: Run) -> pd.DataFrame:
     """A row per planned case, in the plan's order, with the columns of cases.csv.
 
-    A launch counts with the median of its steady epochs, the case with the geometric mean over its launches, setup and
-    cold epoch likewise; metrics and memory with the mean. Values are NaN where no launch was ok.
+    A launch counts with the median of its steady epochs, the case with the geometric mean over its launches; the cold
+    epoch likewise, setup, metrics and memory with the mean. Values are NaN where no launch was ok.
     """
     groups = dict(iter(run.launches.groupby(CASES, sort=False))) if len(run.launches) else {}
     trained = run.epochs.groupby(CASES, sort=False)
@@ -136,15 +141,14 @@ def _status(group: pd.DataFrame, planned: dict[str, Any], description: dict[str,
     if planned["skip"]:
         return "skipped", planned["skip"]
     wanted = description["launches"]
+    good = int((group["status"] == "ok").sum())
+    if good == wanted:
+        return "ok", ""
     bad = group[group["status"] != "ok"]
-    if len(bad):
-        first = bad.iloc[0]
-        counted = f"{len(bad)} of {wanted} launches: " if wanted > 1 else ""
-        return str(first["status"]), f"{counted}{first['reason']}"
-    if len(group) < wanted:
-        state = description["state"]
-        return "skipped" if group.empty else "failed", f"{len(group)} of {wanted} launches recorded; the run is {state}"
-    return "ok", ""
+    if bad.empty:
+        return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description['state']}"
+    counted = f"{good} of {wanted} launches ok; " if wanted > 1 else ""
+    return str(bad.iloc[0]["status"]), f"{counted}{bad.iloc[0]['reason']}"
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -158,6 +162,11 @@ def _description(path: Path) -> dict[str, Any]:
     missing = {"id", "state", "plan", "reference", "launches", "workloads", "machine"} - set(description)
     if missing:
         raise RunFormatError(f"{path}: lacks {', '.join(sorted(missing))}")
+    for item in description["plan"]:
+        if not isinstance(item, dict) or not {"case", "skip", "target_attempted"} <= set(item):
+            raise RunFormatError(f"{path}: an entry of its plan lacks case, skip or target_attempted")
+        if not isinstance(item["case"], dict) or set(item["case"]) != set(CASES):
+            raise RunFormatError(f"{path}: a case of its plan needs {', '.join(CASES)}")
     return description
 
 

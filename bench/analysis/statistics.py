@@ -58,11 +58,16 @@ def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
     return Interval(math.exp(difference), math.exp(difference - half), math.exp(difference + half))
 
 
-def difference_interval(differences: Values, level: float) -> Interval:
-    """The mean of differences paired by seed, with a t interval; NaN limits for a single pair."""
+def difference_interval(differences: Values, level: float, resolution: float = 0.0) -> Interval:
+    """The mean of differences paired by seed, with a t interval; NaN limits for a single pair.
+
+    `resolution` is the step in which the metric can move (one test sample of accuracy). The differences are taken to
+    spread at least as much as that rounding makes them, so that a few that happen to be equal do not pass for certain.
+    """
     values = np.asarray(differences, dtype=float)
     centre = float(values.mean())
-    half = _half_width(values, level)
+    # Each of the two metrics is rounded uniformly within a step: variance resolution² / 12 each.
+    half = _half_width(values, level, at_least=resolution / math.sqrt(6))
     return Interval(centre, centre - half, centre + half)
 
 
@@ -91,7 +96,9 @@ def metric_verdict(difference: Interval, margin: float) -> str:
     return "undecided"
 
 
-def _half_width(values: npt.NDArray[np.float64], level: float) -> float:
+def _half_width(values: npt.NDArray[np.float64], level: float, at_least: float = 0.0) -> float:
+    """Half of a t interval for the mean; the standard deviation is taken as `at_least` so large."""
     if len(values) < 2:
         return math.nan
-    return float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    deviation = max(float(values.std(ddof=1)), at_least)
+    return float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * deviation / math.sqrt(len(values))

@@ -71,7 +71,7 @@ def _tables(analysis: Analysis) -> list[Table]:
                 [
                     "backend",
                     f"s/epoch [{INTERVAL_LEVEL:.0%}]",
-                    f"ratio to {analysis.run.description['reference']}",
+                    f"ratio to {analysis.run.description['reference']}{_level(analysis)}",
                     "verdict",
                     f"test {target['metric']}",
                     "samples/s",
@@ -170,7 +170,12 @@ def _settings(analysis: Analysis) -> list[tuple[str, str]]:
 def _commands(analysis: Analysis) -> list[tuple[str, str]]:
     """For each case, the command of its first launch, to be typed in the project's folder."""
     launches = analysis.run.launches
-    first = launches[launches["command"].map(bool)].groupby(CASES, sort=False).first(skipna=False).reset_index()
+    first = (
+        launches[launches["command"].map(bool).astype(bool)]
+        .groupby(CASES, sort=False)
+        .first(skipna=False)
+        .reset_index()
+    )
     return [
         (f"{_name(row)} {row['backend']} {row['device']}", shlex.join(row["command"]))
         for row in first.to_dict("records")
@@ -191,6 +196,12 @@ def _missing(value: Any) -> bool:
 
 def _number(value: Any, digits: int) -> str:
     return NOTHING if _missing(value) else f"{value:.{digits}f}"
+
+
+def _level(analysis: Analysis) -> str:
+    """The level of each ratio's interval, for the heading; nothing where nothing was compared."""
+    table = analysis.comparisons.table
+    return "" if table.empty else f" [{100 * table['level'].iloc[0]:.4g}%]"
 
 
 def _significant(value: Any) -> str:

@@ -4,14 +4,13 @@ import math
 import os
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.worker import environment, start
+from bench.worker import environment, memory, start
 from bench.worker.clock import Epoch, EpochClock, ReplayClock
 from bench.worker.conftest import Launch
 
@@ -28,6 +27,9 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     workload = start.load_workload(case.workload)
     dataset = start.load_dataset(case.dataset)
     batches = start.batches(dataset, case.samples, case.batch_size, launch.seed)
+    x_test, y_test = dataset.x_test, dataset.y_test
+    del dataset
+    memory.reset_peak()  # reading the data set took memory that training does not
     phases["data"] = time.perf_counter() - began
 
     began = time.perf_counter()
@@ -64,14 +66,14 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     record["setup_seconds"] = clock.setup_seconds
     record["epochs"] = [asdict(epoch) for epoch in clock.epochs]
     # Before the evaluation, whose larger batches would add to the peak.
-    record["memory"] = {"peak_host_mib": _peak_host_mib(), "peak_device_mib": launch.backend.peak_device_mib()}
+    record["memory"] = {"peak_host_mib": memory.peak_host_mib(), "peak_device_mib": launch.backend.peak_device_mib()}
     for index, epoch in enumerate(clock.epochs, start=1):
         if not math.isfinite(epoch.loss):
             raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
 
     began = time.perf_counter()
     launch.messenger.send("evaluate")
-    result = model.evaluate(dataset.x_test, dataset.y_test, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+    result = model.evaluate(x_test, y_test, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
     record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
     phases["evaluate"] = time.perf_counter() - began
     record["resolved"] = _resolved(launch, model)
@@ -90,18 +92,6 @@ def _check_device(launch: Launch, model: keras.Model) -> None:
             raise RuntimeError(
                 f"{variable.path} lives on the {found}, not on the {launch.case.device} that was asked for"
             )
-
-
-def _peak_host_mib() -> float:
-    """The largest resident set of this process so far."""
-    try:
-        # Not getrusage: its peak takes over what the parent held when it forked.
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    except (OSError, StopIteration):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes where there is no /proc
 
 
 def _resolved(launch: Launch, model: keras.Model) -> dict[str, Any]:

@@ -83,8 +83,8 @@ class EpochClock(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
         self._barrier()
-        self._validation_seconds += self._now() - self._validation_began
         self._validation_cpu_seconds += self._gauges().cpu_seconds - self._validation_cpu_began
+        self._validation_seconds += self._now() - self._validation_began
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._barrier()

@@ -2,9 +2,9 @@
 
 import gc
 import platform
+import sys
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +104,10 @@ def pytest_unconfigure() -> None:
 
 
 def _versions(backend: str) -> dict[str, str]:
+    """Of the modules imported here, whatever package brought them."""
     found = {"python": platform.python_version()}
-    for package in dict.fromkeys(("keras", "numpy", "pytest-benchmark", backend, f"{backend}lib")):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    for name in ("keras", "numpy", "pytest_benchmark", backend, f"{backend}lib"):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if version is not None:
+            found[name] = version
     return found

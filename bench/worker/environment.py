@@ -1,6 +1,8 @@
 """The process a worker measures in: set up before Keras is imported, the same whoever starts the worker."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 from bench.worker import backends
@@ -10,6 +12,9 @@ FOREIGN = (
     "KERAS_MAX_EPOCHS",
     "KERAS_MAX_STEPS_PER_EPOCH",
     "KERAS_NNX_ENABLED",
+    "JAX_COMPILATION_CACHE_DIR",  # cold epochs would come from the disk
+    "JAX_DEBUG_NANS",
+    "JAX_DISABLE_JIT",
     "JAX_ENABLE_X64",
     "TF_DETERMINISTIC_OPS",
 )
@@ -26,7 +31,9 @@ def prepare(backend: str, device: str) -> backends.Backend:
     for name in FOREIGN:
         os.environ.pop(name, None)
     # Away from ~/.keras/keras.json, which may name another float type, epsilon or image format.
-    os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
+    home = tempfile.mkdtemp(prefix="keras-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ["KERAS_HOME"] = home
     os.environ["KERAS_BACKEND"] = backend
     os.environ.update(module.environment(device, threads()))
     module.configure(threads())

@@ -1,6 +1,6 @@
 """Once a run, before any launch: describe the workloads as JSON, check their data, draw the initial weights.
 
-    python -m bench.worker.prepare --backend jax --workloads mlp,cnn --seeds 0,1,2 --weights FOLDER --output FILE
+    python -m bench.worker.prepare --backend jax --workloads mlp cnn --seeds 0,1,2 --weights FOLDER --output FILE
 
 The file holds `{"backend": …, "workloads": [description, …]}`, or `{"error": "one line"}` where one cannot be used.
 """
@@ -21,7 +21,7 @@ def main() -> None:
     """Write the descriptions; the parent reads nothing but the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", required=True)
-    parser.add_argument("--workloads", required=True, type=lambda text: text.split(","))
+    parser.add_argument("--workloads", required=True, nargs="+")
     parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
     parser.add_argument("--weights", type=Path, help="the folder for the weights; default: none are drawn")
     parser.add_argument("--output", required=True, type=Path)
@@ -53,9 +53,9 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
     workload = start.load_workload(name)
     dataset = start.load_dataset(workload.dataset)
     model = _build(name, workload)
-    for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
-        if labels.dtype.kind in "iu":
-            start.check_labels(labels, model.output_shape[-1], f"{workload.dataset}, {part} set")
+    if isinstance(workload.loss(), keras.losses.SparseCategoricalCrossentropy):
+        for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
+            start.check_labels(labels, model.output_shape[-1], f"{name}, {workload.dataset}, {part} set")
     digests = {}
     if prefix is not None:
         for seed in seeds:
@@ -73,7 +73,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         "cpu_samples": workload.cpu_samples,
         "parameters": model.count_params(),
         "target": vars(workload.target),
-        "step_seconds": _step_seconds(model, workload, dataset),
+        "step_seconds": _step_seconds(name, model, workload, dataset),
         "weights": digests,
     }
 
@@ -90,15 +90,20 @@ def _build(name: str, workload: Any) -> Any:
     return model
 
 
-def _step_seconds(model: Any, workload: Any, dataset: Any) -> float:
+def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
     """Seconds one training step takes here, roughly: only for the time that a run is expected to take."""
-    model.compile(optimizer=workload.optimizer(), loss=workload.loss())
+    from bench.worker.start import StartError
+
     batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
     seconds = []
-    for _ in range(CALIBRATION_STEPS):
-        began = time.perf_counter()
-        model.train_on_batch(*batch)
-        seconds.append(time.perf_counter() - began)
+    try:
+        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[workload.target.metric])
+        for _ in range(CALIBRATION_STEPS):
+            began = time.perf_counter()
+            model.train_on_batch(*batch)
+            seconds.append(time.perf_counter() - began)
+    except Exception as error:  # whatever a user's model raises
+        raise StartError(f"workload {name} does not train: {type(error).__name__}: {error}") from error
     return min(seconds)
 
 

@@ -4,10 +4,10 @@ python -m bench.worker.probe --backend torch
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 
@@ -20,25 +20,21 @@ def main() -> None:
 
 
 def probe(backend: str) -> dict[str, Any]:
-    """`{"python", "versions", "devices", "missing"}`; `missing` says in words what keeps it from working."""
-    versions, missing = {}, []
-    for package in ("keras", backend, "numpy", "pytest", "pytest-benchmark"):
+    """`{"versions", "devices", "missing"}`; `missing` says in words what keeps it from working."""
+    versions, missing, devices = {"python": platform.python_version()}, [], list[str]()
+    os.environ["KERAS_BACKEND"] = backend
+    for package in (backend, "keras", "numpy", "pytest", "pytest_benchmark"):
         try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            missing.append(f"{package} is not installed")
-    devices: list[str] = []
+            versions[package] = importlib.import_module(package).__version__
+        except ModuleNotFoundError as error:
+            missing.append(f"{error.name} is not installed")
+        except Exception as error:
+            missing.append(f"{package}: {type(error).__name__}: {error}")
     if not missing:
         from bench.worker import backends
 
-        os.environ["KERAS_BACKEND"] = backend
-        try:
-            import keras  # noqa: F401 - an environment may import its backend and not Keras
-
-            devices = backends.load(backend).devices()
-        except Exception as error:
-            missing.append(f"{type(error).__name__}: {error}")
-    return {"python": platform.python_version(), "versions": versions, "devices": devices, "missing": missing}
+        devices = backends.load(backend).devices()
+    return {"versions": versions, "devices": devices, "missing": list(dict.fromkeys(missing))}
 
 
 if __name__ == "__main__":

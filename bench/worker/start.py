@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,10 +33,12 @@ def load_workload(name: str) -> Workload:
     """The workload of that name in `models/`, or of that file."""
     try:
         if name.endswith(".py"):
-            specification = importlib.util.spec_from_file_location(Path(name).stem, name)
+            specification = importlib.util.spec_from_file_location(f"workload_{Path(name).stem}", name)
             if specification is None or specification.loader is None:
                 raise StartError(f"{name}: not a Python file")
             module = importlib.util.module_from_spec(specification)
+            sys.modules[specification.name] = module  # dataclasses look their module up
+            sys.path.append(str(Path(name).parent))  # the file may import its neighbours
             specification.loader.exec_module(module)
         else:
             module = importlib.import_module(f"models.{name}")

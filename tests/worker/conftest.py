@@ -32,11 +32,11 @@ def backend(request):
 
 
 @pytest.fixture
-def launch(backend_name, tmp_path):
-    """Run a worker by its command, as the parent does; gives the finished process and what it recorded."""
+def case(backend_name):
+    """A small case; any column can be set."""
 
-    def run(*options, **columns):
-        case = Case(
+    def make(**columns):
+        return Case(
             **{
                 "workload": "mlp",
                 "dataset": "fashion_mnist",
@@ -52,9 +52,18 @@ def launch(backend_name, tmp_path):
                 **columns,
             }
         )
+
+    return make
+
+
+@pytest.fixture
+def launch(case, tmp_path):
+    """Run a worker by its command; gives the finished process and what it recorded."""
+
+    def run(*options, **columns):
         path = tmp_path / "launch.json"
         command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py"]
-        command += [*case.options(), "--seed=3", f"--benchmark-json={path}", *options]
+        command += [*case(**columns).options(), "--seed=3", f"--benchmark-json={path}", *options]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
         return done, json.loads(path.read_text()) if path.exists() else None
 

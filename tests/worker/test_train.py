@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 from bench import record
 from bench.environments import ROOT
-from bench.worker import backends, start
+from bench.launch import launch as parent_launch
+from bench.worker import backends, memory, start
 from bench.worker.prepare import describe
 
 LAUNCH_FIELDS = ("weights_digest", "batches_digest", "parameters", "memory", "resolved", "versions", "phases")
@@ -36,8 +38,8 @@ def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, 
     assert set(LAUNCH_FIELDS) <= set(found)
 
 
-def test_the_epochs_fill_the_fit(launch):
-    """What fit takes is setup, epochs, and next to nothing between them."""
+def test_setup_and_epochs_fit_into_the_fit(launch):
+    """Setup and epochs do not overlap: together they take no longer than fit as a bare clock sees it."""
     done, content = launch(samples=12_800, epochs=4)
     assert done.returncode == 0, done.stdout + done.stderr
     found = content["launch"]
@@ -95,13 +97,48 @@ def test_a_model_that_fails_ends_the_launch_without_a_record(launch, tmp_path, c
     assert content is None or content["benchmarks"] == []
 
 
-def test_a_gpu_that_is_not_there_is_an_error_and_not_a_cpu_figure(launch, backend):
-    if any(device.startswith("gpu") for device in backend.devices()):
-        pytest.skip("this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_an_error_and_not_a_cpu_figure(launch, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     done, content = launch(device="gpu")
 
     assert done.returncode != 0
     assert content is None
+
+
+def test_an_environment_without_the_backend_says_so_to_its_parent(backend_name, tmp_path, case):
+    other = "torch" if backend_name != "torch" else "jax"
+    options = [*case(backend=other).options(), "--seed=0"]
+    command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py", *options]
+    outcome = parent_launch(command, log=tmp_path / "log", limit_seconds=120)
+
+    assert outcome.status == "failed"
+    assert outcome.reason == f"cannot import its backend: ModuleNotFoundError: No module named '{other}'"
+
+
+def test_the_parent_hears_of_every_epoch(tmp_path, case):
+    heard = []
+    options = [*case().options(), "--seed=0", f"--benchmark-json={tmp_path / 'launch.json'}"]
+    command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py", *options]
+    outcome = parent_launch(command, log=tmp_path / "log", limit_seconds=300, on_message=heard.append)
+
+    assert outcome.status == "ok"
+    assert [message["event"] for message in heard] == ["fit", "epoch", "epoch", "epoch", "evaluate"]
+
+
+def test_the_peak_of_memory_can_begin_anew():
+    block = np.ones(50_000_000)  # 381 MiB
+    before = memory.peak_host_mib()
+    del block
+    memory.reset_peak()
+
+    assert memory.peak_host_mib() < before - 300
+
+
+def test_the_workers_folder_for_keras_is_removed(launch, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    launch()
+
+    assert not list(tmp_path.glob("keras-home-*"))
 
 
 def test_prepare_describes_a_workload_without_drawing_weights():

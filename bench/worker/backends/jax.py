@@ -25,9 +25,7 @@ def barrier() -> None:
 def devices() -> list[str]:
     import jax
 
-    return [
-        f"{'gpu' if device.platform == 'gpu' else device.platform}: {device.device_kind}" for device in jax.devices()
-    ]
+    return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
 
 
 def device_of(value: Any) -> str:

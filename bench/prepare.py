@@ -1,0 +1,90 @@
+"""Before the first launch: which environments work, what the workloads are, the weights everything starts from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import environments
+from bench.launch import launch
+from bench.options import RunOptions, UsageError
+from bench.plan import PlannedLaunch
+
+LIMIT_SECONDS = 300.0
+
+
+class RunError(Exception):
+    """A run cannot go on; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run starts from: the backends' interpreters, the workloads' descriptions, and who described them."""
+
+    folder: Path
+    pythons: Mapping[str, Path | None]
+    backend: str
+    workloads: Sequence[Mapping[str, Any]]
+
+    def weights(self, planned: PlannedLaunch) -> Path:
+        """The initial weights of a launch, as the prepare worker wrote them."""
+        number = [description["workload"] for description in self.workloads].index(planned.case.workload)
+        return self.folder / "weights" / f"{number}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
+
+    def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
+        """The command that runs one launch: a pytest node with the case as its options."""
+        script = f"bench/worker/bench_{planned.case.task}.py"
+        command = [str(python), "-m", "pytest", "-c", "bench/worker/pytest.ini", script, *planned.case.options()]
+        return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
+
+
+def prepare(options: RunOptions, folder: Path) -> Prepared:
+    """Let the first backend that can, the reference before the others, describe the workloads and draw the weights.
+
+    `folder` is the run's. Raises UsageError where a workload is at fault on every backend that works, RunError where no
+    backend works.
+    """
+    pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
+    failures, refusals = [], []
+    for backend in sorted(pythons, key=lambda name: name != options.reference):
+        python = pythons[backend]
+        if python is None:
+            failures.append(f"{backend}: {environments.missing_reason(backend)}")
+            continue
+        answer = folder / "prepared.json"
+        log = folder / "logs" / f"prepare-{backend}.log"
+        outcome = launch(_command(python, backend, options, folder, answer), log=log, limit_seconds=LIMIT_SECONDS)
+        if outcome.status != "ok":
+            failures.append(f"{backend}: {outcome.reason}")
+            continue
+        content = json.loads(answer.read_text(encoding="utf-8"))
+        answer.unlink()
+        if "error" not in content:
+            return Prepared(folder, pythons, backend, content["workloads"])
+        refusals.append(content["error"])
+    if refusals:
+        raise UsageError(refusals[0])
+    raise RunError("no backend works here: " + "; ".join(failures))
+
+
+def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
+    """The backends whose environment sees no GPU, with the reason; asked only where the machine has one."""
+    blind = {}
+    for backend, python in pythons.items():
+        answer = environments.probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
+        devices = answer.get("devices", [])
+        if not any(device.startswith(("gpu", "cuda")) for device in devices):
+            seen = "; ".join(answer["missing"] or devices)
+            blind[backend] = f"the environment of {backend} sees no GPU ({seen})"
+    return blind
+
+
+def _command(python: Path, backend: str, options: RunOptions, folder: Path, answer: Path) -> list[str]:
+    seeds = ",".join(str(options.seed + repetition) for repetition in range(options.launches))
+    command = [str(python), "-m", "bench.worker.prepare", "--backend", backend, "--seeds", seeds]
+    if not options.dry_run:
+        command += ["--weights", str((folder / "weights").resolve())]
+    return [*command, "--output", str(answer.resolve()), "--workloads", *options.workloads]
