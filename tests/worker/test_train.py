@@ -89,7 +89,7 @@ def test_settings_of_the_users_own_do_not_reach_the_worker(launch, monkeypatch, 
 def test_a_model_that_fails_ends_the_launch_without_a_record(launch, tmp_path, change, reason):
     source = (ROOT / "models" / "mlp.py").read_text()
     path = tmp_path / "mine.py"
-    path.write_text(source.replace("keras.layers.Flatten()", f"keras.layers.Flatten(), {change}"))
+    path.write_text(source.replace("keras.layers.Dense(10)", f"keras.layers.Dense(10), {change}"))
     done, content = launch(workload=str(path))
 
     assert done.returncode != 0
