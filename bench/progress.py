@@ -63,7 +63,7 @@ class Progress:
             what = f"{outcome.status}: {outcome.reason}"
         left = duration(max(0.0, self._left - outcome.wall_seconds))
         took = f"took {duration(outcome.wall_seconds)}, about {left} left"
-        self._console.print(f"{self._head}: {what} ({took})", markup=False, highlight=False)
+        self._console.print(f"{self._head}: {what} ({took})", markup=False, highlight=False, soft_wrap=True)
 
     def _draw(self, what: str) -> None:
         if self._live:

@@ -188,10 +188,10 @@ def _announce(
         size = f"{case.samples} samples, {case.epochs} epochs, batch {case.batch_size}"
         basis = "took" if case in known else "guessed:"
         note = planned.skip or f"a launch {basis} about {duration(known.get(case, guesses[case]))}"
-        console.print(f"{case.title}: {size}; {note}", markup=False, highlight=False)
+        console.print(f"{case.title}: {size}; {note}", markup=False, highlight=False, soft_wrap=True)
     total = sum(known.get(item.case, guesses[item.case]) for item in launches)
     said = f"{len(launches)} launches ({options.launches} of each case), about {duration(total)} expected"
-    console.print(said, markup=False, highlight=False)
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
