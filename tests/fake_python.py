@@ -69,7 +69,10 @@ def misbehave(fault: str) -> None:
         send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "hangs":
-        Path(option("--benchmark-json")).with_suffix(".pid").write_text(str(os.getpid()))
+        whole = Path(option("--benchmark-json")).with_suffix(".pid")
+        part = whole.with_suffix(".part")
+        part.write_text(str(os.getpid()))
+        part.rename(whole)  # so that a test never reads half of it
         time.sleep(600)
     if fault == "no backend":
         raise SystemExit("ModuleNotFoundError: No module named 'torch'")

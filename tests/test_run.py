@@ -116,12 +116,12 @@ def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(
         ("no backend", "failed", "exit status 1: ModuleNotFoundError: No module named 'torch'"),
         ("no record", "failed", "left no usable record"),
         ("half a record", "failed", "left no usable record"),
-        ("hangs", "timeout", "no end after 2 s; killed"),
+        ("hangs", "timeout", "no end after 4 s; killed"),
     ],
 )
 def test_a_worker_at_fault_becomes_a_record_and_the_run_goes_on(measure, monkeypatch, fault, status, reason):
     monkeypatch.setenv("FAKE_FAULT", f"torch:{fault}")
-    monkeypatch.setattr(running, "LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr(running, "LIMIT_SECONDS", 4.0)
     monkeypatch.setattr(running, "GUESS_FACTOR", 0.0)
     folder = measure()
 
