@@ -30,7 +30,7 @@ def main() -> None:
 
 def fit_seconds(case: Case, seed: int, weights: Path) -> float:
     """Seconds from the call of `fit` until it has returned and the device is idle."""
-    backend = environment.prepare(case.backend, case.device)
+    backend = environment.prepare(case.backend, case.device, case.numerics)
 
     import keras
 

@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     messenger = Messenger()
     began = time.perf_counter()
     try:
-        backend = environment.prepare(case.backend, case.device)
+        backend = environment.prepare(case.backend, case.device, case.numerics)
         import keras  # noqa: F401 - so that its time is told apart from the test's
     except Exception as error:
         messenger.send("failed", reason=f"cannot import its backend: {type(error).__name__}: {error}")

@@ -25,8 +25,8 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare(backend: str, device: str) -> backends.Backend:
-    """Choose backend and device, drop what the user's own settings would change, and import the framework."""
+def prepare(backend: str, device: str, numerics: str) -> backends.Backend:
+    """Choose backend, device and arithmetic, drop the user's own settings of them, and import the framework."""
     module = backends.load(backend)
     for name in FOREIGN:
         os.environ.pop(name, None)
@@ -35,6 +35,6 @@ def prepare(backend: str, device: str) -> backends.Backend:
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     os.environ["KERAS_HOME"] = home
     os.environ["KERAS_BACKEND"] = backend
-    os.environ.update(module.environment(device, threads()))
-    module.configure(threads())
+    os.environ.update(module.environment(device, numerics, threads()))
+    module.configure(numerics, threads())
     return module

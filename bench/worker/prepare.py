@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="the folder for the weights; default: none are drawn")
     parser.add_argument("--output", required=True, type=Path)
     given = parser.parse_args()
-    environment.prepare(given.backend, "cpu")
+    environment.prepare(given.backend, "cpu", "float32")
 
     from bench.worker.start import StartError
 

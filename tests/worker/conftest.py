@@ -18,7 +18,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[KEY] = environment.prepare(config.getoption("backend"), "cpu")
+    config.stash[KEY] = environment.prepare(config.getoption("backend"), "cpu", "float32")
 
 
 @pytest.fixture

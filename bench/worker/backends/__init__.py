@@ -9,11 +9,11 @@ from typing import Any, Protocol, cast
 class Backend(Protocol):
     """What the worker asks of a backend. The module imports its framework only inside the functions."""
 
-    def environment(self, device: str, threads: int) -> Mapping[str, str]:
+    def environment(self, device: str, numerics: str, threads: int) -> Mapping[str, str]:
         """Environment variables that must be set before the framework is imported."""
 
-    def configure(self, threads: int) -> None:
-        """Set what can only be set after the import: threads, strict float32."""
+    def configure(self, numerics: str, threads: int) -> None:
+        """Set what can only be set after the import: threads, and TF32, which is off unless it is the numerics."""
 
     def barrier(self) -> None:
         """Return when the device has finished all that was asked of it."""
@@ -29,6 +29,9 @@ class Backend(Protocol):
 
     def flags(self) -> dict[str, Any]:
         """Threads and precision as the framework reports them, read back."""
+
+    def gradients(self, model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+        """The loss of a compiled model on one batch, training, and its gradient by each trainable variable in turn."""
 
 
 def load(name: str) -> Backend:

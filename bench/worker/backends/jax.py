@@ -3,15 +3,16 @@
 from typing import Any
 
 
-def environment(device: str, threads: int) -> dict[str, str]:  # noqa: ARG001 - JAX obeys only the CPU affinity
+def environment(device: str, numerics: str, threads: int) -> dict[str, str]:  # noqa: ARG001 - obeys only the affinity
     return {
         "JAX_PLATFORMS": "cpu" if device == "cpu" else "cuda,cpu",
-        "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # no TF32
+        "JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32" if numerics == "tf32" else "highest",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the peak is the pool's size
+        **({"JAX_ENABLE_X64": "1"} if numerics == "float64" else {}),
     }
 
 
-def configure(threads: int) -> None:
+def configure(numerics: str, threads: int) -> None:
     pass
 
 
@@ -46,3 +47,16 @@ def flags() -> dict[str, Any]:
         "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,
         "jax_enable_x64": jax.config.jax_enable_x64,
     }
+
+
+def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+    import jax
+
+    kinds = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables, model.optimizer.variables)
+    trainable, others, metrics, optimizer = [[variable.value for variable in variables] for variables in kinds]
+
+    def loss(trainable: Any) -> Any:
+        return model.compute_loss_and_updates(trainable, others, metrics, x, y, None, True, optimizer)
+
+    (value, _), found = jax.value_and_grad(loss, has_aux=True)(trainable)
+    return value, found

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def environment(device: str, threads: int) -> dict[str, str]:
+def environment(device: str, numerics: str, threads: int) -> dict[str, str]:  # noqa: ARG001 - see configure
     return {
         "OMP_NUM_THREADS": str(threads),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # else the peak is the pool's size
@@ -11,12 +11,12 @@ def environment(device: str, threads: int) -> dict[str, str]:
     }
 
 
-def configure(threads: int) -> None:
+def configure(numerics: str, threads: int) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(numerics == "tf32")
 
 
 def barrier() -> None:
@@ -55,3 +55,12 @@ def flags() -> dict[str, Any]:
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
     }
+
+
+def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), training=True)
+    found = tape.gradient(loss, [variable.value for variable in model.trainable_variables], unconnected_gradients="zero")
+    return loss, [tf.convert_to_tensor(gradient) for gradient in found]

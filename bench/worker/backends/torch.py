@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def environment(device: str, threads: int) -> dict[str, str]:
+def environment(device: str, numerics: str, threads: int) -> dict[str, str]:  # noqa: ARG001 - see configure
     return {
         "OMP_NUM_THREADS": str(threads),
         "KERAS_TORCH_DEVICE": "cpu" if device == "cpu" else "cuda",
@@ -11,12 +11,12 @@ def environment(device: str, threads: int) -> dict[str, str]:
     }
 
 
-def configure(threads: int) -> None:
+def configure(numerics: str, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("high" if numerics == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = numerics == "tf32"
 
 
 def barrier() -> None:
@@ -51,3 +51,11 @@ def flags() -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
     }
+
+
+def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+    import torch
+
+    values = [variable.value for variable in model.trainable_variables]
+    loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), training=True)
+    return loss, list(torch.autograd.grad(loss, values, materialize_grads=True))

@@ -1,0 +1,242 @@
+"""Parity's recording half: one process climbs the ladder for every workload and seed on one backend.
+
+    python -m bench.worker.ladder --backend torch --device cpu --numerics float64 --steps 300 --seeds 0,1 \
+        --weights FOLDER --output FOLDER --workloads mlp cnn
+
+Each workload and seed leaves one file, `<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>.npz`, whose arrays
+are named `rung/location`; `about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The
+comparing half is bench/analysis/parity.py, which says what each rung is for and how close it has to come.
+"""
+
+import argparse
+import functools
+import json
+import math
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.worker import backends, environment
+from bench.worker.messages import Messenger
+
+BATCH_SIZE = 32
+OBSERVED = 8  # samples whose layer outputs and gradients are recorded
+EVALUATION_BATCH = 1_000
+FLOAT32_STEPS = 20  # beyond, rounding that training has amplified says nothing about the arithmetic
+POLICIES = {"bfloat16": "mixed_bfloat16"}
+
+Recording = dict[str, npt.NDArray[Any]]
+
+
+def main() -> None:
+    """Climb; the parent reads nothing but the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--backend", "--device", "--numerics"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--steps", required=True, type=int)
+    parser.add_argument("--test-samples", type=int, default=0, help="the first N are predicted; default: all")
+    parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
+    parser.add_argument("--weights", required=True, type=Path, help="the folder that bench.worker.prepare wrote")
+    parser.add_argument("--output", required=True, type=Path, help="the folder for the recordings")
+    parser.add_argument("--workloads", required=True, nargs="+")
+    given = parser.parse_args()
+    messenger = Messenger()
+    backend = environment.prepare(given.backend, given.device, given.numerics)
+
+    from bench.worker import exact, randomness, start
+
+    try:
+        if given.numerics == "float64":
+            exact.enable(given.backend)
+        randomness.install()
+    except exact.MovedError as error:
+        messenger.send("failed", reason=str(error))
+        raise
+    for seed in given.seeds:  # outside, so that workloads with the same data set share its batches
+        for index, name in enumerate(given.workloads):
+            began = time.perf_counter()
+            stem = f"{index}-{Path(name).stem}-seed{seed}"
+            about = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
+            about |= {"workload": name, "seed": seed, "track": "fit", "batch_size": BATCH_SIZE, "error": ""}
+            about["versions"] = _versions(given.backend)
+            recording: Recording = {}
+            try:
+                climb(recording, about, start.load_weights(given.weights / f"{stem}.npz"), backend)
+            except Exception as error:  # whatever a user's model raises; the other workloads go on
+                about["error"] = f"{type(error).__name__}: {_one_line(error)}"
+            _save(given.output / f"{stem}-{given.backend}-{given.device}-{given.numerics}.npz", recording, about)
+            messenger.send("climbed", workload=name, seed=seed, seconds=time.perf_counter() - began)
+
+
+def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backend: backends.Backend) -> None:
+    """Fill `recording` with the rungs of one workload and seed, in their order; `about` gets the digest of the batches.
+
+    Every rung starts from the same weights, random state and optimizer. With numerics other than float64 the ladder is
+    short: what training has amplified for long says nothing about the arithmetic.
+    """
+    import keras
+
+    from bench.worker import start
+
+    workload = start.load_workload(about["workload"])
+    dataset, batches = _data(workload.dataset, about["seed"])
+    about["batches_digest"] = batches.digest
+    metric = workload.target.metric
+    is_exact = about["numerics"] == "float64"
+
+    keras.utils.clear_session(free_memory=False)  # names begin anew, so that every process gives the same paths
+    keras.config.set_dtype_policy(POLICIES.get(about["numerics"], keras.config.floatx()))  # forgotten with them
+    keras.utils.set_random_seed(about["seed"])
+    model = workload.build()
+    model.set_weights(weights)
+    paths = [variable.path for variable in model.weights]
+    state = [(variable, _array(variable)) for variable in model.variables]  # those of random layers included
+
+    def restart() -> None:
+        keras.utils.set_random_seed(about["seed"])
+        for variable, value in state:
+            variable.assign(value)
+        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[metric])
+        model.optimizer.build(model.trainable_variables)
+
+    def note(rung: str, locations: Sequence[str], values: Sequence[Any]) -> None:
+        for location, value in zip(_distinct(locations), values, strict=True):
+            recording[f"{rung}/{location}"] = _array(value)
+
+    restart()
+    note("weights", paths, model.weights)
+    x, y = (keras.ops.convert_to_tensor(part[:OBSERVED]) for part in (batches.x, batches.y))
+    with observed() as seen:
+        model(x, training=True)
+    note("outputs", [location for location, _ in seen], [value for _, value in seen])
+
+    restart()
+    loss, gradients = backend.gradients(model, x, y)
+    note("loss", ["loss"], [loss])
+    note("gradients", [variable.path for variable in model.trainable_variables], gradients)
+
+    restart()
+    losses = []
+    for step in range(about["steps"] if is_exact else min(about["steps"], FLOAT32_STEPS)):
+        first = step * BATCH_SIZE % len(batches.x)
+        batch = slice(first, first + BATCH_SIZE)
+        logs = model.train_on_batch(batches.x[batch], batches.y[batch], return_dict=True)
+        losses.append(float(logs["loss"]))
+        recording["losses/loss"] = np.array(losses)
+        if step == 0 and is_exact:
+            note("one step", paths, model.weights)
+        if not math.isfinite(losses[-1]):
+            return
+    if is_exact:
+        note("all steps", paths, model.weights)
+        tested = slice(about["test_samples"] or None)
+        outputs = model.predict(dataset.x_test[tested], batch_size=EVALUATION_BATCH, verbose=0)
+        flat = keras.tree.flatten(outputs)
+        note("predictions", [f"output {index}" for index in range(len(flat))], flat)
+        model.reset_metrics()
+        result = model.compute_metrics(dataset.x_test[tested], dataset.y_test[tested], keras.ops.convert_to_tensor(outputs))
+        note("metric", [metric], [result[metric]])
+
+
+@functools.lru_cache(maxsize=1)
+def _data(name: str, seed: int) -> tuple[Any, Any]:
+    """A data set and its batches in the seed's order."""
+    from bench.worker import start
+
+    dataset = start.load_dataset(name)
+    return dataset, start.batches(dataset, len(dataset.x_train), BATCH_SIZE, seed)
+
+
+@contextmanager
+def observed() -> Iterator[list[tuple[str, Any]]]:
+    """Within, every layer's outputs are noted as (location, array), in the order in which the layers finish.
+
+    The location is the layer's path, with `#2` where it is called a second time, and the output's number where it has
+    several. Layers inside a recurrent one are left out: each backend calls them as it likes.
+    """
+    import keras
+
+    seen: list[tuple[str, Any]] = []
+    calls: dict[str, int] = {}
+    inside = 0
+    original = keras.Layer.__call__
+
+    @functools.wraps(original)
+    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+        nonlocal inside
+        hides = isinstance(layer, keras.layers.RNN)
+        inside += hides
+        try:
+            outputs = original(layer, *arguments, **options)
+        finally:
+            inside -= hides
+        path = layer.path or layer.name
+        if not inside:
+            calls[path] = calls.get(path, 0) + 1
+            flat = [value for value in keras.tree.flatten(outputs) if keras.ops.is_tensor(value)]
+            for index, value in enumerate(flat):
+                name = path if calls[path] == 1 else f"{path}#{calls[path]}"
+                array = _concrete(value)
+                if array is not None:
+                    seen.append((name if len(flat) == 1 else f"{name}[{index}]", array))
+        return outputs
+
+    keras.Layer.__call__ = call
+    try:
+        yield seen
+    finally:
+        keras.Layer.__call__ = original
+
+
+def _concrete(value: Any) -> npt.NDArray[Any] | None:
+    """The value as an array; None for a symbol, as inside a traced loop."""
+    try:
+        return _array(value)
+    except Exception:  # each framework has its own error for it
+        return None
+
+
+def _array(value: Any) -> npt.NDArray[Any]:
+    import keras
+
+    array = np.array(keras.ops.convert_to_numpy(value))
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, those that come again with `#2`, `#3`, …"""
+    counts: dict[str, int] = {}
+    found = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        found.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return found
+
+
+def _save(path: Path, recording: Recording, about: dict[str, Any]) -> None:
+    """Write so that the file is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, **{"about": np.array(json.dumps(about)), **recording})
+    partial.replace(path)
+
+
+def _versions(backend: str) -> dict[str, str]:
+    import importlib
+
+    modules = {name: importlib.import_module(name) for name in ("keras", backend)}
+    return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]
+
+
+if __name__ == "__main__":
+    main()
