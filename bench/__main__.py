@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|report|list|doctor`."""
+"""The command line: `python -m bench run|parity|report|list|doctor`."""
 
 import argparse
 import ast
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import environments, machine
-from bench.options import UsageError, backend_names, parse, run_options, workload_names
+from bench.options import UsageError, backend_names, parity_options, parse, run_options, workload_names
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 all well, 1 something failed or disagrees, 2 the user asked for something that cannot be."""
-    commands = {"run": run, "report": report, "list": list_all, "doctor": doctor}
+    commands = {"run": run, "parity": parity, "report": report, "list": list_all, "doctor": doctor}
     try:
         given = parse(arguments)
         use_own_environment(arguments)
@@ -59,6 +59,22 @@ def run(given: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0 if folder is None else _report(folder)
+
+
+def parity(given: argparse.Namespace) -> int:
+    """Let every backend climb the ladder, then compare."""
+    from rich.console import Console
+
+    from bench.parity import parity as climb
+    from bench.prepare import RunError
+
+    options = parity_options(given)
+    try:
+        folder = climb(options, Console())
+    except RunError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return _report(folder)
 
 
 def report(given: argparse.Namespace) -> int:

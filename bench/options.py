@@ -10,11 +10,12 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench.environments import ROOT
 
 DEVICES = ("cpu", "gpu")
+NUMERICS = ("float64", "float32", "tf32", "bfloat16")  # of the ladder; float64 is exact mode
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
 
@@ -41,22 +42,42 @@ PROFILES = {
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What `run` was asked for. None means that profile, workload or machine decide."""
+class Selection:
+    """What to work on, with whose interpreters, and where to. Of `devices` None means that the machine decides."""
 
     workloads: tuple[str, ...]
     backends: tuple[str, ...]
     devices: tuple[str, ...] | None
-    profile: str
+    reference: str
+    python: Mapping[str, Path]
+    seed: int
     launches: int
+    output: Path
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, from the first on."""
+        return tuple(range(self.seed, self.seed + self.launches))
+
+
+@dataclass(frozen=True)
+class RunOptions(Selection):
+    """What `run` was asked for. None means that profile or workload decide."""
+
+    profile: str
     epochs: int | None
     samples: int | None
     batch_size: int | None
-    seed: int
-    reference: str
-    python: Mapping[str, Path]
-    output: Path
+    parity: bool
     dry_run: bool
+
+
+@dataclass(frozen=True)
+class ParityOptions(Selection):
+    """What `parity` was asked for: `launches` counts the seeds."""
+
+    steps: int
+    numerics: tuple[str, ...]
 
 
 def workload_names() -> tuple[str, ...]:
@@ -83,7 +104,26 @@ def parse_run(arguments: Sequence[str]) -> RunOptions:
 def run_options(given: argparse.Namespace) -> RunOptions:
     """What the parsed words of `run` mean, with the profile's values where nothing was said."""
     profile = PROFILES[given.profile]
-    workloads = given.workloads or profile.workloads or workload_names()
+    return RunOptions(
+        **_selection(given, profile.workloads or workload_names(), given.launches or profile.launches),
+        profile=given.profile,
+        epochs=given.epochs or profile.epochs,
+        samples=given.samples,
+        batch_size=given.batch_size,
+        parity=not given.no_parity,
+        dry_run=given.dry_run,
+    )
+
+
+def parity_options(given: argparse.Namespace) -> ParityOptions:
+    """What the parsed words of `parity` mean. Exact mode is always climbed: everything else is judged against it."""
+    numerics = tuple(dict.fromkeys(("float64", *(given.numerics or ("float32",)))))
+    return ParityOptions(**_selection(given, workload_names(), given.seeds), steps=given.steps, numerics=numerics)
+
+
+def _selection(given: argparse.Namespace, default_workloads: tuple[str, ...], launches: int) -> dict[str, Any]:
+    """The fields of a Selection, checked against each other."""
+    workloads = given.workloads or default_workloads
     backends = given.backends or backend_names()
     reference = given.reference or (REFERENCE if REFERENCE in backends else backends[0])
     if reference not in backends:
@@ -92,24 +132,18 @@ def run_options(given: argparse.Namespace) -> RunOptions:
     for stem in stems:
         if stems.count(stem) > 1:
             raise UsageError(f"--workloads: two are called {stem}, and a report could not tell them apart; rename one")
-    launches = given.launches or profile.launches
     if given.seed + launches > SEEDS:
         raise UsageError(f"--seed {given.seed}: with {launches} launches the seeds would pass {SEEDS - 1}")
-    return RunOptions(
-        workloads=workloads,
-        backends=backends,
-        devices=given.devices,
-        profile=given.profile,
-        launches=launches,
-        epochs=given.epochs or profile.epochs,
-        samples=given.samples,
-        batch_size=given.batch_size,
-        seed=given.seed,
-        reference=reference,
-        python=dict(given.python),
-        output=given.output,
-        dry_run=given.dry_run,
-    )
+    return {
+        "workloads": workloads,
+        "backends": backends,
+        "devices": given.devices,
+        "reference": reference,
+        "python": dict(given.python),
+        "seed": given.seed,
+        "launches": launches,
+        "output": given.output,
+    }
 
 
 class _Parser(argparse.ArgumentParser):
@@ -126,22 +160,24 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train, time and report", allow_abbrev=False)
     profiles = "; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items())
     run.add_argument("--profile", default="default", type=_choice(tuple(PROFILES), "profile"), help=profiles)
-    run.add_argument("--workloads", type=_several(_workload), metavar="NAME_OR_FILE,…", help="or `all`")
-    run.add_argument("--backends", type=_several(_choice(backend_names(), "backend")), metavar="NAME,…")
-    run.add_argument(
-        "--devices", type=_several(_choice(DEVICES, "device")), metavar="cpu,gpu", help="default: all here"
-    )
+    _add_selection(run)
     run.add_argument("--launches", type=_at_least(1), metavar="N", help="fresh processes per case, one seed each")
     run.add_argument("--epochs", type=_at_least(2), metavar="N", help="the first is cold, so at least two")
     run.add_argument("--samples", type=_at_least(1), metavar="N", help="training samples: the first N of the data set")
     run.add_argument("--batch-size", type=_at_least(1), metavar="N")
-    run.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="of the first repetition; default 0")
-    run.add_argument("--reference", type=_choice(backend_names(), "backend"), metavar="NAME", help="default jax")
-    run.add_argument(
-        "--python", type=_python, action="append", default=[], metavar="BACKEND=PATH", help="an environment of your own"
-    )
-    run.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
+    run.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
     run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
+
+    parity = commands.add_parser("parity", help="prove that the backends agree, or name where", allow_abbrev=False)
+    _add_selection(parity)
+    parity.add_argument("--steps", type=_at_least(1), default=300, metavar="N", help="of training; default 300")
+    parity.add_argument("--seeds", type=_at_least(1), default=1, metavar="N", help="how many; default 1")
+    parity.add_argument(
+        "--numerics",
+        type=_several(_choice(NUMERICS, "numerics"), NUMERICS),
+        metavar="NAME,…",
+        help="what is judged against exact mode (float64); default float32",
+    )
 
     report = commands.add_parser("report", help="rebuild a run's tables and report from its records")
     report.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
@@ -153,11 +189,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _several(one: Callable[[str], str]) -> Callable[[str], tuple[str, ...] | None]:
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    """The options that make a Selection, but for how many launches."""
+    backend = _choice(backend_names(), "backend")
+    workloads, devices = _several(_workload, workload_names()), _several(_choice(DEVICES, "device"))
+    parser.add_argument("--workloads", type=workloads, metavar="NAME_OR_FILE,…", help="or `all`")
+    parser.add_argument("--backends", type=_several(backend), metavar="NAME,…")
+    parser.add_argument("--devices", type=devices, metavar="cpu,gpu", help="default: all here")
+    parser.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="the first; default 0")
+    parser.add_argument("--reference", type=backend, metavar="NAME", help="default jax")
+    parser.add_argument(
+        "--python", type=_python, action="append", default=[], metavar="BACKEND=PATH", help="an environment of your own"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
+
+
+def _several(
+    one: Callable[[str], str], everything: tuple[str, ...] | None = None
+) -> Callable[[str], tuple[str, ...] | None]:
+    """A list of words; `all` stands for `everything`, or, as None, for what leaving the option out means."""
+
     def parse_list(text: str) -> tuple[str, ...] | None:
         words = [word.strip() for word in text.split(",") if word.strip()]
         if words == ["all"]:
-            return workload_names() if one is _workload else None
+            return everything
         if not words:
             raise argparse.ArgumentTypeError("an empty list; name at least one, or leave the option out")
         return tuple(dict.fromkeys(one(word) for word in words))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.options import RunOptions, UsageError
+from bench.options import RunOptions, Selection, UsageError
 from bench.record import Case
 
 # Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.
@@ -51,8 +51,7 @@ def plan(
 
     Raises UsageError where a number does not fit a workload.
     """
-    devices = options.devices or (("gpu", "cpu") if gpus else ("cpu",))
-    check_devices(devices, gpus)
+    devices = devices_of(options, gpus)
     cases = []
     for description in descriptions:
         for device in devices:
@@ -77,6 +76,13 @@ def plan(
                 skip = (without_gpu or {}).get(backend) if device == "gpu" else None
                 cases.append(PlannedCase(case, skip, attempted, expected))
     return cases
+
+
+def devices_of(options: Selection, gpus: Sequence[str]) -> tuple[str, ...]:
+    """The devices asked for, or every one that is here, the GPU first; UsageError where one is not here."""
+    devices = options.devices or (("gpu", "cpu") if gpus else ("cpu",))
+    check_devices(devices, gpus)
+    return devices
 
 
 def check_devices(devices: Sequence[str], gpus: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import environments
 from bench.launch import launch
-from bench.options import RunOptions, UsageError
+from bench.options import Selection, UsageError
 from bench.plan import PlannedLaunch
 
 LIMIT_SECONDS = 300.0
@@ -41,13 +41,14 @@ class Prepared:
         return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
 
 
-def prepare(options: RunOptions, folder: Path) -> Prepared:
+def prepare(options: Selection, folder: Path, draw: bool = True) -> Prepared:
     """Let the first backend that can, the reference before the others, describe the workloads and draw the weights.
 
-    `folder` is the run's. Raises UsageError where a workload is at fault on every backend that works, RunError where no
-    backend works.
+    `folder` is the run's; without `draw` no weights are drawn. Raises UsageError where a workload is at fault on every
+    backend that works, RunError where no backend works.
     """
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
+    weights = folder / "weights" if draw else None
     failures, refusals = [], []
     for backend in sorted(pythons, key=lambda name: name != options.reference):
         python = pythons[backend]
@@ -56,7 +57,7 @@ def prepare(options: RunOptions, folder: Path) -> Prepared:
             continue
         answer = folder / "prepared.json"
         log = folder / "logs" / f"prepare-{backend}.log"
-        outcome = launch(_command(python, backend, options, folder, answer), log=log, limit_seconds=LIMIT_SECONDS)
+        outcome = launch(_command(python, backend, options, weights, answer), log=log, limit_seconds=LIMIT_SECONDS)
         if outcome.status != "ok":
             failures.append(f"{backend}: {outcome.reason}")
             continue
@@ -82,9 +83,9 @@ def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
     return blind
 
 
-def _command(python: Path, backend: str, options: RunOptions, folder: Path, answer: Path) -> list[str]:
-    seeds = ",".join(str(options.seed + repetition) for repetition in range(options.launches))
+def _command(python: Path, backend: str, options: Selection, weights: Path | None, answer: Path) -> list[str]:
+    seeds = ",".join(map(str, options.seeds))
     command = [str(python), "-m", "bench.worker.prepare", "--backend", backend, "--seeds", seeds]
-    if not options.dry_run:
-        command += ["--weights", str((folder / "weights").resolve())]
+    if weights is not None:
+        command += ["--weights", str(weights.resolve())]
     return [*command, "--output", str(answer.resolve()), "--workloads", *options.workloads]

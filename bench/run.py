@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -21,10 +15,11 @@ from rich.console import Console
 from bench import environments, machine, record
 from bench.launch import Outcome, launch
 from bench.options import RunOptions
+from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
 from bench.plan import PlannedCase, PlannedLaunch, check_devices, plan, schedule
 from bench.prepare import Prepared, prepare, without_gpu
 from bench.progress import Progress, duration
-from bench.runs import known_seconds, new_run
+from bench.runs import describe, interruptible, known_seconds, new_run, remove, write_state
 
 LIMIT_SECONDS = 300.0  # no launch is ended before
 LIMIT_FACTOR = 10.0  # nor before this many times what the case took last
@@ -41,21 +36,21 @@ def run(options: RunOptions, console: Console) -> Path | None:
     began = time.monotonic()
     gpus = machine.gpu_names()
     check_devices(options.devices or (), gpus)
-    with _interruptible():
+    with interruptible():
         is_new = not options.output.exists()
         folder = Path(tempfile.mkdtemp()) if options.dry_run else new_run(options.output)
         try:
             (folder / "logs").mkdir(exist_ok=True)
-            prepared = prepare(options, folder)
+            prepared = prepare(options, folder, draw=not options.dry_run)
             cases = plan(options, prepared.workloads, gpus, without_gpu(prepared.pythons) if gpus else None)
             launches = schedule(cases, options.launches, options.seed)
             known = known_seconds(options.output)
             _announce(console, cases, launches, known, options)
         except BaseException:  # Ctrl-C too: nothing has been measured yet, so nothing is left behind
-            _remove(folder, options.output if is_new else None)
+            remove(folder, options.output if is_new else None)
             raise
         if options.dry_run:
-            _remove(folder, None)
+            remove(folder, None)
             return None
         _measure(options, prepared, cases, launches, known, console, began)
         return folder
@@ -72,13 +67,18 @@ def _measure(
 ) -> None:
     """Launch after launch; `known` takes up what each took, for the time left and the next one's limit."""
     folder = prepared.folder
-    description = _describe(options, prepared, cases)
-    record.write(folder / "run.json", {**description, "state": "running"})
+    planned_cases = [planned.to_json() for planned in cases]
+    description = describe(options, prepared, launches=options.launches, plan=planned_cases)
+    write_state(folder, description, "running")
     numbers = {planned.case: number for number, planned in enumerate(cases)}
     guesses = {planned.case: planned.expected_seconds for planned in cases}
     failures = dict.fromkeys(numbers, 0)
     state = "interrupted"
     try:
+        if options.parity:
+            description["parity"] = _prove(options, prepared, cases, console)
+            write_state(folder, description, "running")
+            announce(folder, console)
         with Progress(console, len(launches)) as progress:
             for index, planned in enumerate(launches):
                 case = planned.case
@@ -98,8 +98,17 @@ def _measure(
     except KeyboardInterrupt:
         console.print("interrupted: what was measured is kept", highlight=False)
     finally:
-        ended = {"state": state, "wall_seconds": time.monotonic() - began}
-        record.write(folder / "run.json", {**description, **ended})
+        write_state(folder, description, state, wall_seconds=time.monotonic() - began)
+
+
+def _prove(options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase], console: Console) -> dict[str, Any]:
+    """Climb a short ladder, in exact mode and in float32, before anything is measured: a fast wrong result is none."""
+    devices = tuple(dict.fromkeys(planned.case.device for planned in cases))
+    blind = {planned.case.backend: planned.skip for planned in cases if planned.skip}
+    ladders = plan_ladders(options, devices, ("float64", "float32"), blind)
+    seeds, climbed = options.seeds[:1], list[dict[str, Any]]()
+    climb(prepared, ladders, seeds, SHORT_STEPS, SHORT_TEST_SAMPLES, console, climbed)
+    return {"steps": SHORT_STEPS, "seeds": seeds, "test_samples": SHORT_TEST_SAMPLES, "ladders": climbed}
 
 
 def _launch(prepared: Prepared, planned: PlannedLaunch, name: str, limit_seconds: float, progress: Progress) -> Outcome:
@@ -158,23 +167,6 @@ def _write_empty(path: Path, planned: PlannedLaunch, outcome: Outcome, command: 
     record.write(path, content)
 
 
-def _describe(options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase]) -> dict[str, Any]:
-    """What run.json says, but for the state."""
-    python = {backend: str(path) for backend, path in options.python.items()}
-    return {
-        "schema": record.SCHEMA,
-        "id": prepared.folder.name,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "options": {**asdict(options), "python": python, "output": str(options.output)},
-        "reference": options.reference,
-        "launches": options.launches,
-        "prepared_by": prepared.backend,
-        "workloads": list(prepared.workloads),
-        "plan": [planned.to_json() for planned in cases],
-        "machine": machine.fingerprint(),
-    }
-
-
 def _announce(
     console: Console,
     cases: Sequence[PlannedCase],
@@ -192,26 +184,3 @@ def _announce(
     total = sum(known.get(item.case, guesses[item.case]) for item in launches)
     said = f"{len(launches)} launches ({options.launches} of each case), about {duration(total)} expected"
     console.print(said, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM (a batch system) and SIGHUP (a terminal gone) end a run as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _remove(folder: Path, output: Path | None) -> None:
-    """Remove a folder that holds nothing measured, and the results folder where it was made for this run."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if output is not None:
-        with contextlib.suppress(OSError):
-            output.rmdir()

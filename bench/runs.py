@@ -1,24 +1,62 @@
-"""The runs under a results folder: made, found, and asked how long a case took."""
+"""The runs under a results folder: made, described, found, and asked how long a case took."""
 
+import contextlib
 import secrets
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from bench import record
-from bench.options import UsageError
+from bench import machine, record
+from bench.options import Selection, UsageError
+from bench.prepare import Prepared
 
 RUNS_LOOKED_AT = 5
+PARTS = ("launches", "ladders", "logs", "weights")
 
 
 def new_run(output: Path) -> Path:
     """A new run's folder, named so that names sort by time; UsageError where it cannot be made."""
     folder = output / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     try:
-        for part in ("launches", "logs", "weights"):
+        for part in PARTS:
             (folder / part).mkdir(parents=True)
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written ({error.strerror}); name a folder that can") from None
     return folder
+
+
+def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, Any]:
+    """What run.json says, but for the state: what was asked for, of what, on what, and `more`."""
+    python = {backend: str(path) for backend, path in options.python.items()}
+    return {
+        "schema": record.SCHEMA,
+        "id": prepared.folder.name,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": {**asdict(options), "python": python, "output": str(options.output)},
+        "reference": options.reference,
+        "prepared_by": prepared.backend,
+        "workloads": list(prepared.workloads),
+        "machine": machine.fingerprint(),
+        **more,
+    }
+
+
+def write_state(folder: Path, description: Mapping[str, Any], state: str, **more: Any) -> None:
+    """Write run.json; `state` is `running`, `finished` or `interrupted`."""
+    record.write(folder / "run.json", {**description, "state": state, **more})
+
+
+def remove(folder: Path, output: Path | None) -> None:
+    """Remove a folder that holds nothing measured, and the results folder where it was made for this run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if output is not None:
+        with contextlib.suppress(OSError):
+            output.rmdir()
 
 
 def find_run(name: str, output: Path) -> Path:
@@ -52,3 +90,18 @@ def known_seconds(output: Path) -> dict[record.Case, float]:
             if found["status"] == "ok" and found.get("wall_seconds"):
                 known[record.Case(**found["case"])] = float(found["wall_seconds"])
     return known
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM (a batch system) and SIGHUP (a terminal gone) end a run as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,9 +1,16 @@
-"""What the tests share: a run recorded once, on a real machine."""
+"""What the tests share: a run recorded once on a real machine, and the backends' own processes."""
 
+import base64
+import json
 import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from bench import environments
+from bench.options import backend_names
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -12,3 +19,52 @@ RECORDED = Path(__file__).parent / "recorded"
 def recorded_run(tmp_path):
     """A copy of a run of mlp and cnn on three backends, three launches each."""
     return Path(shutil.copytree(RECORDED / "three-launches", tmp_path / "recorded" / "three-launches"))
+
+
+class Evaluator:
+    """One backend's process, which evaluates expressions with parity's random draws."""
+
+    def __init__(self, backend, numerics):
+        python = environments.interpreter(backend, {})
+        assert python, environments.missing_reason(backend)
+        self._process = subprocess.Popen(
+            [python, Path(__file__).with_name("evaluate.py"), backend, numerics],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def __call__(self, expression):
+        """The value of an expression as an array; an error as AssertionError."""
+        print(expression, file=self._process.stdin, flush=True)
+        answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        kind = np.dtype(answer["dtype"])
+        return np.frombuffer(base64.b64decode(answer["bytes"]), kind).reshape(answer["shape"])
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def evaluator():
+    """Evaluators by backend and numerics, each started once."""
+    started = {}
+
+    def get(backend, numerics):
+        if (backend, numerics) not in started:
+            started[backend, numerics] = Evaluator(backend, numerics)
+        return started[backend, numerics]
+
+    yield get
+    for one in started.values():
+        one.close()
+
+
+@pytest.fixture(scope="session", params=backend_names())
+def evaluate(request, evaluator):
+    """One backend's evaluator in exact mode, each backend in turn."""
+    return evaluator(request.param, "float64")

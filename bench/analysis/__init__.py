@@ -8,6 +8,7 @@ import pandas as pd
 from bench.analysis import frames
 from bench.analysis.comparisons import Comparisons, against_reference
 from bench.analysis.frames import PHASES, Run
+from bench.analysis.parity import Parity, compare
 
 
 class Analysis(NamedTuple):
@@ -16,6 +17,7 @@ class Analysis(NamedTuple):
     run: Run
     cases: pd.DataFrame
     comparisons: Comparisons
+    parity: Parity | None
     spent: dict[str, float]
     problems: list[str]
 
@@ -28,7 +30,9 @@ def analyse(folder: Path) -> Analysis:
     run = frames.load(folder)
     cases = frames.cases(run)
     comparisons = against_reference(run)
-    return Analysis(run, cases, comparisons, time_spent(run), problems(run, cases, comparisons))
+    parity = compare(folder, run.description)
+    found = problems(run, cases, comparisons) + (parity.problems if parity else [])
+    return Analysis(run, cases, comparisons, parity, time_spent(run), found)
 
 
 def time_spent(run: Run) -> dict[str, float]:
@@ -38,11 +42,16 @@ def time_spent(run: Run) -> dict[str, float]:
         return {}
     launches = run.launches
     good, bad = launches[launches["status"] == "ok"], launches[launches["status"] != "ok"]
-    parts = {name.removesuffix("_seconds"): float(good[name].astype(float).sum()) for name in PHASES}
-    parts["setup"] = float(good["setup_seconds"].astype(float).sum())
-    parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
+    parts = {}
+    if len(good):
+        parts = {name.removesuffix("_seconds"): float(good[name].astype(float).sum()) for name in PHASES}
+        parts["setup"] = float(good["setup_seconds"].astype(float).sum())
+        parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
     if len(bad):
         parts["launches without a result"] = float(bad["wall_seconds"].astype(float).sum())
+    ladders = run.description.get("parity", {}).get("ladders", [])
+    if ladders:
+        parts["parity"] = sum(ladder["wall_seconds"] for ladder in ladders)
     parts["prepare"] = wall - sum(parts.values())
     return parts
 

@@ -9,10 +9,13 @@ from bench.report import markdown, tables, terminal
 
 
 def write(analysis: Analysis, folder: Path, console: Console | None = None) -> None:
-    """Write epochs.csv, cases.csv, comparisons.csv and report.md into the run's folder and print the tables."""
-    analysis.run.epochs.to_csv(folder / "epochs.csv", index=False)
-    analysis.cases.to_csv(folder / "cases.csv", index=False)
-    analysis.comparisons.table.to_csv(folder / "comparisons.csv", index=False)
+    """Write the tables as CSV and report.md into the run's folder and print the tables."""
+    if analysis.run.description["plan"]:
+        analysis.run.epochs.to_csv(folder / "epochs.csv", index=False)
+        analysis.cases.to_csv(folder / "cases.csv", index=False)
+        analysis.comparisons.table.to_csv(folder / "comparisons.csv", index=False)
+    if analysis.parity:
+        analysis.parity.table.to_csv(folder / "parity.csv", index=False)
     page = tables.page(analysis)
     (folder / "report.md").write_text(markdown.render(page), encoding="utf-8")
     terminal.show(page, folder / "report.md", console or Console())

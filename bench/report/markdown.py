@@ -1,6 +1,6 @@
 """A report as Markdown, for pull requests and for reading in place."""
 
-from bench.report.tables import Page, Table
+from bench.report.view import Page, Table
 
 
 def render(page: Page) -> str:

@@ -6,36 +6,17 @@ import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.report import parity
+from bench.report.view import NOTHING, Page, Table
 
-NOTHING = "–"
 Row = Mapping[Any, Any]  # a row of a DataFrame
-
-
-class Table(NamedTuple):
-    """A heading, column names, rows of text, and sentences below."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    notes: list[str]
-
-
-class Page(NamedTuple):
-    """A whole report, top to bottom."""
-
-    title: str
-    summary: list[str]
-    problems: list[str]
-    tables: list[Table]
-    facts: list[tuple[str, str]]
-    commands: list[tuple[str, str]]
 
 
 def page(analysis: Analysis) -> Page:
@@ -43,9 +24,9 @@ def page(analysis: Analysis) -> Page:
     description = analysis.run.description
     return Page(
         title=f"Run {description['id']}",
-        summary=_sentences(analysis),
+        summary=_sentences(analysis) + parity.sentences(analysis.parity),
         problems=analysis.problems,
-        tables=_tables(analysis),
+        tables=_tables(analysis) + parity.tables(analysis.parity),
         facts=_facts(analysis),
         commands=_commands(analysis),
     )

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.report.tables import Page, Table
+from bench.report.view import Page, Table
 
 BORDER = 3  # characters a column takes besides its text
 

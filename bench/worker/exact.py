@@ -33,7 +33,7 @@ def found(module: str, name: str) -> Any:
         import keras
 
         raise MovedError(
-            f"{module}.{name} is gone (Keras {keras.__version__}); parity replaces it, so bench/worker has to be adapted"
+            f"{module}.{name}, which parity replaces, is gone (Keras {keras.__version__}): bench/worker has to follow"
         ) from None
 
 
@@ -62,7 +62,7 @@ def _jax() -> None:
 
 
 def _tensorflow() -> None:
-    """Python floats become float32 tensors, also on their way to float64; so does the attention's default scale."""
+    """Python floats become float32 tensors, also on their way to float64; so do a default scale and a slope."""
     import tensorflow as tf
 
     def cast_directly(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +89,13 @@ def _tensorflow() -> None:
 
         return dot_product_attention
 
+    def slope_in_python(_original: Callable[..., Any]) -> Callable[..., Any]:
+        def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:  # TensorFlow's takes the slope as float32
+            return tf.where(x > 0, x, tf.constant(negative_slope, dtype=x.dtype) * x)
+
+        return leaky_relu
+
+    replace("keras.src.backend.tensorflow.nn", "leaky_relu", slope_in_python)
     replace("tensorflow.python.ops.math_ops", "cast", cast_directly)
     replace("tensorflow", "cast", lambda _original: found("tensorflow.python.ops.math_ops", "cast"))
     replace("tensorflow", "convert_to_tensor", convert_to_float64)

@@ -69,7 +69,7 @@ def main() -> None:
             try:
                 climb(recording, about, start.load_weights(given.weights / f"{stem}.npz"), backend)
             except Exception as error:  # whatever a user's model raises; the other workloads go on
-                about["error"] = f"{type(error).__name__}: {_one_line(error)}"
+                about["error"] = start.reason(error)
             _save(given.output / f"{stem}-{given.backend}-{given.device}-{given.numerics}.npz", recording, about)
             messenger.send("climbed", workload=name, seed=seed, seconds=time.perf_counter() - began)
 
@@ -140,7 +140,8 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
         flat = keras.tree.flatten(outputs)
         note("predictions", [f"output {index}" for index in range(len(flat))], flat)
         model.reset_metrics()
-        result = model.compute_metrics(dataset.x_test[tested], dataset.y_test[tested], keras.ops.convert_to_tensor(outputs))
+        predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
+        result = model.compute_metrics(dataset.x_test[tested], dataset.y_test[tested], predicted)
         note("metric", [metric], [result[metric]])
 
 
@@ -210,7 +211,7 @@ def _array(value: Any) -> npt.NDArray[Any]:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, those that come again with `#2`, `#3`, …"""
+    """The names, the second of a kind with `#2` and so on."""
     counts: dict[str, int] = {}
     found = []
     for name in names:
@@ -223,7 +224,7 @@ def _save(path: Path, recording: Recording, about: dict[str, Any]) -> None:
     """Write so that the file is there whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
-        np.savez(file, **{"about": np.array(json.dumps(about)), **recording})
+        np.savez(file, allow_pickle=False, about=np.array(json.dumps(about)), **recording)
     partial.replace(path)
 
 
@@ -232,10 +233,6 @@ def _versions(backend: str) -> dict[str, str]:
 
     modules = {name: importlib.import_module(name) for name in ("keras", backend)}
     return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
 
 
 if __name__ == "__main__":

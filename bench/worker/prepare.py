@@ -37,7 +37,7 @@ def main() -> None:
             described.append(describe(name, given.seeds, prefix))
         result: dict[str, Any] = {"backend": given.backend, "workloads": described}
     except StartError as error:
-        result = {"error": " ".join(str(error).split())}
+        result = {"error": str(error)}
     given.output.write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -53,9 +53,10 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
     workload = start.load_workload(name)
     dataset = start.load_dataset(workload.dataset)
     model = _build(name, workload)
+    outputs = _outputs(name, model, dataset)
     if isinstance(workload.loss(), keras.losses.SparseCategoricalCrossentropy):
         for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
-            start.check_labels(labels, model.output_shape[-1], f"{name}, {workload.dataset}, {part} set")
+            start.check_labels(labels, outputs.shape[-1], f"{name}, {workload.dataset}, {part} set")
     digests = {}
     if prefix is not None:
         for seed in seeds:
@@ -79,20 +80,36 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
 
 
 def _build(name: str, workload: Any) -> Any:
-    from bench.worker.start import StartError
+    from bench.worker.start import StartError, reason
 
     try:
         model = workload.build()
     except Exception as error:  # whatever a user's file raises
-        raise StartError(f"workload {name} does not build: {type(error).__name__}: {error}") from error
+        raise StartError(f"workload {name} does not build: {reason(error)}") from error
     if not model.built or not model.weights:
         raise StartError(f"workload {name}: its model has no weights; let it begin with keras.Input")
     return model
 
 
+def _outputs(name: str, model: Any, dataset: Any) -> Any:
+    from bench.worker.start import StartError, reason
+
+    before = len(model.weights)
+    try:
+        outputs = model(dataset.x_train[:1])  # a subclassed model does not know its output's shape before
+    except Exception as error:  # whatever a user's model raises
+        raise StartError(f"workload {name} does not take its data: {reason(error)}") from error
+    if len(model.weights) > before:  # they would be drawn anew on every backend
+        late = model.weights[before].path
+        raise StartError(
+            f"workload {name}: {late} is made only when data comes; let build() call model(keras.Input(…))"
+        )
+    return outputs
+
+
 def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
     """Seconds one training step takes here, roughly: only for the time that a run is expected to take."""
-    from bench.worker.start import StartError
+    from bench.worker.start import StartError, reason
 
     batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
     seconds = []
@@ -103,7 +120,7 @@ def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
             model.train_on_batch(*batch)
             seconds.append(time.perf_counter() - began)
     except Exception as error:  # whatever a user's model raises
-        raise StartError(f"workload {name} does not train: {type(error).__name__}: {error}") from error
+        raise StartError(f"workload {name} does not train: {reason(error)}") from error
     return min(seconds)
 
 

@@ -2,8 +2,8 @@
 
 Layers ask `keras.src.backend.random` for their draws; `install` replaces its functions, so no layer and no model has to
 know. The generator is counter-based: draw number i of a seed is threefry2x32 with 20 rounds (Salmon et al., "Parallel
-random numbers: as easy as 1, 2, 3", SC 2011) of the key that Keras draws from the seed and the counter (stream, i), with
-stream 0, which is what `jax.random.bits` computes. Slow: about 150 operations a draw.
+random numbers: as easy as 1, 2, 3", SC 2011) of the key that Keras draws from the seed and the counter (stream, i),
+with stream 0, which is what `jax.random.bits` computes. Slow: about 150 operations a draw.
 
 Bits, uniforms, integers and masks come out byte-identical, normals to the rounding of logarithm and cosine.
 """
@@ -24,7 +24,6 @@ TRIES = 10  # of a truncated normal; all outside two deviations: once in 3e13
 REFUSED = ("beta", "binomial", "categorical", "gamma")
 WORD = 0xFFFFFFFF
 HALVES = ("float16", "bfloat16")
-MODULE = "keras.src.backend.random"
 
 Tensor = Any  # of the backend in force
 Seed = Any  # what Keras takes: an integer, a SeedGenerator, None, or a drawn pair
@@ -47,7 +46,7 @@ def install() -> None:
     }
     module = found("keras.src.backend", "random").__name__
     for name, draw in draws.items():
-        replace(module, name, lambda _original, draw=draw: draw)
+        replace(module, name, _instead(draw))
 
 
 def bits(shape: Sequence[int], seed: Seed) -> Tensor:
@@ -87,13 +86,15 @@ def truncated_normal(
 
 
 def randint(shape: Sequence[int], minval: Any, maxval: Any, dtype: str = "int32", seed: Seed = None) -> Tensor:
-    """Whole numbers from [minval, maxval): a uniform draw of 32 bits, scaled and cut."""
-    high, _ = _words(shape, seed)
-    # Exact in float64, whatever the numerics; on JAX without it, exact for ranges below 2^24 and the same everywhere.
-    working = "float64" if keras.config.floatx() == "float64" else "float32"
-    unit = _unit(high, high, "float32")
-    scaled = keras.ops.floor(keras.ops.cast(unit, working) * (keras.ops.cast(maxval, working) - minval))
-    return keras.ops.cast(scaled, dtype) + keras.ops.cast(minval, dtype)
+    """Whole numbers from [minval, maxval): ⌊word · (maxval − minval) / 2³²⌋ + minval, for ranges below 2³¹."""
+    word, _ = _words(shape, seed)
+    low = keras.ops.cast(minval, "int32")
+    span = keras.ops.cast(keras.ops.cast(maxval, "int32") - low, "uint32")
+    # The upper half of a 64-bit product, in pieces of 16 bits: there is no 64-bit integer on every backend.
+    (a, b), (c, d) = _halves(word), _halves(span)
+    middle = _shifted(b * d, 16) + _halves(a * d)[1] + _halves(b * c)[1]
+    picked = a * c + _shifted(a * d, 16) + _shifted(b * c, 16) + _shifted(middle, 16)
+    return keras.ops.cast(keras.ops.cast(picked, "int32") + low, dtype)
 
 
 def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
@@ -186,6 +187,10 @@ def _standard_normal(shape: Sequence[int], key: tuple[Tensor, Tensor], kind: str
     return keras.ops.sqrt(-2.0 * keras.ops.log(1.0 - radius)) * keras.ops.cos(2.0 * math.pi * angle)
 
 
+def _instead(draw: Callable[..., Tensor]) -> Callable[[Any], Callable[..., Tensor]]:
+    return lambda _original: draw
+
+
 def _refusal(name: str) -> Callable[..., Tensor]:
     def refuse(*_: Any, **__: Any) -> Tensor:
         raise RefusedError(f"keras.random.{name} is not drawn alike on all backends, so parity cannot judge its layer")
@@ -215,6 +220,10 @@ def _wrapped(words: Tensor) -> Tensor:
 
 def _shifted(words: Tensor, places: int) -> Tensor:
     return keras.ops.right_shift(words, _word(places))
+
+
+def _halves(words: Tensor) -> tuple[Tensor, Tensor]:
+    return _shifted(words, 16), keras.ops.bitwise_and(words, _word(0xFFFF))
 
 
 def _rotated(words: Tensor, places: int) -> Tensor:

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from models import Workload
 from models.datasets import DATASETS, Dataset, DatasetError
 
 Array = npt.NDArray[Any]
+LONGEST = 300  # characters of a user's error that are told
 
 
 class StartError(Exception):
@@ -27,6 +29,12 @@ class Batches(NamedTuple):
     x: Array
     y: Array
     digest: str
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line: the error's kind and text, without Keras's colours and list of arguments."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received by")[0]
+    return f"{type(error).__name__}: {' '.join(text.split())[:LONGEST]}".rstrip(": ")
 
 
 def load_workload(name: str) -> Workload:
@@ -45,7 +53,7 @@ def load_workload(name: str) -> Workload:
     except StartError:
         raise
     except Exception as error:  # whatever a user's file raises
-        raise StartError(f"workload {name} does not import: {type(error).__name__}: {error}") from error
+        raise StartError(f"workload {name} does not import: {reason(error)}") from error
     workload = getattr(module, "workload", None)
     if not isinstance(workload, Workload):
         raise StartError(f"workload {name} defines no `workload = Workload(…)`")

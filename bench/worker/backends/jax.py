@@ -52,11 +52,14 @@ def flags() -> dict[str, Any]:
 def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
     import jax
 
-    kinds = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables, model.optimizer.variables)
-    trainable, others, metrics, optimizer = [[variable.value for variable in variables] for variables in kinds]
+    def values(variables: Any) -> list[Any]:
+        return [variable.value for variable in variables]
+
+    others, metrics = values(model.non_trainable_variables), values(model.metrics_variables)
+    optimizer = values(model.optimizer.variables)
 
     def loss(trainable: Any) -> Any:
         return model.compute_loss_and_updates(trainable, others, metrics, x, y, None, True, optimizer)
 
-    (value, _), found = jax.value_and_grad(loss, has_aux=True)(trainable)
+    (value, _), found = jax.value_and_grad(loss, has_aux=True)(values(model.trainable_variables))
     return value, found

@@ -62,5 +62,6 @@ def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
 
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), training=True)
-    found = tape.gradient(loss, [variable.value for variable in model.trainable_variables], unconnected_gradients="zero")
+    values = [variable.value for variable in model.trainable_variables]
+    found = tape.gradient(loss, values, unconnected_gradients="zero")
     return loss, [tf.convert_to_tensor(gradient) for gradient in found]

@@ -1,0 +1,151 @@
+"""Parity: each backend climbs the ladder in a process of its own; what comes after reads only the recordings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import environments, machine
+from bench.launch import Outcome, launch
+from bench.options import NUMERICS, ParityOptions, Selection
+from bench.plan import devices_of
+from bench.prepare import Prepared, prepare, without_gpu
+from bench.progress import duration
+from bench.runs import describe, interruptible, new_run, remove, write_state
+
+SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
+SHORT_TEST_SAMPLES = 1_000
+LIMIT_SECONDS = 600.0  # no ladder is ended before
+STEP_FACTOR = 100.0  # nor before each step took so many times what it takes in float32 on the reference backend
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """One process that climbs for every workload and seed, or the reason why it is not climbed."""
+
+    backend: str
+    device: str
+    numerics: str
+    skip: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What tells the ladder apart from its neighbours, for people."""
+        return f"{self.backend} {self.device} {self.numerics}"
+
+
+def parity(options: ParityOptions, console: Console) -> Path:
+    """Climb every ladder that the options ask for and return the run's folder.
+
+    Raises UsageError for what the user can mend, RunError where no backend works. Ctrl-C ends it early; the recordings
+    made until then are kept.
+    """
+    began = time.monotonic()
+    gpus = machine.gpu_names()
+    devices = devices_of(options, gpus)
+    with interruptible():
+        is_new = not options.output.exists()
+        folder = new_run(options.output)
+        try:
+            prepared = prepare(options, folder)
+            blind = without_gpu(prepared.pythons) if "gpu" in devices else {}
+            ladders = plan_ladders(options, devices, options.numerics, blind)
+            description = describe(options, prepared, launches=options.launches, plan=[])
+        except BaseException:
+            remove(folder, options.output if is_new else None)
+            raise
+        write_state(folder, description, "running")
+        state, climbed = "interrupted", list[dict[str, Any]]()
+        try:
+            climb(prepared, ladders, options.seeds, options.steps, 0, console, climbed)
+            state = "finished"
+        except KeyboardInterrupt:
+            console.print("interrupted: what was recorded is kept", highlight=False)
+        finally:
+            recorded = {"steps": options.steps, "seeds": options.seeds, "test_samples": None, "ladders": climbed}
+            write_state(folder, description, state, parity=recorded, wall_seconds=time.monotonic() - began)
+        return folder
+
+
+def plan_ladders(
+    options: Selection, devices: Sequence[str], numerics: Sequence[str], without_gpu: Mapping[str, str]
+) -> list[Ladder]:
+    """One ladder for each backend, device and numerics; `without_gpu` says of backends why they cannot use it."""
+    planned = []
+    for kind in sorted(numerics, key=NUMERICS.index):
+        for device in devices:
+            for backend in options.backends:
+                skip = without_gpu.get(backend) if device == "gpu" else None
+                if kind == "tf32" and device == "cpu":
+                    skip = "a CPU has no TF32"
+                planned.append(Ladder(backend, device, kind, skip))
+    return planned
+
+
+def climb(
+    prepared: Prepared,
+    ladders: Sequence[Ladder],
+    seeds: Sequence[int],
+    steps: int,
+    test_samples: int,
+    console: Console,
+    climbed: list[dict[str, Any]],
+) -> None:
+    """Climb ladder after ladder into `<run>/ladders/`; `climbed` takes up how each process ended."""
+    seconds = sum(workload["step_seconds"] for workload in prepared.workloads) * steps * len(seeds)
+    for ladder in ladders:
+        python = prepared.pythons[ladder.backend]
+        if ladder.skip is not None:
+            outcome = Outcome("skipped", ladder.skip, 0.0)
+        elif python is None:
+            outcome = Outcome("failed", environments.missing_reason(ladder.backend), 0.0)
+        else:
+            words = command(python, ladder, prepared, seeds, steps, test_samples)
+            outcome = _launch(words, ladder, prepared.folder, LIMIT_SECONDS + STEP_FACTOR * seconds, console)
+        climbed.append({**asdict(ladder), **asdict(outcome)})
+        said = f"climbed in {duration(outcome.wall_seconds)}" if outcome.status == "ok" else outcome.reason
+        console.print(f"parity: {ladder.title}: {said}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: float, console: Console) -> Outcome:
+    log = folder / "logs" / f"ladder-{ladder.title.replace(' ', '-')}.log"
+    with console.status(f"parity: {ladder.title}") as status:
+
+        def tell(message: Mapping[str, Any]) -> None:
+            status.update(f"parity: {ladder.title}: {message.get('workload')}, seed {message.get('seed')} climbed")
+
+        return launch(words, log=log, limit_seconds=limit_seconds, on_message=tell)
+
+
+def command(
+    python: Path, ladder: Ladder, prepared: Prepared, seeds: Sequence[int], steps: int, test_samples: int
+) -> list[str]:
+    """The command that climbs one ladder."""
+    given = {
+        "backend": ladder.backend,
+        "device": ladder.device,
+        "numerics": ladder.numerics,
+        "steps": steps,
+        "test-samples": test_samples,
+        "seeds": ",".join(map(str, seeds)),
+        "weights": (prepared.folder / "weights").resolve(),
+        "output": (prepared.folder / "ladders").resolve(),
+    }
+    words = [f"--{name}={value}" for name, value in given.items()]
+    names = [workload["workload"] for workload in prepared.workloads]
+    return [str(python), "-m", "bench.worker.ladder", *words, "--workloads", *names]
+
+
+def announce(folder: Path, console: Console) -> None:
+    """Say what the recordings show, compared in a process of its own: this one goes on to measure, without pandas."""
+    words = [sys.executable, "-m", "bench.analysis.parity", str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=environments.ROOT)
+    for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines()[-20:]:
+        console.print(f"parity: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,114 @@
+"""Parity's part of a report: exact mode's agreement, and whose rounded arithmetic comes closest to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.parity import LADDER, RUNGS, Parity
+from bench.report.view import NOTHING, Table
+
+ERRORS = ["outputs", "gradients", "losses", "all steps", "predictions"]
+
+
+def tables(found: Parity | None) -> list[Table]:
+    """One table for exact mode, one for the other numerics; none where nothing was climbed."""
+    if found is None:
+        return []
+    built = []
+    if len(found.exact):
+        reference = found.exact["reference"].iloc[0]
+        seeds = f", {found.seeds} seeds" if found.seeds > 1 else ""
+        built.append(
+            Table(
+                f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch 32{seeds}",
+                ["workload", "backend", "parity", *ERRORS, "classes that differ", "test metric"],
+                [_exact_row(rows) for _, rows in found.exact.groupby(LADDER, sort=False)],
+                [
+                    "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
+                    "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in ERRORS)
+                ],
+            )
+        )
+    accuracies = found.accuracies()
+    if len(accuracies):
+        built.append(
+            Table(
+                "Rounded arithmetic against exact mode: largest error in units of its rounding",
+                ["workload", "backend", "numerics", "outputs", "gradients", "loss", "losses", "typical"],
+                [_rounded_row(row) for row in accuracies.reset_index().to_dict("records")],
+                ["losses: of the first 20 steps; typical: geometric mean over layers and gradients, less is better"],
+            )
+        )
+    return built
+
+
+def sentences(found: Parity | None) -> list[str]:
+    """What exact mode proved and whose rounded arithmetic is the most accurate, in words."""
+    return [] if found is None else [*_proved(found), *_most_accurate(found)]
+
+
+def _proved(found: Parity) -> Iterator[str]:
+    for workload, rows in found.exact.groupby("workload", sort=False):
+        if rows["passed"].all():
+            reference = rows["reference"].iloc[0]
+            who = " and ".join(dict.fromkeys(f"{row.backend}" for row in rows.itertuples()))
+            yield (
+                f"{_stem(workload)}: {who} compute what {reference} computes, "
+                f"in exact mode on every rung of {found.steps} steps."
+            )
+
+
+def _most_accurate(found: Parity) -> Iterator[str]:
+    table = found.accuracies().reset_index()
+    for (workload, device, numerics), rows in table.groupby(["workload", "device", "numerics"], sort=False):
+        ordered = rows.sort_values("typical")
+        if len(ordered) > 1:
+            best = ordered.iloc[0]
+            factors = ((row.backend, row.typical / best["typical"]) for row in ordered.iloc[1:].itertuples())
+            others = ", ".join(f"{backend} {factor:.2f} times" for backend, factor in factors)
+            yield (
+                f"{_stem(workload)} on {device}: {best['backend']}'s {numerics} comes closest to exact mode; "
+                f"the typical error of the others is {others} as large."
+            )
+
+
+def _exact_row(rows: pd.DataFrame) -> list[str]:
+    first = rows.iloc[0]
+    largest = rows.groupby("rung")["error"].max()
+    failed = rows[rows["passed"].eq(False)]
+    verdict = "proved" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
+    classes = NOTHING if "classes" not in largest else f"{largest['classes']:.0f}"
+    return [
+        _stem(first["workload"]),
+        f"{first['backend']} {first['device']}",
+        verdict,
+        *(f"{largest[name]:.0e}" if name in largest else NOTHING for name in ERRORS),
+        classes,
+        _metric(rows[rows["rung"].eq("metric")]),
+    ]
+
+
+def _metric(rows: pd.DataFrame) -> str:
+    """The metric of the first seed and whether it is the reference's to the last digit, for every seed."""
+    if rows.empty:
+        return NOTHING
+    first = rows.iloc[0]
+    return f"{first['value']:.4f} " + ("equal" if rows["passed"].all() else f"not {first['reference_value']:.4f}")
+
+
+def _rounded_row(row: dict[Any, Any]) -> list[str]:
+    values = [row.get(name) for name in ("outputs", "gradients", "loss", "losses", "typical")]
+    return [
+        _stem(row["workload"]),
+        f"{row['backend']} {row['device']}",
+        row["numerics"],
+        *(NOTHING if value is None or pd.isna(value) else f"{value:.3g}" for value in values),
+    ]
+
+
+def _stem(workload: Any) -> str:
+    return Path(str(workload)).stem
