@@ -121,3 +121,31 @@ def test_intervals_of_log_normal_launches_cover_the_truth_as_often_as_they_say()
         covered += interval.low <= 1.5 <= interval.high
 
     assert covered / 2_000 == pytest.approx(0.95, abs=0.01)
+
+
+def test_the_seeds_announced_are_the_first_number_that_decides():
+    """With mean 0.001, deviation 0.006 and margin 0.005 at 95 %: 0.004 √n = t(n − 1) · 0.006 lies between 11 and 12."""
+    values = np.array([0.001 - 0.006, 0.001, 0.001 + 0.006])
+
+    assert values.std(ddof=1) == pytest.approx(0.006)
+    assert statistics.seeds_to_decide(values, 0.95, 0.005) == 12
+
+
+def test_as_many_seeds_as_announced_would_decide():
+    generator = np.random.default_rng(3)
+    for mean in (0.0, 0.002, 0.008):
+        values = generator.normal(mean, 0.005, 4)
+        needed = statistics.seeds_to_decide(values, 0.95, 0.005)
+        for count, verdicts in ((needed, {"equivalent", "different"}), (needed - 1, {"undecided"})):
+            spread = np.linspace(-1, 1, count)
+            more = values.mean() + spread / spread.std(ddof=1) * values.std(ddof=1)
+
+            assert statistics.metric_verdict(statistics.difference_interval(more, 0.95), 0.005) in verdicts
+
+
+def test_a_difference_at_the_margin_needs_more_seeds_than_anybody_has():
+    assert statistics.seeds_to_decide([0.004, 0.005, 0.006], 0.95, 0.005) is None
+
+
+def test_a_single_seed_says_nothing_about_how_many_it_takes():
+    assert statistics.seeds_to_decide([0.001], 0.95, 0.005) is None

@@ -23,6 +23,7 @@ COLUMNS = [
     "metric_low",
     "metric_high",
     "metric_verdict",
+    "metric_seeds",
 ]
 
 
@@ -37,7 +38,8 @@ def against_reference(run: Run) -> Comparisons:
     """Compare every case that has an ok launch with the reference backend's case of the same group.
 
     `ratio` is seconds / the reference's seconds. The intervals of all rows hold together with 95 %: times as one
-    family, metrics as another. A pair whose launches did not start from the same weights and batches is refused.
+    family, metrics as another. `metric_seeds` is how many seeds a verdict on the metric takes, the run's included.
+    A pair whose launches did not start from the same weights and batches is refused.
     """
     good = run.launches[run.launches["status"] == "ok"]
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
@@ -71,7 +73,8 @@ def _row(
     ratio = statistics.ratio_interval(ours["epoch_seconds"], theirs["epoch_seconds"], level)
     paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
     values = paired.dropna().astype(float)
-    difference = statistics.difference_interval(values, level, resolution=1 / workload["test_samples"])
+    resolution, margin = 1 / workload["test_samples"], workload["target"]["margin"]
+    difference = statistics.difference_interval(values, level, resolution)
     return {
         **case,
         "against": f"backend={reference}",
@@ -83,7 +86,8 @@ def _row(
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,
-        "metric_verdict": statistics.metric_verdict(difference, workload["target"]["margin"]),
+        "metric_verdict": statistics.metric_verdict(difference, margin),
+        "metric_seeds": statistics.seeds_to_decide(values, level, margin, resolution),
     }
 
 

@@ -122,7 +122,7 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
             ]
             rows += _group_rows(group, description["reference"])
     table = pd.DataFrame(rows, columns=COLUMNS)
-    problems += _not_numbers(recordings) + _broken(table)
+    problems += _not_numbers(recordings) + _other_batches(recordings, description["reference"]) + _broken(table)
     return Parity(table, problems, planned["steps"], len(planned["seeds"]))
 
 
@@ -251,7 +251,7 @@ def _load(folder: Path) -> tuple[list[Recording], list[str]]:
     recordings, problems = [], []
     for path in sorted(folder.glob("[!.]*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 about = json.loads(str(archive["about"]))
                 rungs: dict[str, dict[str, Array]] = {}
                 for name in archive.files:
@@ -259,7 +259,7 @@ def _load(folder: Path) -> tuple[list[Recording], list[str]]:
                     if slash:
                         rungs.setdefault(rung, {})[location] = archive[name]
             recordings.append(Recording({name: about[name] for name in _ABOUT}, rungs))
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             problems.append(f"left out: {path.name}: not a readable recording ({type(error).__name__})")
     return recordings, problems
 
@@ -307,6 +307,18 @@ def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
     return [
         f"parity: {_stem(workload)}: {what} on {', '.join(dict.fromkeys(who))}"
         for (workload, what), who in first.items()
+    ]
+
+
+def _other_batches(recordings: Sequence[Recording], reference: str) -> list[str]:
+    """Recordings that did not see the reference's batches: what follows would mean nothing."""
+    digests: dict[tuple[str, int], str] = {}
+    for one in sorted(recordings, key=lambda one: one.about["backend"] != reference):
+        digests.setdefault((one.about["workload"], one.about["seed"]), one.about["batches_digest"])
+    return [
+        f"parity: {_title(one.about)}, seed {one.about['seed']}: its batches are not those of {reference}"
+        for one in recordings
+        if one.about["batches_digest"] != digests[one.about["workload"], one.about["seed"]]
     ]
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+MOST_SEEDS = 10_000
 Values = Sequence[float] | pd.Series | npt.NDArray[np.float64]
 
 
@@ -69,6 +70,21 @@ def difference_interval(differences: Values, level: float, resolution: float = 0
     # Each of the two metrics is rounded uniformly within a step: variance resolution² / 12 each.
     half = _half_width(values, level, at_least=resolution / math.sqrt(6))
     return Interval(centre, centre - half, centre + half)
+
+
+def seeds_to_decide(differences: Values, level: float, margin: float, resolution: float = 0.0) -> int | None:
+    """How many paired differences a verdict would take, if mean and spread stayed as these show them.
+
+    None where these are too few to show a spread, or where even `MOST_SEEDS` would not do.
+    """
+    values = np.asarray(differences, dtype=float)
+    if len(values) < 2:
+        return None
+    centre, deviation = abs(float(values.mean())), max(float(values.std(ddof=1)), resolution / math.sqrt(6))
+    counts = np.arange(len(values), MOST_SEEDS + 1)
+    half = stats.t.ppf(0.5 + level / 2, counts - 1) * deviation / np.sqrt(counts)
+    decided = counts[(centre + half <= margin) | (centre - half > margin)]
+    return int(decided[0]) if len(decided) else None
 
 
 def level_of(comparisons: int) -> float:

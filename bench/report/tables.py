@@ -13,6 +13,7 @@ import pandas as pd
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.analysis.statistics import MOST_SEEDS
 from bench.report import parity
 from bench.report.view import NOTHING, Page, Table
 
@@ -82,7 +83,7 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
         _significant(case["cold_epoch_seconds"]),
         _significant(case["setup_seconds"]),
         _number(case["peak_host_mib"], 0),
-        _difference(compared),
+        f"{_difference(compared)} {compared['metric_verdict'] if compared else ''}".rstrip(),
     ]
 
 
@@ -95,6 +96,7 @@ def _target_note(target: Row, attempted: bool) -> str:
 
 def _sentences(analysis: Analysis) -> list[str]:
     """The verdicts in words."""
+    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
     said = []
     for row in analysis.comparisons.table.to_dict("records"):
         what = f"{_name(row)} on {row['device']}: {row['backend']}"
@@ -108,7 +110,21 @@ def _sentences(analysis: Analysis) -> list[str]:
             said.append(f"{what} against {reference} is undecided: a single launch gives no interval (ratio {ratio}).")
         else:
             said.append(f"{what} against {reference} is undecided: ratio {ratio}; more launches narrow the interval.")
-    return said
+    return said + [
+        f"{_name(row)} on {row['device']}: whether {row['backend']} reaches the {metrics[row['workload']]} of "
+        f"{row['against'].removeprefix('backend=')} is undecided: {_difference(row)}; {_seeds(row)}."
+        for row in analysis.comparisons.table.to_dict("records")
+        if row["metric_verdict"] == "undecided"
+    ]
+
+
+def _seeds(row: Row) -> str:
+    """What it takes to decide whether a metric is equivalent."""
+    if _missing(row["metric_low"]):
+        return "a single seed gives no interval"
+    if _missing(row["metric_seeds"]):
+        return f"even {MOST_SEEDS:,} seeds would not decide it, if mean and spread stay as they are"
+    return f"{row['metric_seeds']:.0f} seeds in all (--launches) would decide it, if mean and spread stay as they are"
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -206,4 +222,4 @@ def _difference(compared: Row | None) -> str:
         return NOTHING
     low, high = compared["metric_low"], compared["metric_high"]
     interval = "" if _missing(low) else f" [{low:+.4f}, {high:+.4f}]"
-    return f"{compared['metric_difference']:+.4f}{interval} {compared['metric_verdict']}"
+    return f"{compared['metric_difference']:+.4f}{interval}"

@@ -1,0 +1,52 @@
+"""Made-up recordings of ladders, for tests of what is done with them."""
+
+import json
+
+import numpy as np
+
+GENERATOR = np.random.default_rng(0)
+RUNGS = {
+    "weights/dense/kernel": GENERATOR.normal(size=(3, 2)),
+    "weights/dense/bias": np.zeros(2),
+    "outputs/flatten": GENERATOR.normal(size=(8, 3)),
+    "outputs/dense": GENERATOR.normal(size=(8, 2)),
+    "loss/loss": np.array(0.7),
+    "gradients/dense/kernel": GENERATOR.normal(size=(3, 2)),
+    "gradients/dense/bias": GENERATOR.normal(size=2),
+    "one step/dense/kernel": GENERATOR.normal(size=(3, 2)),
+    "losses/loss": np.linspace(0.7, 0.5, 5),
+    "all steps/dense/kernel": GENERATOR.normal(size=(3, 2)),
+    "predictions/output 0": GENERATOR.normal(size=(10, 2)),
+    "metric/accuracy": np.array(0.8),
+}
+SHORT = ("weights", "outputs", "loss", "gradients", "losses")
+
+
+def about(**changes):
+    """What a recording says of itself."""
+    given = {"workload": "mlp", "backend": "torch", "device": "cpu", "numerics": "float64", "seed": 0, "track": "fit"}
+    return {**given, "error": "", "batches_digest": "abc", **changes}
+
+
+def save(folder, changes=None, **described):
+    """Write a recording; `changes` maps a key to a new array, or to None to leave it out."""
+    content = about(**described)
+    exact = content["numerics"] == "float64"
+    arrays = {key: array for key, array in RUNGS.items() if exact or key.partition("/")[0] in SHORT}
+    arrays = {key: array for key, array in {**arrays, **(changes or {})}.items() if array is not None}
+    name = "-".join(str(content[key]) for key in ("workload", "seed", "backend", "device", "numerics"))
+    folder.mkdir(exist_ok=True)
+    np.savez(folder / f"{name}.npz", about=np.array(json.dumps(content)), **arrays)
+    return folder / f"{name}.npz"
+
+
+def ladder(backend="torch", numerics="float64", **changes):
+    """What run.json says of one ladder."""
+    given = {"backend": backend, "device": "cpu", "numerics": numerics, "skip": None, "status": "ok", "reason": ""}
+    return {**given, "wall_seconds": 3.0, **changes}
+
+
+def description(ladders, seeds=(0,), workloads=("mlp",)):
+    """The parts of run.json that parity reads."""
+    planned = {"steps": 5, "seeds": list(seeds), "test_samples": None, "ladders": ladders}
+    return {"reference": "jax", "workloads": [{"workload": name} for name in workloads], "parity": planned}

@@ -1,0 +1,284 @@
+"""From recorded ladders to the first rung that failed."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import recordings
+from recordings import RUNGS, description, ladder, save
+
+from bench.analysis import parity
+from bench.environments import ROOT
+
+BACKENDS = ("jax", "tensorflow", "torch")
+
+
+@pytest.fixture
+def compare(tmp_path):
+    """Compare recordings of three backends; `changes` by backend and numerics."""
+
+    def compared(changes=None, numerics=("float64",), described=None, seeds=(0,), backends=BACKENDS):
+        for seed in seeds:
+            for kind in numerics:
+                for backend in backends:
+                    key = (backend, kind)
+                    more = (described or {}).get(key, {})
+                    save(
+                        tmp_path / "ladders",
+                        (changes or {}).get(key),
+                        backend=backend,
+                        numerics=kind,
+                        seed=seed,
+                        **more,
+                    )
+        ladders = [ladder(backend, kind) for kind in numerics for backend in backends]
+        return parity.compare(tmp_path, description(ladders, seeds))
+
+    return compared
+
+
+def off(key, by=1e-3, at=0):
+    """The arrays of a rung, one element of which is off."""
+    array = RUNGS[key].copy()
+    array.flat[at] += by
+    return {key: array}
+
+
+def noisy(error, seed, rungs=recordings.SHORT[1:4]):
+    """All outputs, loss and gradients with a relative error of that size."""
+    generator = np.random.default_rng(seed)
+    keys = [key for key in RUNGS if key.partition("/")[0] in rungs]
+    return {
+        key: RUNGS[key] + error * np.abs(RUNGS[key]).max() * generator.uniform(0.5, 1, RUNGS[key].shape) for key in keys
+    }
+
+
+def test_equal_recordings_pass_on_every_rung(compare):
+    found = compare()
+
+    assert found.problems == []
+    assert found.table["passed"].all()
+    assert set(found.table["backend"]) == {"tensorflow", "torch"}
+    assert list(dict.fromkeys(found.table["rung"])) == list(parity.RUNGS)
+
+
+def test_rounding_in_float64_passes(compare):
+    changes = {key: array * (1 + 2e-15) for key, array in RUNGS.items() if not key.startswith(("weights", "metric"))}
+
+    assert compare({("torch", "float64"): changes}).problems == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        (off("weights/dense/kernel", 1e-15, 3), "at weights, dense/kernel (1, 1)"),
+        (off("outputs/dense", 1e-7, 5), "at outputs, dense (2, 1)"),
+        (off("loss/loss"), "at loss, loss"),
+        (off("gradients/dense/bias"), "at gradients, dense/bias (0)"),
+        (off("one step/dense/kernel"), "at one step, dense/kernel (0, 0)"),
+        (off("losses/loss", 1e-9, 3), "at losses, loss (step 4)"),
+        (off("all steps/dense/kernel"), "at all steps, dense/kernel (0, 0)"),
+        (off("predictions/output 0", 1e-6), "at predictions, output 0 (0, 0)"),
+        (off("metric/accuracy", 1e-4), "at metric, accuracy"),
+    ],
+)
+def test_the_first_rung_that_fails_is_named_with_both_values(compare, changes, place):
+    found = compare({("torch", "float64"): changes})
+    (problem,) = found.problems
+    ((key, array),) = changes.items()
+    at = np.flatnonzero(array != RUNGS[key])[0]
+
+    assert problem.startswith(f"parity: mlp torch cpu float64 parts from jax float64 {place}: ")
+    assert f"{array.flat[at]:.17g} against {RUNGS[key].flat[at]:.17g}" in problem
+
+
+def test_layers_are_judged_in_the_order_in_which_they_ran(compare):
+    (problem,) = compare({("torch", "float64"): off("outputs/flatten") | off("outputs/dense", 1.0)}).problems
+
+    assert "at outputs, flatten" in problem
+
+
+def test_losses_are_blamed_on_the_first_step_that_parts_and_not_on_the_worst(compare):
+    losses = RUNGS["losses/loss"] + np.array([0, 0, 1e-8, 1e-4, 1e-3])
+    (problem,) = compare({("torch", "float64"): {"losses/loss": losses}}).problems
+
+    assert "loss (step 3)" in problem
+
+
+def test_a_class_that_differs_fails_though_the_outputs_agree(compare):
+    tie = {"predictions/output 0": RUNGS["predictions/output 0"].copy()}
+    tie["predictions/output 0"][4] = [0.1, 0.1 + 1e-12]
+    turned = {"predictions/output 0": tie["predictions/output 0"].copy()}
+    turned["predictions/output 0"][4] = [0.1 + 1e-12, 0.1]
+    changes = {(backend, "float64"): tie for backend in BACKENDS} | {("torch", "float64"): turned}
+    (problem,) = compare(changes).problems
+
+    assert "at classes, output 0 (sample 4): 0 against 1, error 1.0e+00" in problem
+
+
+def test_a_gradient_that_is_nothing_but_rounding_is_not_held_against_itself(compare):
+    changes = {
+        ("jax", "float64"): {"gradients/dense/bias": np.array([1e-18, -2e-18])},
+        ("torch", "float64"): {"gradients/dense/bias": np.array([-3e-18, 1e-18])},
+    }
+
+    assert [problem for problem in compare(changes).problems if "torch" in problem] == []
+
+
+def test_other_shapes_and_missing_arrays_fail(compare):
+    changes = {
+        ("torch", "float64"): {"outputs/dense": np.zeros((8, 3))},
+        ("tensorflow", "float64"): {"loss/loss": None},
+    }
+    found = compare(changes)
+
+    assert "shapes (8, 3) and (8, 2)" in found.problems[1]
+    assert "tensorflow cpu float64 parts from jax float64 at loss" in found.problems[0]
+
+
+def test_values_that_are_no_numbers_are_blamed_on_layer_and_backends(compare):
+    nan = {"outputs/dense": np.full((8, 2), np.nan), "losses/loss": np.array([np.nan])}
+    found = compare({(backend, "float64"): nan for backend in BACKENDS})
+
+    assert (
+        "parity: mlp: layer dense gives nan on jax cpu float64, tensorflow cpu float64, torch cpu float64"
+        in found.problems
+    )
+
+
+def test_a_recording_that_ended_early_says_why_and_what_it_holds_is_compared(compare):
+    changes = {key: None for key in RUNGS if key.startswith(("all", "pred", "metric"))}
+    found = compare(
+        {("torch", "float64"): changes | off("outputs/dense")},
+        described={("torch", "float64"): {"error": "ValueError: no"}},
+    )
+
+    assert found.problems[0] == "parity: mlp torch cpu float64, seed 0: ended early: ValueError: no"
+    assert "at outputs, dense" in found.problems[1]
+    assert len(found.problems) == 2
+
+
+def test_a_ladder_that_was_not_climbed_is_a_problem_unless_it_was_skipped(tmp_path):
+    save(tmp_path / "ladders", backend="jax")
+    ladders = [
+        ladder("jax"),
+        ladder("torch", status="failed", reason="killed by signal 9 (SIGKILL)"),
+        ladder("tensorflow", skip="a CPU has no TF32", status="skipped"),
+    ]
+    found = parity.compare(tmp_path, description(ladders))
+
+    assert found.problems == ["parity: torch cpu float64 was not climbed: failed, killed by signal 9 (SIGKILL)"]
+
+
+def test_a_recording_that_is_not_there_is_a_problem(tmp_path):
+    save(tmp_path / "ladders", backend="jax")
+    found = parity.compare(tmp_path, description([ladder("jax"), ladder("torch")]))
+
+    assert found.problems == ["parity: mlp: torch cpu float64 left no recording of seed 0"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", None])
+def test_a_damaged_recording_is_left_out_and_named(tmp_path, content):
+    save(tmp_path / "ladders", backend="jax")
+    path = save(tmp_path / "ladders", backend="torch")
+    path.write_bytes(path.read_bytes()[:-300] if content is None else content)
+    found = parity.compare(tmp_path, description([ladder("jax"), ladder("torch")]))
+
+    assert found.problems[0].startswith(f"left out: {path.name}: not a readable recording")
+
+
+def test_a_recording_with_a_hostile_description_is_left_out(tmp_path):
+    save(tmp_path / "ladders", backend="jax")
+    np.savez(tmp_path / "ladders" / "x.npz", about=np.array("[1, 2]"), **RUNGS)
+    np.savez(tmp_path / "ladders" / "y.npz", about=np.array({"a": 1}, dtype=object))
+    found = parity.compare(tmp_path, description([ladder("jax")]))
+
+    assert [problem.split(":")[1].strip() for problem in found.problems] == ["x.npz", "y.npz"]
+
+
+def test_without_the_reference_another_backend_is_the_golden_one(compare):
+    found = compare({("torch", "float64"): off("outputs/dense")}, backends=("tensorflow", "torch"))
+
+    assert "torch cpu float64 parts from tensorflow float64" in found.problems[0]
+
+
+def test_other_batches_are_named(compare):
+    found = compare(described={("torch", "float64"): {"batches_digest": "def"}})
+
+    assert found.problems[0] == "parity: mlp torch cpu float64, seed 0: its batches are not those of jax"
+
+
+def test_seeds_that_fail_are_counted(compare):
+    (problem,) = compare({("torch", "float64"): off("outputs/dense")}, seeds=(0, 1, 2)).problems
+
+    assert problem.endswith("seed 0 and 2 more")
+
+
+def test_float32_that_is_as_far_off_as_the_others_passes(compare):
+    changes = {(backend, "float32"): noisy(3e-6, index) for index, backend in enumerate(BACKENDS)}
+    found = compare(changes, ("float64", "float32"))
+
+    assert found.problems == []
+    assert set(found.table[found.table["numerics"] == "float32"]["backend"]) == set(BACKENDS)
+
+
+def test_float32_that_is_much_worse_than_the_others_is_blamed_on_its_layer(compare):
+    changes = {(backend, "float32"): noisy(3e-6, index) for index, backend in enumerate(BACKENDS)}
+    changes["torch", "float32"] = changes["torch", "float32"] | off("outputs/dense", 1e-2)
+    (problem,) = compare(changes, ("float64", "float32")).problems
+
+    assert problem.startswith(
+        "parity: mlp torch cpu float32 is far less accurate than the others, judged by jax float64 at outputs, dense"
+    )
+
+
+def test_what_parts_in_exact_mode_is_not_told_again_for_float32(compare):
+    changes = {("torch", kind): off("outputs/dense", 1e-2) for kind in ("float64", "float32")}
+    (problem,) = compare(changes, ("float64", "float32")).problems
+
+    assert "float64 parts from" in problem
+
+
+def test_weights_have_to_be_equal_in_float32_too(compare):
+    (problem,) = compare({("torch", "float32"): off("weights/dense/kernel", 1e-6)}, ("float64", "float32")).problems
+
+    assert "torch cpu float32 parts from jax float64 at weights" in problem
+
+
+def test_a_single_backend_has_nobody_to_be_worse_than(compare):
+    found = compare({("jax", "float32"): noisy(1e-2, 0)}, ("float64", "float32"), backends=("jax",))
+    rows = found.table[found.table["rung"] != "weights"]
+
+    assert found.problems == []
+    assert rows["passed"].isna().all()
+
+
+def test_the_most_accurate_backend_has_the_smallest_typical_error(compare):
+    errors = {"jax": 3e-7, "tensorflow": 1e-7, "torch": 9e-7}
+    found = compare(
+        {(backend, "float32"): noisy(error, 0) for backend, error in errors.items()}, ("float64", "float32")
+    )
+    typical = found.accuracies().reset_index().set_index("backend")["typical"]
+
+    assert typical.idxmin() == "tensorflow"
+    assert typical["torch"] / typical["tensorflow"] == pytest.approx(9, rel=0.01)
+
+
+def test_a_run_that_planned_no_ladder_has_no_parity(tmp_path):
+    assert parity.compare(tmp_path, {"reference": "jax", "workloads": []}) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({}, "all ladders of 5 steps agree"), (off("outputs/dense"), "mlp torch cpu float64 parts from jax float64")],
+)
+def test_the_comparison_says_in_a_process_of_its_own_what_it_found(tmp_path, changes, said):
+    save(tmp_path / "ladders", backend="jax")
+    save(tmp_path / "ladders", changes, backend="torch")
+    (tmp_path / "run.json").write_text(json.dumps(description([ladder("jax"), ladder("torch")])))
+    command = [sys.executable, "-m", "bench.analysis.parity", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert said in done.stdout
