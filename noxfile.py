@@ -1,8 +1,9 @@
-"""Sessions: bench, report, tests, lint, calibrate, and env(NAME), which the others build as they need it."""
+"""Sessions: bench, parity, report, tests, lint, calibrate, and env(NAME), which the others build as they need it."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import nox
 from nox.command import CommandFailed
@@ -47,14 +48,27 @@ def ensure(session: nox.Session, names: Iterable[str]) -> None:
         session.run(*command, external=True, **PATIENT)
 
 
+def ensure_backends(session: nox.Session, given: options.Selection, backends: Iterable[str]) -> None:
+    """Build what the parent needs, and the environments of those backends that came without one of their own."""
+    ensure(session, ["bench"])
+    for backend in backends:
+        try:
+            ensure(session, [backend] if backend not in given.python else [])
+        except CommandFailed:  # what it was to do ends as failed, with this reason; the others go on
+            session.warn(f"the environment of {backend} could not be built; what needs it will be reported as failed")
+
+
 def python(session: nox.Session, name: str, *arguments: str) -> None:
     session.run(str(environments.environment_python(name)), *arguments, external=True, **PATIENT)
 
 
-def checked(session: nox.Session) -> options.RunOptions:
+Options = TypeVar("Options", bound=options.Selection)
+
+
+def checked(session: nox.Session, parse: Callable[[Sequence[str]], Options]) -> Options:
     """The options given to a session, refused before anything is built."""
     try:
-        given = options.parse_run(session.posargs)
+        given = parse(session.posargs)
         check_devices(given.devices or (), gpu_names())
     except options.UsageError as error:
         session.error(str(error))
@@ -64,15 +78,17 @@ def checked(session: nox.Session) -> options.RunOptions:
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Train and time the workloads on every backend, and report: `nox -s bench -- --help`."""
-    given = checked(session)
-    ensure(session, ["bench"])
-    needed = [given.reference] if given.dry_run else given.backends
-    for backend in needed:
-        try:
-            ensure(session, [backend] if backend not in given.python else [])
-        except CommandFailed:  # its cases end as failed, with this reason; the others are measured
-            session.warn(f"the environment of {backend} could not be built; its cases will be reported as failed")
+    given = checked(session, options.parse_run)
+    ensure_backends(session, given, [given.reference] if given.dry_run else given.backends)
     python(session, "bench", "-m", "bench", "run", *session.posargs)
+
+
+@nox.session(python=False)
+def parity(session: nox.Session) -> None:
+    """Prove that the backends compute the same, or name where they part: `nox -s parity -- --workloads mlp`."""
+    given = checked(session, options.parse_parity)
+    ensure_backends(session, given, given.backends)
+    python(session, "bench", "-m", "bench", "parity", *session.posargs)
 
 
 @nox.session(python=False)
@@ -85,7 +101,7 @@ def report(session: nox.Session) -> None:
 @nox.session(python=False)
 def calibrate(session: nox.Session) -> None:
     """Hold the epoch clock against a bare clock: `nox -s calibrate -- --workloads mlp --launches 10`."""
-    given = checked(session)
+    given = checked(session, options.parse_run)
     ensure(session, ["bench", *(backend for backend in given.backends if backend not in given.python)])
     python(session, "bench", "-m", "bench.calibrate", *session.posargs)
 

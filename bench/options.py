@@ -115,6 +115,11 @@ def run_options(given: argparse.Namespace) -> RunOptions:
     )
 
 
+def parse_parity(arguments: Sequence[str]) -> ParityOptions:
+    """The options of `parity`, checked against each other."""
+    return parity_options(parse(["parity", *arguments]))
+
+
 def parity_options(given: argparse.Namespace) -> ParityOptions:
     """What the parsed words of `parity` mean. Exact mode is always climbed: everything else is judged against it."""
     numerics = tuple(dict.fromkeys(("float64", *(given.numerics or ("float32",)))))

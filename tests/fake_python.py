@@ -63,13 +63,31 @@ def train() -> None:
     Path(option("--benchmark-json")).write_text(json.dumps(content))
 
 
+def climb() -> None:
+    """What bench.worker.ladder does."""
+    import recordings
+
+    backend, fault = os.environ.get("FAKE_LADDER", ":").split(":")
+    described = {name: option(f"--{name}") for name in ("backend", "device", "numerics")}
+    exact = described["numerics"] == "float64"
+    changes = None
+    if backend == described["backend"]:
+        misbehave(fault)
+        if fault == "parts" and exact:
+            changes = {"outputs/dense": recordings.RUNGS["outputs/dense"] + 1e-3}
+    for seed in option("--seeds").split(","):
+        folder = Path(option("--output"))
+        recordings.save(folder, changes, workload=option("--workloads"), seed=int(seed), **described)
+        send({"event": "climbed", "workload": option("--workloads"), "seed": int(seed)})
+
+
 def misbehave(fault: str) -> None:
     """Do what a worker should not."""
     if fault == "killed":
         send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "hangs":
-        whole = Path(option("--benchmark-json")).with_suffix(".pid")
+        whole = Path(os.environ.get("FAKE_PID") or option("--benchmark-json")).with_suffix(".pid")
         part = whole.with_suffix(".part")
         part.write_text(str(os.getpid()))
         part.rename(whole)  # so that a test never reads half of it
@@ -92,5 +110,7 @@ def send(message: dict[str, object]) -> None:
 
 if "bench.worker.prepare" in sys.argv:
     prepare()
+elif "bench.worker.ladder" in sys.argv:
+    climb()
 else:
     train()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.environments import ROOT
-from bench.options import UsageError, parse_run
+from bench.options import UsageError, parse_parity, parse_run
 
 
 def fault(*arguments: str) -> str:
@@ -134,3 +134,41 @@ def test_the_options_need_the_standard_library_only():
     )
 
     assert done.stderr == ""
+
+
+def test_parity_takes_the_whole_registry_exact_mode_and_float32():
+    options = parse_parity([])
+
+    assert options.workloads == parse_run(["--profile", "full"]).workloads
+    assert options.numerics == ("float64", "float32")
+    assert (options.steps, options.seeds) == (300, (0,))
+
+
+def test_exact_mode_is_always_climbed():
+    assert parse_parity(["--numerics", "bfloat16"]).numerics == ("float64", "bfloat16")
+    assert parse_parity(["--numerics", "float64"]).numerics == ("float64",)
+    assert parse_parity(["--numerics", "all"]).numerics == ("float64", "float32", "tf32", "bfloat16")
+
+
+def test_the_seeds_of_parity_are_counted_from_the_first_on():
+    assert parse_parity(["--seeds", "3", "--seed", "7"]).seeds == (7, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--numerics", "float16"], "unknown numerics 'float16'"),
+        (["--steps", "0"], "expected a whole number of at least 1"),
+        (["--seeds", "-1"], "expected a whole number of at least 1"),
+        (["--seed", str(2**32 - 1), "--seeds", "2"], "the seeds would pass"),
+        (["--launches", "3"], "unrecognized arguments: --launches 3"),
+    ],
+)
+def test_what_parity_cannot_do_is_refused_in_one_line(arguments, said):
+    with pytest.raises(UsageError, match=said):
+        parse_parity(arguments)
+
+
+def test_parity_before_a_run_can_be_left_out():
+    assert parse_run([]).parity
+    assert not parse_run(["--no-parity"]).parity

@@ -17,7 +17,8 @@ from bench import run as running
 from bench.analysis import analyse
 from bench.environments import ROOT
 from bench.launch import Outcome
-from bench.options import UsageError, parse_run
+from bench.options import UsageError, parse_parity, parse_run
+from bench.parity import parity
 from bench.prepare import RunError
 from bench.run import run
 from bench.runs import find_run
@@ -33,15 +34,27 @@ def fake(tmp_path, recorded_run, monkeypatch):
     python.chmod(0o755)
     monkeypatch.setenv("FAKE_RECORD", str(next((recorded_run / "launches").glob("r000*mlp-jax*"))))
     given = [f"--python={backend}={python}" for backend in ("jax", "tensorflow", "torch")]
-    return [*given, "--workloads=mlp", "--devices=cpu", "--launches=3", f"--output={tmp_path / 'results'}"]
+    return [*given, "--workloads=mlp", "--devices=cpu", f"--output={tmp_path / 'results'}"]
 
 
 @pytest.fixture
 def measure(fake):
     said = io.StringIO()
 
+    def start(*arguments, parity=False):
+        given = [*fake, "--launches=3", *([] if parity else ["--no-parity"]), *arguments]
+        return run(parse_run(given), Console(file=said, width=200))
+
+    start.said = said
+    return start
+
+
+@pytest.fixture
+def climb(fake):
+    said = io.StringIO()
+
     def start(*arguments):
-        return run(parse_run([*fake, *arguments]), Console(file=said, width=200))
+        return parity(parse_parity([*fake, *arguments]), Console(file=said, width=200))
 
     start.said = said
     return start
@@ -230,7 +243,7 @@ def test_a_results_folder_that_cannot_be_written_is_said_before_anything_runs(me
 def test_an_interruption_leaves_a_run_that_can_be_read(fake, tmp_path, monkeypatch, number, hanging, measured):
     monkeypatch.setenv("FAKE_FAULT", f"{hanging}:hangs")
     with subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", *fake],
+        [sys.executable, "-m", "bench", "run", *fake, "--no-parity"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -257,7 +270,7 @@ def test_an_interruption_leaves_a_run_that_can_be_read(fake, tmp_path, monkeypat
 
 def test_a_failed_case_shows_in_the_exit_status(fake, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:killed")
-    command = [sys.executable, "-m", "bench", "run", *fake]
+    command = [sys.executable, "-m", "bench", "run", *fake, "--launches=3", "--no-parity"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
@@ -278,3 +291,111 @@ def test_an_unknown_run_is_answered_with_the_known_ones(measure):
 
     with pytest.raises(UsageError, match=folder.name):
         find_run("yesterday", folder.parent)
+
+
+def test_parity_is_climbed_before_anything_is_measured(measure):
+    folder = measure(parity=True)
+    said = measure.said.getvalue()
+
+    assert (
+        said.index("parity: torch cpu float32: climbed") < said.index("all ladders of 20 steps") < said.index("[1/9]")
+    )
+    assert analyse(folder).problems == []
+    assert set(analyse(folder).parity.table["numerics"]) == {"float64", "float32"}
+
+
+def test_a_ladder_that_breaks_is_told_before_the_launches_and_fails_the_run(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_LADDER", "torch:parts")
+    folder = measure(parity=True)
+    said = measure.said.getvalue()
+    (problem,) = analyse(folder).problems
+
+    assert said.index("mlp torch cpu float64 parts from jax float64 at outputs, dense") < said.index("[1/9]")
+    assert problem.startswith("parity: mlp torch cpu float64 parts from jax")
+    assert len(launches(folder)) == 9
+
+
+def test_without_parity_none_is_climbed_and_none_is_missed(measure):
+    folder = measure()
+
+    assert analyse(folder).parity is None
+    assert not list((folder / "ladders").iterdir())
+
+
+def test_a_parity_run_is_a_run_of_its_own(climb):
+    folder = climb("--seeds=2", "--steps=5")
+    analysis = analyse(folder)
+
+    assert state(folder) == "finished"
+    assert len(list((folder / "ladders").iterdir())) == 3 * 2 * 2
+    assert set(analysis.parity.table["seed"]) == {0, 1}
+    assert analysis.problems == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("killed", "parity: torch cpu float64 was not climbed: failed, killed by signal 9 (SIGKILL)"),
+        ("no backend", "parity: torch cpu float64 was not climbed: failed, exit status 1: ModuleNotFoundError"),
+        ("no record", "parity: mlp: torch cpu float64 left no recording of seed 0"),
+        ("parts", "parity: mlp torch cpu float64 parts from jax float64 at outputs, dense"),
+    ],
+)
+def test_a_ladder_at_fault_is_told_and_the_others_are_climbed(climb, monkeypatch, fault, reason):
+    monkeypatch.setenv("FAKE_LADDER", f"torch:{fault}")
+    analysis = analyse(climb())
+
+    assert analysis.problems[0].startswith(reason)
+    assert "tensorflow" in set(analysis.parity.table["backend"])
+
+
+def test_a_ladder_that_hangs_is_ended(climb, monkeypatch, tmp_path):
+    monkeypatch.setenv("FAKE_LADDER", "torch:hangs")
+    monkeypatch.setenv("FAKE_PID", str(tmp_path / "worker"))
+    monkeypatch.setattr("bench.parity.LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr("bench.parity.STEP_FACTOR", 0.0)
+    analysis = analyse(climb("--numerics=float64"))
+
+    assert analysis.problems == ["parity: torch cpu float64 was not climbed: timeout, no end after 2 s; killed"]
+
+
+def test_tf32_is_skipped_where_there_is_no_gpu(climb):
+    folder = climb("--numerics=tf32")
+    skipped = [one for one in json.loads((folder / "run.json").read_text())["parity"]["ladders"] if one["skip"]]
+
+    assert {one["reason"] for one in skipped} == {"a CPU has no TF32"}
+    assert analyse(folder).problems == []
+
+
+def test_an_interrupted_parity_run_can_be_read(fake, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_LADDER", "tensorflow:hangs")
+    monkeypatch.setenv("FAKE_PID", str(tmp_path / "worker"))
+    command = [sys.executable, "-m", "bench", "parity", *fake]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "worker.pid").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said, complaints = process.communicate(timeout=60)
+    folder = find_run("latest", tmp_path / "results")
+
+    assert process.returncode == 1
+    assert "Traceback" not in complaints
+    assert "interrupted: what was recorded is kept" in said
+    assert state(folder) == "interrupted"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "worker.pid").read_text()), 0)
+
+
+def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_LADDER", "torch:parts")
+    command = [sys.executable, "-m", "bench", "parity", *fake]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    folder = find_run("latest", tmp_path / "results")
+
+    assert done.returncode == 1
+    assert "parts at outputs" in done.stdout
+    assert "at outputs, dense" in " ".join(done.stdout.split())
+    assert "parts from jax float64 at outputs, dense" in (folder / "report.md").read_text()
+    assert (folder / "parity.csv").read_text().startswith("workload,backend,reference,device,numerics,track,seed,rung")

@@ -186,7 +186,7 @@ def _distance(ours: Array, golden: Array, least: float) -> Row:
         return {"error": 0.0, "element": ""}
     mine, theirs = ours.astype(np.float64).ravel(), golden.astype(np.float64).ravel()
     with np.errstate(invalid="ignore"):
-        apart = np.where(mine == theirs, 0.0, np.abs(mine - theirs))  # equal infinities are not apart
+        apart = np.where(_same(mine, theirs), 0.0, np.abs(mine - theirs))
     apart[np.isnan(apart)] = math.inf
     at = int(apart.argmax())
     scale = max(_size(golden), least) or 1.0
@@ -213,7 +213,7 @@ def _step_distance(ours: Array, golden: Array, exact: bool) -> Row:
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.abs(ours[:common] - golden[:common]) / np.abs(golden[:common])
     apart[np.isnan(apart)] = math.inf
-    apart[ours[:common] == golden[:common]] = 0.0
+    apart[_same(ours[:common], golden[:common])] = 0.0
     beyond = np.flatnonzero(apart > RUNGS["losses"])
     at = int(beyond[0] if exact and len(beyond) else apart.argmax())
     error = apart[at] if len(ours) == len(golden) or not exact else math.inf  # one of them met a loss that is no number
@@ -240,6 +240,12 @@ def _judged(rows: list[Row]) -> list[Row]:
         else:
             judged.append({**row, "tolerance": None, "passed": None})  # nobody to be worse than
     return judged
+
+
+def _same(ours: Array, golden: Array) -> npt.NDArray[np.bool_]:
+    """Where two arrays are equal, infinite values and those that are no numbers included: these are told apart."""
+    equal: npt.NDArray[np.bool_] = (ours == golden) | (np.isnan(ours) & np.isnan(golden))
+    return equal
 
 
 def _size(array: Array) -> float:

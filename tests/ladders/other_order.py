@@ -1,7 +1,7 @@
 """Planted: from the third step on, TensorFlow takes the batches in another order, one late."""
 
 import keras
-from base import BACKEND, of_build
+from _base import BACKEND, of_build
 
 
 class Late(keras.Sequential):

@@ -1,7 +1,7 @@
 """Planted: torch pads at the other side."""
 
 import keras
-from base import BACKEND, workload_of
+from _base import BACKEND, workload_of
 
 SIDES = ((1, 0), (1, 0)) if BACKEND == "torch" else ((0, 1), (0, 1))
 

@@ -1,7 +1,7 @@
 """Agrees, since the draws are the same: every kind of random layer, seeded or not, and a user's own."""
 
 import keras
-from base import workload_of
+from _base import workload_of
 
 
 class Jitter(keras.layers.Layer):

@@ -1,7 +1,7 @@
 """Agrees: a functional model with a nested one, a shared layer, a subclassed layer and one with two outputs."""
 
 import keras
-from base import of_build
+from _base import of_build
 
 
 class Halves(keras.layers.Layer):

@@ -1,7 +1,7 @@
 """Planted: TensorFlow's weights are off by 1e-6."""
 
 import keras
-from base import BACKEND, of_build
+from _base import BACKEND, of_build
 
 
 class Careless(keras.Sequential):

@@ -1,0 +1,202 @@
+"""The recording half of parity, on this backend."""
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from bench.environments import ROOT
+from bench.worker import ladder, start
+from bench.worker.prepare import describe
+
+RUNGS = ["weights", "outputs", "loss", "gradients", "losses", "one step", "all steps", "predictions", "metric"]
+
+
+@pytest.fixture(scope="module")
+def climb(request, tmp_path_factory):
+    """The recording of the perceptron's ladder in some numerics, climbed once."""
+    folder = tmp_path_factory.mktemp("ladders")
+    describe("perceptron", [0], folder / "0-perceptron")
+
+    @functools.cache
+    def once(numerics, steps=3):
+        return climbed(request.config.getoption("backend"), folder, numerics, "perceptron", steps)
+
+    return once
+
+
+def climbed(backend_name, folder, numerics, workload, steps=3):
+    """Climb in a process of its own, by the command that the parent uses; gives the recording."""
+    command = [sys.executable, "-m", "bench.worker.ladder", f"--backend={backend_name}", "--device=cpu"]
+    command += [f"--numerics={numerics}", f"--steps={steps}", "--test-samples=1000", "--seeds=0"]
+    command += [f"--weights={folder}", f"--output={folder}", "--workloads", workload]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / f"0-{Path(workload).stem}-seed0-{backend_name}-cpu-{numerics}.npz") as archive:
+        return json.loads(str(archive["about"])), {name: archive[name] for name in archive.files if name != "about"}
+
+
+def test_exact_mode_records_every_rung_in_float64(climb):
+    about, arrays = climb("float64")
+
+    assert about["error"] == ""
+    assert list(dict.fromkeys(name.partition("/")[0] for name in arrays)) == RUNGS
+    assert {array.dtype for array in arrays.values()} == {np.dtype("float64")}
+    assert arrays["losses/loss"].shape == (3,)
+    assert arrays["predictions/output 0"].shape == (1_000, 10)
+
+
+def test_the_rungs_hang_together(climb):
+    """Against NumPy: what one dense layer, cross-entropy and Adam give."""
+    _, arrays = climb("float64")
+    batches = start.batches(start.load_dataset("fashion_mnist"), 60_000, ladder.BATCH_SIZE, 0)
+    x, labels = batches.x[: ladder.OBSERVED].reshape(ladder.OBSERVED, -1).astype(float), batches.y[: ladder.OBSERVED]
+    kernel, bias = (arrays[f"weights/sequential/dense/{name}"] for name in ("kernel", "bias"))
+    logits = x @ kernel + bias
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    wrong = (shares - np.eye(10)[labels]) / len(x)
+
+    assert arrays["outputs/sequential/dense"] == pytest.approx(logits, rel=1e-12)
+    assert arrays["loss/loss"] == pytest.approx(-np.log(shares[range(len(x)), labels]).mean(), rel=1e-12)
+    assert arrays["gradients/sequential/dense/kernel"] == pytest.approx(x.T @ wrong, abs=1e-14)
+    steps = arrays["one step/sequential/dense/kernel"] - kernel
+    assert np.abs(steps).max() == pytest.approx(1e-3, rel=1e-3)  # Adam's first step is its learning rate
+    assert not np.array_equal(arrays["all steps/sequential/dense/kernel"], arrays["one step/sequential/dense/kernel"])
+
+
+@pytest.mark.parametrize("numerics", ["float32", "bfloat16"])
+def test_other_numerics_climb_a_short_ladder_from_the_same_weights(climb, numerics):
+    _, arrays = climb(numerics, steps=25)
+
+    assert {name.partition("/")[0] for name in arrays} == {"weights", "outputs", "loss", "gradients", "losses"}
+    assert arrays["losses/loss"].shape == (20,)
+    assert arrays["weights/sequential/dense/kernel"].dtype == np.float32
+
+
+def test_bfloat16_is_in_force(climb):
+    rounded, exact = climb("bfloat16", 25)[1], climb("float64")[1]
+    apart = np.abs(rounded["outputs/sequential/dense"] - exact["outputs/sequential/dense"]).max()
+
+    assert 1e-4 < apart / np.abs(exact["outputs/sequential/dense"]).max() < 1e-1
+
+
+def test_climbing_twice_gives_the_same_bytes_so_nothing_is_left_over_from_a_rung(climb):
+    first, second = climb("float64")[1], climb.__wrapped__("float64")[1]
+
+    assert {name: array.tobytes() for name, array in first.items()} == {
+        name: array.tobytes() for name, array in second.items()
+    }
+
+
+def test_a_model_that_fails_leaves_its_reason_and_the_rungs_until_then(backend_name, tmp_path):
+    path = tmp_path / "mine.py"
+    source = (ROOT / "models" / "perceptron.py").read_text().replace("keras.optimizers.Adam()", "Broken()")
+    path.write_text(source + BROKEN)
+    start.save_weights(tmp_path / "0-mine-seed0.npz", [np.zeros((784, 10), np.float32), np.zeros(10, np.float32)])
+    about, arrays = climbed(backend_name, tmp_path, "float64", str(path))
+
+    assert about["error"].startswith("RuntimeError: no step today")
+    assert list(dict.fromkeys(name.partition("/")[0] for name in arrays)) == RUNGS[:4]
+
+
+def test_outputs_are_noted_once_for_each_call():
+    shared = keras.layers.Dense(3, name="shared")
+    inputs = keras.Input((3,))
+    nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="inner")], name="nested")
+    model = keras.Model(inputs, shared(nested(shared(inputs))))
+    with ladder.observed() as seen:
+        model(np.ones((2, 3)))
+    names = [name for name, _ in seen]
+
+    assert [name.split("/")[-1] for name in names][:4] == ["shared", "inner", "nested", "shared#2"]
+    assert all(array.shape == (2, 3) for _, array in seen)
+
+
+def test_the_cells_of_a_recurrent_layer_are_left_out():
+    model = keras.Sequential([keras.Input((4, 3)), keras.layers.LSTM(2, name="memory")])
+    with ladder.observed() as seen:
+        model(np.ones((2, 4, 3)))
+
+    assert seen[0][0].split("/")[-1] == "memory"
+    assert not any("cell" in name for name, _ in seen)
+
+
+def test_afterwards_layers_are_called_as_before():
+    original = keras.Layer.__call__
+    with ladder.observed():
+        assert keras.Layer.__call__ is not original
+
+    assert keras.Layer.__call__ is original
+
+
+def test_regularisation_is_part_of_loss_and_gradient(backend):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_regularizer="l2")])
+    model.set_weights([np.array([[1.0], [2.0]], np.float32)])
+    model.compile("sgd", "mse")
+    model.optimizer.build(model.trainable_variables)
+    x, y = (keras.ops.convert_to_tensor(np.array(part, np.float32)) for part in ([[1, 1]], [[3]]))
+    loss, (gradient,) = backend.gradients(model, x, y)
+
+    assert float(loss) == pytest.approx(0.01 * 5)
+    assert keras.ops.convert_to_numpy(gradient).ravel() == pytest.approx([0.02, 0.04])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("keras.layers.Dense(5)", "labels from 0 to 9, but the model has 5 outputs"),
+        ("keras.layers.Dense(10), Late()", "late/kernel is made only when data comes"),
+        ("keras.layers.Dense(10), keras.layers.Reshape((3,))", "does not build: ValueError"),
+        ("keras.layers.Dense(10), Fussy()", "does not take its data: ValueError: .*not these"),
+    ],
+)
+def test_a_workload_that_cannot_be_used_is_refused_with_its_name_and_the_reason(tmp_path, change, said):
+    path = tmp_path / "mine.py"
+    source = (ROOT / "models" / "perceptron.py").read_text().replace("keras.layers.Dense(10)", change)
+    path.write_text(source + LAYERS)
+
+    with pytest.raises(start.StartError, match=said) as caught:
+        describe(str(path), [0], None)
+    assert str(path) in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert "Arguments received" not in str(caught.value)
+
+
+BROKEN = """
+
+class Broken(keras.optimizers.SGD):
+    def apply(self, *arguments, **options):
+        raise RuntimeError("no step today")
+"""
+LAYERS = """
+
+class Late(keras.layers.Layer):
+    def build(self, shape):
+        pass
+
+    def call(self, inputs):
+        if not hasattr(self, "kernel") and not isinstance(inputs, keras.KerasTensor) and LATE:
+            self._tracker.unlock()
+            self.kernel = self.add_weight(shape=(1,), name="kernel")
+        return inputs
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+class Fussy(keras.layers.Layer):
+    def call(self, inputs):
+        raise ValueError("not these")
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+LATE = True
+"""
