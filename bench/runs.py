@@ -81,7 +81,8 @@ def run_folders(output: Path) -> list[Path]:
 def known_seconds(output: Path) -> dict[record.Case, float]:
     """The wall seconds that a launch of each case last took here, from the newest runs."""
     known = {}
-    for folder in run_folders(output)[-RUNS_LOOKED_AT:]:
+    measured = [folder for folder in run_folders(output) if any((folder / "launches").glob("[!.]*.json"))]
+    for folder in measured[-RUNS_LOOKED_AT:]:
         for path in sorted((folder / "launches").glob("[!.]*.json")):
             try:
                 found = record.read(path)["launch"]

@@ -109,3 +109,30 @@ def test_names_from_a_users_file_are_text_in_markdown(written, recorded_run):
     rows = [line for line in page.replace("\\|", "").splitlines() if line.startswith("| ")]
     assert "<script>" not in page.partition("```")[0]  # in a block of code it is text
     assert {row.count("|") for row in rows} == {rows[0].count("|")}
+
+
+def test_an_undecided_metric_says_how_many_seeds_would_decide_it(recorded_run):
+    for path, metric in zip(sorted((recorded_run / "launches").glob("*mlp-torch*")), (0.80, 0.81, 0.84), strict=True):
+        content = json.loads(path.read_text())
+        content["launch"]["test"]["metric"] = metric
+        path.write_text(json.dumps(content))
+    analysis = analyse(recorded_run)
+    table = analysis.comparisons.table
+    row = table[(table["workload"] == "mlp") & (table["backend"] == "torch")].iloc[0]
+    said = [
+        sentence
+        for sentence in report.tables.page(analysis).summary
+        if "whether torch reaches the accuracy" in sentence
+    ]
+
+    assert row["metric_verdict"] == "undecided"
+    assert len(said) == 1
+    assert f"{row['metric_seeds']:.0f} seeds in all (--launches) would decide it" in said[0]
+
+
+def test_a_single_seed_is_not_enough_to_say_how_many_it_takes(recorded_run):
+    for path in (recorded_run / "launches").glob("r00[12]*"):
+        path.unlink()
+    summary = report.tables.page(analyse(recorded_run)).summary
+
+    assert any("a single seed gives no interval" in sentence for sentence in summary)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import record
+from bench import record, report
 from bench import run as running
 from bench.analysis import analyse
 from bench.environments import ROOT
@@ -399,3 +399,23 @@ def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_
     assert "at outputs, dense" in " ".join(done.stdout.split())
     assert "parts from jax float64 at outputs, dense" in (folder / "report.md").read_text()
     assert (folder / "parity.csv").read_text().startswith("workload,backend,reference,device,numerics,track,seed,rung")
+
+
+def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_closest(climb):
+    folder = climb()
+    report.write(analyse(folder), folder, Console(file=io.StringIO()))
+    page = (folder / "report.md").read_text()
+
+    assert "mlp: tensorflow and torch compute what jax computes, in exact mode on every rung of 300 steps." in page
+    assert "float32 comes closest to exact mode" in page
+    assert "| mlp | torch cpu | proved | 0e+00 |" in page
+    assert not (folder / "cases.csv").exists()
+
+
+def test_a_parity_run_does_not_hide_what_earlier_runs_took(measure, climb):
+    measure()
+    for _ in range(6):
+        climb("--numerics=float64")
+    measure("--dry-run")
+
+    assert "a launch took about" in measure.said.getvalue()
