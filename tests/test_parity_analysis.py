@@ -233,6 +233,15 @@ def test_float32_that_is_much_worse_than_the_others_is_blamed_on_its_layer(compa
     )
 
 
+@pytest.mark.parametrize(("by", "fails"), [(0.02, False), (0.2, True), (np.nan, True)])
+def test_float32_losses_may_diverge_but_not_far(compare, by, fails):
+    changes = {("torch", "float32"): {"losses/loss": RUNGS["losses/loss"] * np.array([1, 1, 1, 1, 1 + by])}}
+    rows = compare(changes, ("float64", "float32")).table
+    row = rows[(rows["backend"] == "torch") & (rows["rung"] == "losses") & (rows["numerics"] == "float32")].iloc[0]
+
+    assert bool(row["passed"]) is not fails
+
+
 def test_what_parts_in_exact_mode_is_not_told_again_for_float32(compare):
     changes = {("torch", kind): off("outputs/dense", 1e-2) for kind in ("float64", "float32")}
     (problem,) = compare(changes, ("float64", "float32")).problems

@@ -60,8 +60,13 @@ RUNGS = {
 NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
 ROUNDED_RUNGS = ("weights", "outputs", "loss", "gradients", "losses")  # those that other numerics climb
 ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}  # the unit roundoff
-WORSE = 10.0  # times the others' largest error: that is more than another order of summation makes
+# Chosen from 20 seeds of three workloads in float32: no output, loss or gradient of a backend was further off than 3.9
+# times the others' largest error or 21 units of rounding. Losses are another matter: an element that falls on the other
+# side of a relu or a maximum sends one backend's training apart from the others' as early as the third step, by up to
+# 1.2 % of the loss after 20. So only a loss that is far off counts, or one that is no number.
+WORSE = 10.0  # times the others' largest error
 UNREMARKABLE = 32.0  # units of rounding, below which nobody is worse than anybody
+DIVERGED = 0.1  # of a loss
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
@@ -235,7 +240,8 @@ def _judged(rows: list[Row]) -> list[Row]:
         if row["rung"] == "weights":
             judged.append({**row, "passed": row["error"] <= row["tolerance"]})
         elif others:
-            tolerance = max(WORSE * max(others), UNREMARKABLE * ROUNDING[row["numerics"]])
+            unremarkable = DIVERGED if row["rung"] == "losses" else UNREMARKABLE * ROUNDING[row["numerics"]]
+            tolerance = max(WORSE * max(others), unremarkable)
             judged.append({**row, "tolerance": tolerance, "passed": row["error"] <= tolerance})
         else:
             judged.append({**row, "tolerance": None, "passed": None})  # nobody to be worse than
