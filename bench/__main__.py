@@ -6,12 +6,15 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import environments, machine
 from bench.options import UsageError, backend_names, parity_options, parse, run_options, workload_names
+
+if TYPE_CHECKING:  # rich may be missing until the right environment is found
+    from rich.console import Console
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,34 +50,18 @@ def use_own_environment(arguments: Sequence[str]) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Measure, then report."""
-    from rich.console import Console
-
-    from bench.prepare import RunError
     from bench.run import run as measure
 
     options = run_options(given)
-    try:
-        folder = measure(options, Console())
-    except RunError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0 if folder is None else _report(folder)
+    return _reported(lambda console: measure(options, console))
 
 
 def parity(given: argparse.Namespace) -> int:
     """Let every backend climb the ladder, then compare."""
-    from rich.console import Console
-
     from bench.parity import parity as climb
-    from bench.prepare import RunError
 
     options = parity_options(given)
-    try:
-        folder = climb(options, Console())
-    except RunError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return _report(folder)
+    return _reported(lambda console: climb(options, console))
 
 
 def report(given: argparse.Namespace) -> int:
@@ -124,6 +111,20 @@ def doctor(given: argparse.Namespace) -> int:
             if text:
                 print(f"  {label:9} {text}")
     return 0 if well else 1
+
+
+def _reported(work: Callable[["Console"], Path | None]) -> int:
+    """Do the work that leaves a run's folder, if it leaves one, and report it."""
+    from rich.console import Console
+
+    from bench.prepare import RunError
+
+    try:
+        folder = work(Console())
+    except RunError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0 if folder is None else _report(folder)
 
 
 def _report(folder: Path) -> int:

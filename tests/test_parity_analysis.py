@@ -132,10 +132,10 @@ def test_other_shapes_and_missing_arrays_fail(compare):
         ("torch", "float64"): {"outputs/dense": np.zeros((8, 3))},
         ("tensorflow", "float64"): {"loss/loss": None},
     }
-    found = compare(changes)
+    problems = "\n".join(compare(changes).problems)
 
-    assert "shapes (8, 3) and (8, 2)" in found.problems[1]
-    assert "tensorflow cpu float64 parts from jax float64 at loss" in found.problems[0]
+    assert "torch cpu float64 parts from jax float64 at outputs, dense (shapes (8, 3) and (8, 2))" in problems
+    assert "tensorflow cpu float64 parts from jax float64 at loss" in problems
 
 
 def test_values_that_are_no_numbers_are_blamed_on_layer_and_backends(compare):
@@ -201,6 +201,28 @@ def test_without_the_reference_another_backend_is_the_golden_one(compare):
     found = compare({("torch", "float64"): off("outputs/dense")}, backends=("tensorflow", "torch"))
 
     assert "torch cpu float64 parts from tensorflow float64" in found.problems[0]
+
+
+def test_a_metric_that_does_not_count_has_room_for_rounding(compare):
+    nothing = {"metric/accuracy": None}
+    errors = {backend: {**nothing, "metric/mae": np.array(0.8)} for backend in BACKENDS}
+    errors["torch"]["metric/mae"] = np.array(0.8 * (1 + 1e-12))
+
+    assert compare({(backend, "float64"): error for backend, error in errors.items()}).problems == []
+
+
+@pytest.mark.parametrize("rung", ["outputs", "gradients", "predictions", "metric"])
+def test_a_rung_that_nobody_recorded_does_not_pass_for_proved(compare, rung):
+    nothing = {key: None for key in RUNGS if key.startswith(f"{rung}/")}
+    found = compare({(backend, "float64"): nothing for backend in BACKENDS})
+
+    assert f"parity: mlp torch cpu float64, seed 0: not recorded: {rung}" in found.problems
+
+
+def test_the_whole_models_output_has_to_be_compared(compare):
+    found = compare({("torch", "float64"): {"outputs/dense": None}})
+
+    assert "at outputs, dense" in found.problems[0]
 
 
 def test_other_batches_are_named(compare):

@@ -53,8 +53,9 @@ RUNGS = {
     "all steps": 1e-8,  # rounding amplified by training, by what is seen up to 1e5-fold
     "predictions": 1e-8,
     "classes": 0.0,  # no test sample has another largest output; the error counts those that have
-    "metric": 0.0,  # it counts, so it is equal to the last digit
+    "metric": 1e-8,
 }
+COUNTED = 0.0  # an accuracy counts, so it is equal to the last digit
 # A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. Arrays of
 # these rungs are measured against at least this fraction of the rung's largest element.
 NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
@@ -157,10 +158,11 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
         mine, theirs = _at(ours, rung), _at(golden, rung)
         if ours.about["error"] and rung not in ours.rungs:
             return  # it ended early, which is a problem of its own
+        last = next(reversed(theirs), None)
         least = NEGLIGIBLE.get(rung, 0.0) * max((_size(array) for array in theirs.values()), default=0.0)
         for location, array in theirs.items():
-            if location not in mine and rung == "outputs":
-                continue  # inside a loop that one backend traces and the other runs
+            if location not in mine and rung == "outputs" and location != last:
+                continue  # inside a loop that one backend traces and the other runs; the whole model's output is not
             found = mine.get(location, np.array(np.nan))
             if rung == "losses":
                 measured = _step_distance(found, array, ours.about["numerics"] == EXACT)
@@ -170,7 +172,7 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
                 **about,
                 "rung": rung,
                 "location": location,
-                "tolerance": RUNGS[rung],
+                "tolerance": COUNTED if rung == "metric" and location.endswith("accuracy") else RUNGS[rung],
                 **measured,
             }
 
@@ -298,9 +300,21 @@ def _unclimbed(
                 if key not in there:
                     problems.append(f"parity: {_stem(workload['workload'])}: {title} left no recording of seed {seed}")
     for one in recordings:
+        missing = [rung for rung in _expected(one) if rung not in one.rungs]
         if one.about["error"]:
             problems.append(f"parity: {_title(one.about)}, seed {one.about['seed']}: ended early: {one.about['error']}")
+        elif missing:
+            problems.append(
+                f"parity: {_title(one.about)}, seed {one.about['seed']}: not recorded: {', '.join(missing)}"
+            )
     return problems
+
+
+def _expected(one: Recording) -> list[str]:
+    """The rungs that a recording has unless it ended early, as it may where a loss is no number."""
+    rungs = [rung for rung in RUNGS if rung != "classes"] if one.about["numerics"] == EXACT else list(ROUNDED_RUNGS)
+    losses = one.rungs.get("losses", {}).get("loss", np.zeros(1))
+    return rungs if np.isfinite(losses).all() else rungs[: rungs.index("losses")]
 
 
 def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
