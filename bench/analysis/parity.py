@@ -275,7 +275,7 @@ def _load(folder: Path) -> tuple[list[Recording], list[str]]:
             recordings.append(Recording({name: about[name] for name in _ABOUT}, rungs))
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             problems.append(f"left out: {path.name}: not a readable recording ({type(error).__name__})")
-    return recordings, problems
+    return sorted(recordings, key=lambda one: one.about["numerics"] != EXACT), problems
 
 
 _ABOUT = ("workload", "backend", "device", "numerics", "track", "seed", "error", "batches_digest")
@@ -319,20 +319,19 @@ def _expected(one: Recording) -> list[str]:
 
 def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
     """Where a recording first has a value that is not a number: the workload's fault, or the backend's."""
-    first: dict[tuple[str, str], list[str]] = {}
+    first: dict[tuple[str, str], dict[str, list[str]]] = {}
     for one in recordings:
         for rung, arrays in one.rungs.items():
             where = next((name for name, array in arrays.items() if np.isnan(array).any()), None)
             if where is not None:
                 what = {"outputs": f"layer {where}", "losses": "the loss of a step"}.get(rung, f"{rung}, {where},")
-                key = (one.about["workload"], f"{what} gives nan")
-                first.setdefault(key, []).append(
-                    f"{one.about['backend']} {one.about['device']} {one.about['numerics']}"
-                )
+                backends = first.setdefault((one.about["workload"], what), {}).setdefault(one.about["numerics"], [])
+                backends += [one.about["backend"]] if one.about["backend"] not in backends else []
                 break
     return [
-        f"parity: {_stem(workload)}: {what} on {', '.join(dict.fromkeys(who))}"
-        for (workload, what), who in first.items()
+        f"parity: {_stem(workload)}: {what} gives nan in {kind} on {', '.join(backends)}"
+        for (workload, what), kinds in first.items()
+        for kind, backends in kinds.items()
     ]
 
 
