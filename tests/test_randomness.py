@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from bench.options import backend_names
 
-SHAPES = st.lists(st.integers(1, 7), min_size=0, max_size=4).map(tuple)
-SEEDS = st.integers(0, 2**31 - 1)
 EVERY = [(backend, numerics) for backend in backend_names() for numerics in ("float32", "float64")]
-often = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 @pytest.fixture(scope="session", params=EVERY, ids=lambda pair: "-".join(pair))
@@ -30,45 +25,36 @@ def identical(ours, expected):
     assert ours.tobytes() == expected.tobytes()
 
 
-@often
-@given(shape=SHAPES, seed=SEEDS)
-def test_uniforms_are_byte_identical(kind_and_draw, shape, seed):
+@settings(
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    shape=st.lists(st.integers(1, 7), max_size=3).map(tuple),
+    seed=st.integers(0, 2**31 - 1),
+    bounds=st.tuples(st.floats(-3, 3, width=32), st.floats(0.125, 4, width=32)),
+    range_=st.tuples(st.integers(-1000, 1000), st.integers(1, 2**31 - 2000)),
+    rate=st.floats(0.01, 0.99),
+)
+def test_draws_are_byte_identical_and_normals_as_close_as_a_logarithm(kind_and_draw, shape, seed, bounds, range_, rate):
     kind, draw = kind_and_draw
-    identical(draw(f"keras.random.uniform({shape}, seed={seed})"), oracle.uniform(shape, 0.0, 1.0, kind, seed))
+    low, high = bounds[0], bounds[0] + bounds[1]
+    first, last = range_[0], range_[0] + range_[1]
+    drawn = {
+        "uniform": draw(f"keras.random.uniform({shape}, seed={seed})"),
+        "between": draw(f"keras.random.uniform({shape}, {low!r}, {high!r}, seed={seed})"),
+        "randint": draw(f"keras.random.randint({shape}, {first}, {last}, seed={seed})"),
+        "kept": draw(f"keras.random.dropout(ops.ones({shape}), {rate!r}, seed={seed}) != 0"),
+        "normal": draw(f"keras.random.normal({shape}, seed={seed})"),
+    }
 
-
-@often
-@given(shape=SHAPES, seed=SEEDS, low=st.floats(-3, 3, width=32), width=st.floats(0.125, 4, width=32))
-def test_uniforms_between_bounds_are_byte_identical(kind_and_draw, shape, seed, low, width):
-    kind, draw = kind_and_draw
-    expression = f"keras.random.uniform({shape}, {low!r}, {low + width!r}, seed={seed})"
-    identical(draw(expression), oracle.uniform(shape, low, low + width, kind, seed))
-
-
-@often
-@given(shape=SHAPES, seed=SEEDS, low=st.integers(-1000, 1000), width=st.integers(1, 2**31 - 2000))
-def test_integers_are_byte_identical_in_any_numerics(kind_and_draw, shape, seed, low, width):
-    _, draw = kind_and_draw
-    expression = f"keras.random.randint({shape}, {low}, {low + width}, seed={seed})"
-    identical(draw(expression), oracle.randint(shape, low, low + width, seed))
-
-
-@often
-@given(shape=SHAPES, seed=SEEDS, rate=st.floats(0.01, 0.99))
-def test_masks_are_byte_identical_in_any_numerics(kind_and_draw, shape, seed, rate):
-    _, draw = kind_and_draw
-    kept = draw(f"keras.random.dropout(ops.ones({shape}), {rate!r}, seed={seed}) != 0")
-    identical(kept, oracle.mask(shape, rate, seed))
-
-
-@often
-@given(shape=SHAPES, seed=SEEDS)
-def test_normals_agree_to_the_rounding_of_logarithm_and_cosine(kind_and_draw, shape, seed):
-    kind, draw = kind_and_draw
-    ours, expected = draw(f"keras.random.normal({shape}, seed={seed})"), oracle.normal(shape, kind, seed)
-
+    identical(drawn["uniform"], oracle.uniform(shape, 0.0, 1.0, kind, seed))
+    identical(drawn["between"], oracle.uniform(shape, low, high, kind, seed))
+    identical(drawn["randint"], oracle.randint(shape, first, last, seed))  # the same in every numerics
+    identical(drawn["kept"], oracle.mask(shape, rate, seed))  # the same in every numerics
+    normal = oracle.normal(shape, kind, seed)
     # In float32 2π times the angle is itself rounded, by up to 2.4e-7, and the radius is at most 6.
-    assert np.abs(ours - expected).max() <= (1e-15 if kind == "float64" else 2e-6) * max(1.0, np.abs(expected).max())
+    allowed = (1e-15 if kind == "float64" else 2e-6) * max(1.0, np.abs(normal).max())
+    assert np.abs(drawn["normal"] - normal).max() <= allowed
 
 
 @pytest.mark.parametrize("seed", range(20))
