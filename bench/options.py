@@ -123,7 +123,10 @@ def parse_parity(arguments: Sequence[str]) -> ParityOptions:
 def parity_options(given: argparse.Namespace) -> ParityOptions:
     """What the parsed words of `parity` mean. Exact mode is always climbed: everything else is judged against it."""
     numerics = tuple(dict.fromkeys(("float64", *(given.numerics or ("float32",)))))
-    return ParityOptions(**_selection(given, workload_names(), given.seeds), steps=given.steps, numerics=numerics)
+    options = ParityOptions(**_selection(given, workload_names(), given.seeds), steps=given.steps, numerics=numerics)
+    if len(options.backends) < 2:
+        raise UsageError(f"--backends {options.backends[0]}: parity compares backends; name at least two")
+    return options
 
 
 def _selection(given: argparse.Namespace, default_workloads: tuple[str, ...], launches: int) -> dict[str, Any]:

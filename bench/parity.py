@@ -145,7 +145,7 @@ def command(
 
 def announce(folder: Path, console: Console) -> None:
     """Say what the recordings show, compared in a process of its own: this one goes on to measure, without pandas."""
-    words = [sys.executable, "-m", "bench.analysis.parity", str(folder)]
+    words = [sys.executable, "-m", "bench.analysis", str(folder.resolve())]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=environments.ROOT)
     for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines()[-20:]:
         console.print(f"parity: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -75,7 +75,7 @@ def _measure(
     failures = dict.fromkeys(numbers, 0)
     state = "interrupted"
     try:
-        if options.parity:
+        if options.parity and len(options.backends) > 1:
             description["parity"] = _prove(options, prepared, cases, console)
             write_state(folder, description, "running")
             announce(folder, console)

@@ -46,8 +46,8 @@ def uniform(shape, minval, maxval, dtype, seed):
     return drawn * (kind(maxval) - kind(minval)) + kind(minval)
 
 
-def normal(shape, dtype, seed):
-    radius, angle = (unit(*words(shape, seed, stream), dtype).astype(np.float64) for stream in (0, 1))
+def normal(shape, seed):
+    radius, angle = (unit(*words(shape, seed, stream), "float32").astype(np.float64) for stream in (0, 1))
     return np.sqrt(-2.0 * np.log(1.0 - radius)) * np.cos(2.0 * np.pi * angle)
 
 

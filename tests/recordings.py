@@ -25,7 +25,7 @@ SHORT = ("weights", "outputs", "loss", "gradients", "losses")
 def about(**changes):
     """What a recording says of itself."""
     given = {"workload": "mlp", "backend": "torch", "device": "cpu", "numerics": "float64", "seed": 0, "track": "fit"}
-    return {**given, "error": "", "batches_digest": "abc", **changes}
+    return {**given, "error": "", "batches_digest": "abc", "unseen": [], **changes}
 
 
 def save(folder, changes=None, **described):

@@ -172,3 +172,8 @@ def test_what_parity_cannot_do_is_refused_in_one_line(arguments, said):
 def test_parity_before_a_run_can_be_left_out():
     assert parse_run([]).parity
     assert not parse_run(["--no-parity"]).parity
+
+
+def test_a_single_backend_has_nobody_to_agree_with():
+    with pytest.raises(UsageError, match="name at least two"):
+        parse_parity(["--backends", "jax"])

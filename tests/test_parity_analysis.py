@@ -11,6 +11,7 @@ from recordings import RUNGS, description, ladder, save
 
 from bench.analysis import parity
 from bench.environments import ROOT
+from bench.report.parity import sentences, tables
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -306,7 +307,114 @@ def test_the_comparison_says_in_a_process_of_its_own_what_it_found(tmp_path, cha
     save(tmp_path / "ladders", backend="jax")
     save(tmp_path / "ladders", changes, backend="torch")
     (tmp_path / "run.json").write_text(json.dumps(description([ladder("jax"), ladder("torch")])))
-    command = [sys.executable, "-m", "bench.analysis.parity", str(tmp_path)]
+    command = [sys.executable, "-m", "bench.analysis", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert said in done.stdout
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_training_that_blows_up_everywhere_is_not_proved(compare, value):
+    late = {key: None for key in RUNGS if key.startswith(("all", "pred", "metric"))}
+    blown = {**late, "losses/loss": np.array([0.7, 0.6, value])}
+    found = compare({(backend, "float64"): blown for backend in BACKENDS})
+
+    assert found.problems == [f"parity: mlp: the loss of step 3 gives {value} in float64 on jax, tensorflow, torch"]
+    assert found.proved == set()
+
+
+def test_a_ladder_that_ended_early_is_not_proved(compare):
+    short = {key: None for key in RUNGS if not key.startswith("weights")}
+    found = compare({("tensorflow", "float64"): short}, described={("tensorflow", "float64"): {"error": "no float64"}})
+
+    assert found.proved == {("mlp", "torch", "cpu", "float64")}
+    assert "mlp: tensorflow" not in " ".join(sentences(found))
+    assert "not climbed to the end" in str(tables(found))
+
+
+def test_a_ladder_without_one_of_its_seeds_is_not_proved(compare, tmp_path):
+    found = compare(seeds=(0, 1))
+    assert len(found.proved) == 2
+
+    (tmp_path / "ladders" / "mlp-1-torch-cpu-float64.npz").unlink()
+    again = parity.compare(tmp_path, description([ladder(backend) for backend in BACKENDS], (0, 1)))
+    assert again.proved == {("mlp", "tensorflow", "cpu", "float64")}
+
+
+def test_float32_that_is_infinite_fails_even_where_nobody_does_better(compare):
+    blown = {"outputs/dense": np.full((8, 2), np.inf)}
+    found = compare({(backend, "float32"): blown for backend in BACKENDS}, ("float64", "float32"))
+
+    assert len([problem for problem in found.problems if "at outputs, dense" in problem]) == 3
+
+
+def test_a_layer_that_only_one_backend_has_fails(compare):
+    found = compare({("torch", "float64"): {"outputs/flatten": None, "outputs/extra": np.ones(3)}})
+    rows = found.table[(found.table["backend"] == "torch") & ~found.table["passed"].astype(bool)]
+
+    assert set(rows["location"]) == {"flatten", "extra"}
+
+
+def test_a_layer_inside_a_traced_loop_is_left_out(compare):
+    found = compare(
+        {("jax", "float64"): {"outputs/flatten": None}}, described={("jax", "float64"): {"unseen": ["flatten"]}}
+    )
+
+    assert found.problems == []
+
+
+def test_a_large_variable_that_is_not_trained_hides_nothing(compare):
+    huge = {f"{rung}/statistics": np.array([1e10]) for rung in ("weights", "one step", "all steps")}
+    changes = {(backend, "float64"): huge for backend in BACKENDS}
+    changes["torch", "float64"] = huge | off("one step/dense/kernel", 1e-6)
+    (problem,) = compare(changes).problems
+
+    assert "at one step, dense/kernel" in problem
+
+
+def test_a_layer_with_a_type_of_its_own_is_named_as_such(compare):
+    single = {"outputs/dense": RUNGS["outputs/dense"].astype(np.float32)}
+    found = compare({(backend, "float64"): single for backend in BACKENDS})
+
+    assert found.problems == ["parity: mlp: layer dense computes in float32 on jax, tensorflow, torch, not float64"]
+
+
+def test_losses_that_vanish_are_measured_against_the_first(compare):
+    losses = {
+        name: np.array([0.7, 0.1, value]) for name, value in (("jax", 1e-17), ("tensorflow", 0.0), ("torch", 0.0))
+    }
+
+    assert compare({(name, "float64"): {"losses/loss": array} for name, array in losses.items()}).problems == []
+
+
+def test_what_was_recorded_before_an_error_is_not_held_against_what_was_not(compare):
+    late = {key: None for key in RUNGS if key.startswith(("all", "pred", "metric"))}
+    changes = {("torch", "float64"): {**late, "losses/loss": RUNGS["losses/loss"][:3]}}
+    found = compare(changes, described={("torch", "float64"): {"error": "RuntimeError: no step today"}})
+
+    assert found.problems == ["parity: mlp torch cpu float64, seed 0: ended early: RuntimeError: no step today"]
+
+
+def test_the_most_accurate_is_judged_by_what_everybody_recorded(compare):
+    errors = {"jax": 3e-7, "tensorflow": 3e-7, "torch": 9e-7}
+    changes = {(backend, "float32"): noisy(error, 0) for backend, error in errors.items()}
+    changes["torch", "float32"] |= {key: None for key in RUNGS if key.startswith("gradients")}
+    found = compare(changes, ("float64", "float32"), described={("torch", "float32"): {"error": "ended"}})
+    typical = found.accuracies().reset_index().set_index("backend")["typical"]
+
+    assert typical["torch"] / typical["jax"] == pytest.approx(3, rel=0.01)
+
+
+def test_complex_outputs_are_compared_whole(compare):
+    changes = {(backend, "float64"): {"outputs/dense": np.array([1 + 1j])} for backend in BACKENDS}
+    changes["torch", "float64"] = {"outputs/dense": np.array([1 + 5j])}
+
+    assert "at outputs, dense (0, 1)" in compare(changes).problems[0]
+
+
+def test_where_nothing_could_be_compared_nobody_is_said_to_agree(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(description([ladder("torch", skip="no GPU", status="skipped")])))
+    command = [sys.executable, "-m", "bench.analysis", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stdout == "nothing could be compared\n"

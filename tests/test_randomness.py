@@ -51,7 +51,7 @@ def test_draws_are_byte_identical_and_normals_as_close_as_a_logarithm(kind_and_d
     identical(drawn["between"], oracle.uniform(shape, low, high, kind, seed))
     identical(drawn["randint"], oracle.randint(shape, first, last, seed))  # the same in every numerics
     identical(drawn["kept"], oracle.mask(shape, rate, seed))  # the same in every numerics
-    normal = oracle.normal(shape, kind, seed)
+    normal = oracle.normal(shape, seed)
     # In float32 2π times the angle is itself rounded, by up to 2.4e-7, and the radius is at most 6.
     allowed = (1e-15 if kind == "float64" else 2e-6) * max(1.0, np.abs(normal).max())
     assert np.abs(drawn["normal"] - normal).max() <= allowed
@@ -117,7 +117,7 @@ def test_layers_draw_through_it(evaluate):
     for layer, expected in (
         ("Dropout(0.4, seed=3)", oracle.mask((4, 5, 6), 0.4, 3) / 0.6),
         ("SpatialDropout1D(0.4, seed=3)", np.broadcast_to(oracle.mask((4, 1, 6), 0.4, 3), (4, 5, 6)) / 0.6),
-        ("GaussianNoise(0.5, seed=3)", 1 + 0.5 * oracle.normal((4, 5, 6), "float64", 3)),
+        ("GaussianNoise(0.5, seed=3)", 1 + 0.5 * oracle.normal((4, 5, 6), 3)),
     ):
         ours = evaluate(f"keras.layers.{layer}({ones}, training=True)")
 

@@ -127,7 +127,7 @@ def test_an_undecided_metric_says_how_many_seeds_would_decide_it(recorded_run):
 
     assert row["metric_verdict"] == "undecided"
     assert len(said) == 1
-    assert f"{row['metric_seeds']:.0f} seeds in all (--launches) would decide it" in said[0]
+    assert f"{row['metric_seeds']:.0f} seeds in all (--launches) decide it" in said[0]
 
 
 def test_a_single_seed_is_not_enough_to_say_how_many_it_takes(recorded_run):

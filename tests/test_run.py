@@ -407,7 +407,7 @@ def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_clo
     page = (folder / "report.md").read_text()
 
     assert "mlp: tensorflow and torch compute what jax computes, in exact mode on every rung of 300 steps." in page
-    assert "float32 comes closest to exact mode" in page
+    assert "float32 is closest to exact mode" in page
     assert "| mlp | torch cpu | proved | 0e+00 |" in page
     assert not (folder / "cases.csv").exists()
 

@@ -1,7 +1,5 @@
 """Parity's comparing half: recorded ladders to rows that passed or failed, and to the first rung that failed.
 
-    python -m bench.analysis.parity RUN_FOLDER
-
 The golden recording is the reference backend's in exact mode. Other backends' exact recordings have to agree with it
 within `RUNGS`; recordings in float32 and the like are held against it, and against each other's distance from it.
 """
@@ -10,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,9 +53,10 @@ RUNGS = {
     "metric": 1e-8,
 }
 COUNTED = 0.0  # an accuracy counts, so it is equal to the last digit
-# A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. Arrays of
-# these rungs are measured against at least this fraction of the rung's largest element.
+# A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. The
+# trainable variables' arrays of these rungs are measured against at least this fraction of the largest one's.
 NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
+NEGLIGIBLE_LOSS = 1e-6  # of the first step's: a loss that small is measured against it
 ROUNDED_RUNGS = ("weights", "outputs", "loss", "gradients", "losses")  # those that other numerics climb
 ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}  # the unit roundoff
 # Chosen from 20 seeds of three workloads in float32: no output, loss or gradient of a backend was further off than 3.9
@@ -71,6 +69,7 @@ DIVERGED = 0.1  # of a loss
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
+MISSING: Array = np.array(np.nan)
 
 
 class Recording(NamedTuple):
@@ -81,10 +80,11 @@ class Recording(NamedTuple):
 
 
 class Parity(NamedTuple):
-    """The rows of parity.csv, and in words what broke; `steps` and `test_samples` as climbed."""
+    """The rows of parity.csv, in words what broke, and the ladders (`LADDER` columns) that agree on every rung."""
 
     table: pd.DataFrame
     problems: list[str]
+    proved: set[tuple[str, ...]]
     steps: int
     seeds: int
 
@@ -104,8 +104,11 @@ class Parity(NamedTuple):
         keys = ["workload", "device", "numerics", "backend"]
         largest = units.pivot_table("units", keys, "rung", "max", sort=False)
         parts = units[units["rung"].isin(["outputs", "gradients"])]
-        # Layers that compute nothing (flatten, reshape) would say nothing but dilute the mean.
-        alive = parts[parts.groupby(["workload", "numerics", "rung", "location"])["units"].transform("max") > 0]
+        # Only what all of them recorded can be averaged, and layers that compute nothing (flatten) would dilute it.
+        places = parts.groupby(["workload", "device", "numerics", "seed", "rung", "location"])["units"]
+        everybody = parts.groupby(["workload", "device", "numerics"])["backend"].transform("nunique")
+        worst = places.transform("max").astype(float)
+        alive = parts[(places.transform("count") == everybody) & (worst > 0) & np.isfinite(worst)]
         logs = np.log(alive["units"].clip(lower=1e-3))
         return largest.join(np.exp(logs.groupby([alive[name] for name in keys], sort=False).mean()).rename("typical"))
 
@@ -128,8 +131,10 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
             ]
             rows += _group_rows(group, description["reference"])
     table = pd.DataFrame(rows, columns=COLUMNS)
-    problems += _not_numbers(recordings) + _other_batches(recordings, description["reference"]) + _broken(table)
-    return Parity(table, problems, planned["steps"], len(planned["seeds"]))
+    proved = _proved(table, recordings, planned["seeds"])
+    problems += _not_numbers(recordings) + _other_types(recordings)
+    problems += _other_batches(recordings, description["reference"]) + _broken(table)
+    return Parity(table, problems, proved, planned["steps"], len(planned["seeds"]))
 
 
 def _group_rows(group: Sequence[Recording], reference: str) -> list[Row]:
@@ -158,16 +163,20 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
         mine, theirs = _at(ours, rung), _at(golden, rung)
         if ours.about["error"] and rung not in ours.rungs:
             return  # it ended early, which is a problem of its own
-        last = next(reversed(theirs), None)
-        least = NEGLIGIBLE.get(rung, 0.0) * max((_size(array) for array in theirs.values()), default=0.0)
-        for location, array in theirs.items():
-            if location not in mine and rung == "outputs" and location != last:
-                continue  # inside a loop that one backend traces and the other runs; the whole model's output is not
-            found = mine.get(location, np.array(np.nan))
+        trainable = golden.rungs.get("gradients", {})
+        largest = max((_size(array) for name, array in theirs.items() if name in trainable), default=0.0)
+        unseen = {*ours.about["unseen"], *golden.about["unseen"]} if rung == "outputs" else set()
+        for location in dict.fromkeys((*theirs, *mine)):
+            if location in unseen:
+                continue  # inside a loop that one backend traces and the other runs
+            found, array = mine.get(location, MISSING), theirs.get(location, MISSING)
             if rung == "losses":
-                measured = _step_distance(found, array, ours.about["numerics"] == EXACT)
+                measured = _step_distance(found, array, ours.about)
+            elif rung == "classes":
+                measured = _count(found, array)
             else:
-                measured = _count(found, array) if rung == "classes" else _distance(found, array, least)
+                least = NEGLIGIBLE.get(rung, 0.0) * largest if location in trainable else 0.0
+                measured = _distance(found, array, least)
             yield {
                 **about,
                 "rung": rung,
@@ -212,19 +221,22 @@ def _count(ours: Array, golden: Array) -> Row:
     return {"error": len(apart), "element": f"sample {at}", "value": ours[at], "reference_value": golden[at]}
 
 
-def _step_distance(ours: Array, golden: Array, exact: bool) -> Row:
+def _step_distance(ours: Array, golden: Array, about: Mapping[str, Any]) -> Row:
     """The relative distance of two series of losses: at the first step beyond the bound, else at the worst."""
-    common = min(len(ours), len(golden)) if ours.ndim else 0
+    common = min(len(ours), len(golden)) if ours.ndim and golden.ndim else 0
     if not common:
         return {"error": math.inf, "element": "no step"}
+    exact = about["numerics"] == EXACT
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = np.abs(ours[:common] - golden[:common]) / np.abs(golden[:common])
+        scale = np.maximum(np.abs(golden[:common]), NEGLIGIBLE_LOSS * np.abs(golden[0]))
+        apart = np.abs(ours[:common] - golden[:common]) / scale
     apart[np.isnan(apart)] = math.inf
     apart[_same(ours[:common], golden[:common])] = 0.0
     beyond = np.flatnonzero(apart > RUNGS["losses"])
     at = int(beyond[0] if exact and len(beyond) else apart.argmax())
-    error = apart[at] if len(ours) == len(golden) or not exact else math.inf  # one of them met a loss that is no number
-    return {"error": error, "element": f"step {at + 1}", "value": ours[at], "reference_value": golden[at]}
+    if exact and not len(beyond) and len(ours) != len(golden) and not about["error"]:
+        return {"error": math.inf, "element": f"step {common + 1}, which only one of them took"}
+    return {"error": apart[at], "element": f"step {at + 1}", "value": ours[at], "reference_value": golden[at]}
 
 
 def _judged(rows: list[Row]) -> list[Row]:
@@ -239,7 +251,7 @@ def _judged(rows: list[Row]) -> list[Row]:
             for backend, error in table[row["rung"], row["location"]].items()
             if backend != row["backend"] and math.isfinite(error)
         ]
-        if row["rung"] == "weights":
+        if row["rung"] == "weights" or math.isinf(row["error"]):
             judged.append({**row, "passed": row["error"] <= row["tolerance"]})
         elif others:
             unremarkable = DIVERGED if row["rung"] == "losses" else UNREMARKABLE * ROUNDING[row["numerics"]]
@@ -271,14 +283,16 @@ def _load(folder: Path) -> tuple[list[Recording], list[str]]:
                 for name in archive.files:
                     rung, slash, location = name.partition("/")
                     if slash:
-                        rungs.setdefault(rung, {})[location] = archive[name]
+                        array = archive[name]
+                        parts = np.stack([array.real, array.imag], -1) if array.dtype.kind == "c" else array
+                        rungs.setdefault(rung, {})[location] = parts
             recordings.append(Recording({name: about[name] for name in _ABOUT}, rungs))
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             problems.append(f"left out: {path.name}: not a readable recording ({type(error).__name__})")
     return sorted(recordings, key=lambda one: one.about["numerics"] != EXACT), problems
 
 
-_ABOUT = ("workload", "backend", "device", "numerics", "track", "seed", "error", "batches_digest")
+_ABOUT = ("workload", "backend", "device", "numerics", "track", "seed", "error", "batches_digest", "unseen")
 
 
 def _unclimbed(
@@ -311,10 +325,46 @@ def _unclimbed(
 
 
 def _expected(one: Recording) -> list[str]:
-    """The rungs that a recording has unless it ended early, as it may where a loss is no number."""
+    """The rungs that a recording has unless it ended early, as it does where a loss is no finite number."""
     rungs = [rung for rung in RUNGS if rung != "classes"] if one.about["numerics"] == EXACT else list(ROUNDED_RUNGS)
     losses = one.rungs.get("losses", {}).get("loss", np.zeros(1))
     return rungs if np.isfinite(losses).all() else rungs[: rungs.index("losses")]
+
+
+def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[str, ...]]:
+    """The exact ladders that were climbed whole for every seed and failed nowhere, as was the golden one."""
+    whole: dict[tuple[str, ...], set[int]] = {}
+    for one in recordings:
+        rungs = [rung for rung in RUNGS if rung != "classes"]
+        if one.about["numerics"] == EXACT and not one.about["error"] and all(rung in one.rungs for rung in rungs):
+            whole.setdefault(tuple(one.about[name] for name in LADDER), set()).add(one.about["seed"])
+    complete = {ladder for ladder, climbed in whole.items() if climbed >= set(seeds)}
+    exact = table[table["numerics"].eq(EXACT)]
+    proved = set()
+    for ladder, rows in exact.groupby(LADDER, sort=False):
+        golden = any(other[:2] == (ladder[0], rows["reference"].iloc[0]) for other in complete)
+        if ladder in complete and golden and rows["passed"].all():
+            proved.add(tuple(map(str, ladder)))
+    return proved
+
+
+def _other_types(recordings: Sequence[Recording]) -> list[str]:
+    """Exact recordings that are not exact: a layer with a type of its own, or an operation that has no float64."""
+    first: dict[tuple[str, str, str], list[str]] = {}
+    for one in recordings:
+        for location, array in one.rungs.get("outputs", {}).items() if one.about["numerics"] == EXACT else ():
+            if array.dtype.kind == "f" and array.dtype != np.float64:
+                who = first.setdefault((one.about["workload"], location, array.dtype.name), [])
+                who += [one.about["backend"]] if one.about["backend"] not in who else []
+                break
+    return [
+        f"parity: {_stem(workload)}: layer {location} computes in {kind} on {', '.join(who)}, not float64"
+        for (workload, location, kind), who in first.items()
+    ]
+
+
+def _not_finite(array: Array) -> npt.NDArray[np.bool_]:
+    return ~np.isfinite(array)
 
 
 def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
@@ -322,14 +372,20 @@ def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
     first: dict[tuple[str, str], dict[str, list[str]]] = {}
     for one in recordings:
         for rung, arrays in one.rungs.items():
-            where = next((name for name, array in arrays.items() if np.isnan(array).any()), None)
+            # Infinite outputs can be meant, as where attention is masked; infinite losses and gradients cannot.
+            wrong = np.isnan if rung == "outputs" else _not_finite
+            where = next((name for name, array in arrays.items() if wrong(array).any()), None)
             if where is not None:
-                what = {"outputs": f"layer {where}", "losses": "the loss of a step"}.get(rung, f"{rung}, {where},")
+                what = {"outputs": f"layer {where}"}.get(rung, f"{rung}, {where},")
+                if rung == "losses":
+                    what = f"the loss of step {len(arrays[where])}"
+                value = arrays[where][wrong(arrays[where])].flat[0]
+                what += f" gives {value}"
                 backends = first.setdefault((one.about["workload"], what), {}).setdefault(one.about["numerics"], [])
                 backends += [one.about["backend"]] if one.about["backend"] not in backends else []
                 break
     return [
-        f"parity: {_stem(workload)}: {what} gives nan in {kind} on {', '.join(backends)}"
+        f"parity: {_stem(workload)}: {what} in {kind} on {', '.join(backends)}"
         for (workload, what), kinds in first.items()
         for kind, backends in kinds.items()
     ]
@@ -338,11 +394,12 @@ def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
 def _other_batches(recordings: Sequence[Recording], reference: str) -> list[str]:
     """Recordings that did not see the reference's batches: what follows would mean nothing."""
     digests: dict[tuple[str, int], str] = {}
-    for one in sorted(recordings, key=lambda one: one.about["backend"] != reference):
+    started = [one for one in recordings if one.about["batches_digest"]]
+    for one in sorted(started, key=lambda one: one.about["backend"] != reference):
         digests.setdefault((one.about["workload"], one.about["seed"]), one.about["batches_digest"])
     return [
         f"parity: {_title(one.about)}, seed {one.about['seed']}: its batches are not those of {reference}"
-        for one in recordings
+        for one in started
         if one.about["batches_digest"] != digests[one.about["workload"], one.about["seed"]]
     ]
 
@@ -351,9 +408,9 @@ def _broken(table: pd.DataFrame) -> list[str]:
     """For each ladder that failed, the first rung that did, with both values."""
     problems = []
     failed = table[table["passed"].eq(False)]
-    parted = {(row.workload, row.backend) for row in failed[failed["numerics"].eq(EXACT)].itertuples()}
-    for (workload, backend, _, numerics), rows in failed.groupby(LADDER, sort=False):
-        if numerics != EXACT and (workload, backend) in parted:
+    parted = {(row.workload, row.backend, row.device) for row in failed[failed["numerics"].eq(EXACT)].itertuples()}
+    for (*ladder, numerics), rows in failed.groupby(LADDER, sort=False):
+        if numerics != EXACT and tuple(ladder) in parted:
             continue  # a consequence
         row = rows.iloc[0]
         seeds = rows["seed"].nunique()
@@ -375,17 +432,3 @@ def _title(about: Any) -> str:
 
 def _stem(workload: str) -> str:
     return Path(workload).stem
-
-
-def main() -> None:
-    """Print what broke, or that nothing did."""
-    folder = Path(sys.argv[1])
-    found = compare(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    for problem in found.problems if found else []:
-        print(problem.removeprefix("parity: "))
-    if found and not found.problems:
-        print(f"all ladders of {found.steps} steps agree")
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,10 @@ def tables(found: Parity | None) -> list[Table]:
             Table(
                 f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch 32{seeds}",
                 ["workload", "backend", "parity", *ERRORS, "classes that differ", "test metric"],
-                [_exact_row(rows) for _, rows in found.exact.groupby(LADDER, sort=False)],
+                [
+                    _exact_row(rows, tuple(map(str, key)) in found.proved)
+                    for key, rows in found.exact.groupby(LADDER, sort=False)
+                ],
                 [
                     "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
                     "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in ERRORS)
@@ -40,7 +43,10 @@ def tables(found: Parity | None) -> list[Table]:
                 "Rounded arithmetic against exact mode: largest error in units of its rounding",
                 ["workload", "backend", "numerics", "outputs", "gradients", "loss", "losses", "typical"],
                 [_rounded_row(row) for row in accuracies.reset_index().to_dict("records")],
-                ["losses: of the first 20 steps; typical: geometric mean over layers and gradients, less is better"],
+                [
+                    f"losses: of the first {min(found.steps, 20)} steps; typical: geometric mean over layers and "
+                    "gradients; less is better"
+                ],
             )
         )
     return built
@@ -53,9 +59,10 @@ def sentences(found: Parity | None) -> list[str]:
 
 def _proved(found: Parity) -> Iterator[str]:
     for workload, rows in found.exact.groupby("workload", sort=False):
-        if rows["passed"].all():
+        ladders = [tuple(map(str, key)) for key, _ in rows.groupby(LADDER, sort=False)]
+        if all(key in found.proved for key in ladders):
             reference = rows["reference"].iloc[0]
-            who = " and ".join(dict.fromkeys(f"{row.backend}" for row in rows.itertuples()))
+            who = " and ".join(dict.fromkeys(backend for _, backend, _, _ in ladders))
             yield (
                 f"{_stem(workload)}: {who} compute what {reference} computes, "
                 f"in exact mode on every rung of {found.steps} steps."
@@ -65,22 +72,21 @@ def _proved(found: Parity) -> Iterator[str]:
 def _most_accurate(found: Parity) -> Iterator[str]:
     table = found.accuracies().reset_index()
     for (workload, device, numerics), rows in table.groupby(["workload", "device", "numerics"], sort=False):
-        ordered = rows.sort_values("typical")
+        ordered = rows[rows["typical"].notna()].sort_values("typical")
         if len(ordered) > 1:
-            best = ordered.iloc[0]
-            factors = ((row.backend, row.typical / best["typical"]) for row in ordered.iloc[1:].itertuples())
-            others = ", ".join(f"{backend} {factor:.2f} times" for backend, factor in factors)
+            least = ordered["typical"].iloc[0]
+            errors = ", ".join(f"{row.backend} {row.typical / least:.2f}" for row in ordered.itertuples())
             yield (
-                f"{_stem(workload)} on {device}: {best['backend']}'s {numerics} comes closest to exact mode; "
-                f"the typical error of the others is {others} as large."
+                f"{_stem(workload)} on {device}: {numerics} is closest to exact mode on {ordered['backend'].iloc[0]}; "
+                f"typical errors, its as the unit: {errors}."
             )
 
 
-def _exact_row(rows: pd.DataFrame) -> list[str]:
+def _exact_row(rows: pd.DataFrame, proved: bool) -> list[str]:
     first = rows.iloc[0]
     largest = rows.groupby("rung")["error"].max()
     failed = rows[rows["passed"].eq(False)]
-    verdict = "proved" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
+    verdict = "proved" if proved else "not climbed to the end" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
     classes = NOTHING if "classes" not in largest else f"{largest['classes']:.0f}"
     return [
         _stem(first["workload"]),

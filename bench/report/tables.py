@@ -124,7 +124,7 @@ def _seeds(row: Row) -> str:
         return "a single seed gives no interval"
     if _missing(row["metric_seeds"]):
         return f"even {MOST_SEEDS:,} seeds would not decide it, if mean and spread stay as they are"
-    return f"{row['metric_seeds']:.0f} seeds in all (--launches) would decide it, if mean and spread stay as they are"
+    return f"about {row['metric_seeds']:.0f} seeds in all (--launches) decide it, if mean and spread stay as they are"
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:

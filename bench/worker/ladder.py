@@ -64,6 +64,7 @@ def main() -> None:
             stem = f"{index}-{Path(name).stem}-seed{seed}"
             about = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
             about |= {"workload": name, "seed": seed, "track": "fit", "batch_size": BATCH_SIZE, "error": ""}
+            about |= {"batches_digest": "", "unseen": []}
             about["versions"] = _versions(given.backend)
             recording: Recording = {}
             try:
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backend: backends.Backend) -> None:
-    """Fill `recording` with the rungs of one workload and seed, in their order; `about` gets the digest of the batches.
+    """Fill `recording` with the rungs of one workload and seed, in their order; `about` gets the rest.
 
     Every rung starts from the same weights, random state and optimizer. With numerics other than float64 the ladder is
     short: what training has amplified for long says nothing about the arithmetic.
@@ -107,14 +108,18 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
 
     def note(rung: str, locations: Sequence[str], values: Sequence[Any]) -> None:
         for location, value in zip(_distinct(locations), values, strict=True):
-            recording[f"{rung}/{location}"] = _array(value)
+            array = _array(value)
+            if array.dtype.kind in "biufc":  # text is not computed with
+                recording[f"{rung}/{location}"] = array
 
     restart()
     note("weights", paths, model.weights)
     x, y = (keras.ops.convert_to_tensor(part[:OBSERVED]) for part in (batches.x, batches.y))
     with observed() as seen:
         model(x, training=True)
-    note("outputs", [location for location, _ in seen], [value for _, value in seen])
+    shown = [(location, value) for location, value in seen if value is not None]
+    note("outputs", [location for location, _ in shown], [value for _, value in shown])
+    about["unseen"] = [location for location, value in seen if value is None]
 
     restart()
     loss, gradients = backend.gradients(model, x, y)
@@ -159,7 +164,8 @@ def observed() -> Iterator[list[tuple[str, Any]]]:
     """Within, every layer's outputs are noted as (location, array), in the order in which the layers finish.
 
     The location is the layer's path, with `#2` where it is called a second time, and the output's number where it has
-    several. Layers inside a recurrent one are left out: each backend calls them as it likes.
+    several. The array is None inside a loop that the backend traces. Layers inside a recurrent one are left out: each
+    backend calls them as it likes.
     """
     import keras
 
@@ -183,9 +189,7 @@ def observed() -> Iterator[list[tuple[str, Any]]]:
             flat = [value for value in keras.tree.flatten(outputs) if keras.ops.is_tensor(value)]
             for index, value in enumerate(flat):
                 name = path if calls[path] == 1 else f"{path}#{calls[path]}"
-                array = _concrete(value)
-                if array is not None:
-                    seen.append((name if len(flat) == 1 else f"{name}[{index}]", array))
+                seen.append((name if len(flat) == 1 else f"{name}[{index}]", _concrete(value)))
         return outputs
 
     keras.Layer.__call__ = call

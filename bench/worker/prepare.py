@@ -54,7 +54,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
     dataset = start.load_dataset(workload.dataset)
     model = _build(name, workload)
     outputs = _outputs(name, model, dataset)
-    if isinstance(workload.loss(), keras.losses.SparseCategoricalCrossentropy):
+    if isinstance(workload.loss(), keras.losses.SparseCategoricalCrossentropy) and keras.ops.is_tensor(outputs):
         for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
             start.check_labels(labels, outputs.shape[-1], f"{name}, {workload.dataset}, {part} set")
     digests = {}

@@ -67,7 +67,7 @@ def uniform(
 def normal(
     shape: Sequence[int], mean: Any = 0.0, stddev: Any = 1.0, dtype: str | None = None, seed: Seed = None
 ) -> Tensor:
-    """Normal draws, by Box and Muller's method from two uniforms each."""
+    """Normal draws, by Box and Muller's method from two uniforms of 24 bits, so that float32 rounds the same draws."""
     kind = _kind(dtype)
     return keras.ops.cast(_standard_normal(shape, _key(seed), _working(kind), 0) * stddev + mean, kind)
 
@@ -182,8 +182,8 @@ def _between(unit: Tensor, minval: Any, maxval: Any) -> Tensor:
 
 
 def _standard_normal(shape: Sequence[int], key: tuple[Tensor, Tensor], kind: str, stream: int) -> Tensor:
-    radius = _unit(*_stream(shape, key, stream), kind)
-    angle = _unit(*_stream(shape, key, stream + 1), kind)
+    words = (_stream(shape, key, number) for number in (stream, stream + 1))
+    radius, angle = (keras.ops.cast(_unit(*pair, "float32"), kind) for pair in words)
     return keras.ops.sqrt(-2.0 * keras.ops.log(1.0 - radius)) * keras.ops.cos(2.0 * math.pi * angle)
 
 
