@@ -6,7 +6,7 @@ import numpy as np
 
 GENERATOR = np.random.default_rng(0)
 RUNGS = {
-    "weights/dense/kernel": GENERATOR.normal(size=(3, 2)),
+    "weights/dense/kernel": GENERATOR.normal(size=(3, 2)).astype(np.float32).astype(float),
     "weights/dense/bias": np.zeros(2),
     "outputs/flatten": GENERATOR.normal(size=(8, 3)),
     "outputs/dense": GENERATOR.normal(size=(8, 2)),
@@ -34,6 +34,8 @@ def save(folder, changes=None, **described):
     exact = content["numerics"] == "float64"
     arrays = {key: array for key, array in RUNGS.items() if exact or key.partition("/")[0] in SHORT}
     arrays = {key: array for key, array in {**arrays, **(changes or {})}.items() if array is not None}
+    if not exact:
+        arrays = {key: array.astype(np.float32) for key, array in arrays.items()}
     name = "-".join(str(content[key]) for key in ("workload", "seed", "backend", "device", "numerics"))
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"{name}.npz", about=np.array(json.dumps(content)), **arrays)

@@ -285,7 +285,7 @@ def test_a_single_backend_has_nobody_to_be_worse_than(compare):
 
 
 def test_the_most_accurate_backend_has_the_smallest_typical_error(compare):
-    errors = {"jax": 3e-7, "tensorflow": 1e-7, "torch": 9e-7}
+    errors = {"jax": 3e-5, "tensorflow": 1e-5, "torch": 9e-5}
     found = compare(
         {(backend, "float32"): noisy(error, 0) for backend, error in errors.items()}, ("float64", "float32")
     )
@@ -396,7 +396,7 @@ def test_what_was_recorded_before_an_error_is_not_held_against_what_was_not(comp
 
 
 def test_the_most_accurate_is_judged_by_what_everybody_recorded(compare):
-    errors = {"jax": 3e-7, "tensorflow": 3e-7, "torch": 9e-7}
+    errors = {"jax": 3e-5, "tensorflow": 3e-5, "torch": 9e-5}
     changes = {(backend, "float32"): noisy(error, 0) for backend, error in errors.items()}
     changes["torch", "float32"] |= {key: None for key in RUNGS if key.startswith("gradients")}
     found = compare(changes, ("float64", "float32"), described={("torch", "float32"): {"error": "ended"}})
