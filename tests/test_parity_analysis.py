@@ -9,7 +9,7 @@ import pytest
 import recordings
 from recordings import RUNGS, description, ladder, save
 
-from bench.analysis import parity
+from bench.analysis import distances, parity
 from bench.environments import ROOT
 from bench.report.parity import sentences, tables
 
@@ -62,7 +62,7 @@ def test_equal_recordings_pass_on_every_rung(compare):
     assert found.problems == []
     assert found.table["passed"].all()
     assert set(found.table["backend"]) == {"tensorflow", "torch"}
-    assert list(dict.fromkeys(found.table["rung"])) == list(parity.RUNGS)
+    assert list(dict.fromkeys(found.table["rung"])) == list(distances.RUNGS)
 
 
 def test_rounding_in_float64_passes(compare):

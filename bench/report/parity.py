@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.parity import LADDER, RUNGS, Parity
+from bench.analysis.distances import RUNGS
+from bench.analysis.parity import Parity
+from bench.analysis.recordings import LADDER, stem
 from bench.report.view import NOTHING, Table
 
 ERRORS = ["outputs", "gradients", "losses", "all steps", "predictions"]
@@ -64,7 +65,7 @@ def _proved(found: Parity) -> Iterator[str]:
             reference = rows["reference"].iloc[0]
             who = " and ".join(dict.fromkeys(backend for _, backend, _, _ in ladders))
             yield (
-                f"{_stem(workload)}: {who} compute what {reference} computes, "
+                f"{stem(workload)}: {who} compute what {reference} computes, "
                 f"in exact mode on every rung of {found.steps} steps."
             )
 
@@ -77,7 +78,7 @@ def _most_accurate(found: Parity) -> Iterator[str]:
             least = ordered["typical"].iloc[0]
             errors = ", ".join(f"{row.backend} {row.typical / least:.2f}" for row in ordered.itertuples())
             yield (
-                f"{_stem(workload)} on {device}: {numerics} is closest to exact mode on {ordered['backend'].iloc[0]}; "
+                f"{stem(workload)} on {device}: {numerics} is closest to exact mode on {ordered['backend'].iloc[0]}; "
                 f"typical errors, its as the unit: {errors}."
             )
 
@@ -89,7 +90,7 @@ def _exact_row(rows: pd.DataFrame, proved: bool) -> list[str]:
     verdict = "proved" if proved else "not climbed to the end" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
     classes = NOTHING if "classes" not in largest else f"{largest['classes']:.0f}"
     return [
-        _stem(first["workload"]),
+        stem(first["workload"]),
         f"{first['backend']} {first['device']}",
         verdict,
         *(f"{largest[name]:.0e}" if name in largest else NOTHING for name in ERRORS),
@@ -109,12 +110,8 @@ def _metric(rows: pd.DataFrame) -> str:
 def _rounded_row(row: dict[Any, Any]) -> list[str]:
     values = [row.get(name) for name in ("outputs", "gradients", "loss", "losses", "typical")]
     return [
-        _stem(row["workload"]),
+        stem(row["workload"]),
         f"{row['backend']} {row['device']}",
         row["numerics"],
         *(NOTHING if value is None or pd.isna(value) else f"{value:.3g}" for value in values),
     ]
-
-
-def _stem(workload: Any) -> str:
-    return Path(str(workload)).stem

@@ -1,0 +1,93 @@
+"""How far two recorded arrays lie apart, and how far they may."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Measured = dict[str, Any]  # error, element, value, reference_value
+
+# Distances are relative to the largest element of the golden array. A float64 sum of n products errs by less than
+# n × 1.1e-16, and n stays below some 10^5 here; one rounding to float32 anywhere is 6e-8. The bounds lie between, so
+# that rounding in float64 passes and a constant, a cast or a formula that differs does not.
+RUNGS = {
+    "weights": 0.0,  # the same file was loaded
+    "outputs": 1e-9,  # leaves room for a difference of two numbers 10^6 times as large
+    "loss": 1e-9,
+    "gradients": 1e-9,
+    "one step": 1e-8,  # Adam divides a gradient by its own size, so that small ones are amplified
+    "losses": 1e-10,
+    "all steps": 1e-8,  # rounding amplified by training, by what is seen up to 1e5-fold
+    "predictions": 1e-8,
+    "classes": 0.0,  # no test sample has another largest output; the error counts those that have
+    "metric": 1e-8,
+}
+COUNTED = 0.0  # an accuracy counts, so it is equal to the last digit
+# A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. The
+# trainable variables' arrays of these rungs are measured against at least this fraction of the largest one's.
+NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
+NEGLIGIBLE_LOSS = 1e-6  # of the first step's: a loss that small is measured against it
+ROUNDED_RUNGS = ("weights", "outputs", "loss", "gradients", "losses")  # those that other numerics climb
+
+
+def distance(ours: Array, golden: Array, least: float) -> Measured:
+    """How far two arrays lie apart: the largest difference of an element over the largest golden element."""
+    if ours.shape != golden.shape:
+        return {"error": math.inf, "element": f"shapes {ours.shape} and {golden.shape}"}
+    if not golden.size:
+        return {"error": 0.0, "element": ""}
+    mine, theirs = ours.astype(np.float64).ravel(), golden.astype(np.float64).ravel()
+    with np.errstate(invalid="ignore"):
+        apart = np.where(_same(mine, theirs), 0.0, np.abs(mine - theirs))
+    apart[np.isnan(apart)] = math.inf
+    at = int(apart.argmax())
+    scale = max(size(golden), least) or 1.0
+    element = ", ".join(str(int(index)) for index in np.unravel_index(at, golden.shape)) if golden.ndim else ""
+    return {"error": apart[at] / scale, "element": element, "value": mine[at], "reference_value": theirs[at]}
+
+
+def count(ours: Array, golden: Array) -> Measured:
+    """How many elements differ, and the first that does."""
+    if ours.shape != golden.shape:
+        return {"error": math.inf, "element": f"shapes {ours.shape} and {golden.shape}"}
+    apart = np.flatnonzero(ours != golden)
+    if not len(apart):
+        return {"error": 0.0, "element": ""}
+    at = apart[0]
+    return {"error": len(apart), "element": f"sample {at}", "value": ours[at], "reference_value": golden[at]}
+
+
+def step_distance(ours: Array, golden: Array, exact: bool, cut: bool) -> Measured:
+    """The relative distance of two series of losses, at the worst step; where `exact`, at the first beyond the bound.
+
+    Where one is shorter it took no further step, unless it was `cut`: then that is a fault of its own.
+    """
+    common = min(len(ours), len(golden)) if ours.ndim and golden.ndim else 0
+    if not common:
+        return {"error": math.inf, "element": "no step"}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.maximum(np.abs(golden[:common]), NEGLIGIBLE_LOSS * np.abs(golden[0]))
+        apart = np.abs(ours[:common] - golden[:common]) / scale
+    apart[np.isnan(apart)] = math.inf
+    apart[_same(ours[:common], golden[:common])] = 0.0
+    beyond = np.flatnonzero(apart > RUNGS["losses"])
+    at = int(beyond[0] if exact and len(beyond) else apart.argmax())
+    if exact and not len(beyond) and len(ours) != len(golden) and not cut:
+        return {"error": math.inf, "element": f"step {common + 1}, which only one of them took"}
+    return {"error": apart[at], "element": f"step {at + 1}", "value": ours[at], "reference_value": golden[at]}
+
+
+def _same(ours: Array, golden: Array) -> npt.NDArray[np.bool_]:
+    """Where two arrays are equal, infinite values and those that are no numbers included: these are told apart."""
+    equal: npt.NDArray[np.bool_] = (ours == golden) | (np.isnan(ours) & np.isnan(golden))
+    return equal
+
+
+def size(array: Array) -> float:
+    """The largest finite element, without its sign; 0 where there is none."""
+    finite = np.abs(array[np.isfinite(array)]) if array.size else array
+    return float(finite.max()) if finite.size else 0.0
