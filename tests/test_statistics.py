@@ -149,3 +149,42 @@ def test_a_difference_at_the_margin_needs_more_seeds_than_anybody_has():
 
 def test_a_single_seed_says_nothing_about_how_many_it_takes():
     assert statistics.seeds_to_decide([0.001], 0.95, 0.005) is None
+
+
+def test_the_noise_floor_is_the_ratio_of_a_cases_own_halves():
+    """Of two launches there is one split, of four there are three that differ."""
+    assert statistics.noise_floor([1.0, 1.3]) == pytest.approx(1.3)
+    assert statistics.noise_floor([1.0, 1.0, 4.0, 4.0]) == pytest.approx(4.0)
+    assert statistics.noise_floor([2.0] * 6) == pytest.approx(1.0)
+
+
+def test_a_single_launch_has_no_noise_floor():
+    assert math.isnan(statistics.noise_floor([1.0]))
+
+
+def test_the_noise_floor_of_many_launches_is_the_one_that_theory_gives():
+    """Halves of 100 logs with deviation 0.1 differ with deviation 0.1 · √(2 / 50), 95 % by less than 1.96 times that."""
+    logs = np.random.default_rng(4).normal(0, 0.1, 100)
+    logs = logs / logs.std() * 0.1
+
+    assert math.log(statistics.noise_floor(np.exp(logs))) == pytest.approx(1.96 * 0.1 * 0.2, rel=0.1)
+    assert statistics.noise_floor(np.exp(logs)) == statistics.noise_floor(np.exp(logs))
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(1.0, "equivalent"), (1.2, "slower"), (0.8, "faster")])
+def test_as_many_launches_as_announced_would_decide_a_ratio(ratio, verdict):
+    theirs = np.exp(np.array([-0.05, 0.0, 0.05]))
+    ours = ratio * np.exp(np.array([-0.08, 0.0, 0.08]))
+    needed = statistics.launches_to_decide(ours, theirs, 0.95, 0.05)
+    for count, expected in ((needed, verdict), (needed - 1, "undecided")):
+        spread = np.linspace(-1, 1, count)
+        spread = spread / spread.std(ddof=1)
+        interval = statistics.ratio_interval(ratio * np.exp(0.08 * spread), np.exp(0.05 * spread), 0.95)
+
+        assert statistics.time_verdict(interval, 0.05) == expected
+
+
+def test_launches_without_any_spread_decide_at_once():
+    assert statistics.launches_to_decide([2.0, 2.0], [1.0, 1.0], 0.95, 0.05) == 2
+    assert statistics.launches_to_decide([2.0], [1.0, 1.0], 0.95, 0.05) is None
+    assert statistics.launches_to_decide([1.05, 1.05], [1.0, 1.0 + 1e-9], 0.95, 0.05) is not None

@@ -23,6 +23,7 @@ COLUMNS = [
     "metric_low",
     "metric_high",
     "metric_verdict",
+    "ratio_launches",
     "metric_seeds",
 ]
 
@@ -38,7 +39,8 @@ def against_reference(run: Run) -> Comparisons:
     """Compare every case that has an ok launch with the reference backend's case of the same group.
 
     `ratio` is seconds / the reference's seconds. The intervals of all rows hold together with 95 %: times as one
-    family, metrics as another. `metric_seeds` is how many seeds a verdict on the metric takes, the run's included.
+    family, metrics as another. `ratio_launches` and `metric_seeds` say how many a verdict takes, the run's included.
+    `noise_floor` is the larger of both sides': how large a ratio launches give against themselves.
     A pair whose launches did not start from the same weights and batches is refused.
     """
     good = run.launches[run.launches["status"] == "ok"]
@@ -70,7 +72,8 @@ def _row(
     level: float,
     workload: dict[str, Any],
 ) -> dict[str, Any]:
-    ratio = statistics.ratio_interval(ours["epoch_seconds"], theirs["epoch_seconds"], level)
+    times = ours["epoch_seconds"], theirs["epoch_seconds"]
+    ratio = statistics.ratio_interval(*times, level)
     paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
     values = paired.dropna().astype(float)
     resolution, margin = 1 / workload["test_samples"], workload["target"]["margin"]
@@ -83,6 +86,8 @@ def _row(
         "ratio_high": ratio.high,
         "level": level,
         "verdict": statistics.time_verdict(ratio, TIME_MARGIN),
+        "ratio_launches": statistics.launches_to_decide(*times, level, TIME_MARGIN),
+        "noise_floor": max(statistics.noise_floor(side) for side in times),
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,

@@ -6,6 +6,7 @@ epoch, because the epochs of one process share its luck.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 MOST_SEEDS = 10_000
+SPLITS = 1_000
 Values = Sequence[float] | pd.Series | npt.NDArray[np.float64]
 
 
@@ -85,6 +87,45 @@ def seeds_to_decide(differences: Values, level: float, margin: float, resolution
     half = stats.t.ppf(0.5 + level / 2, counts - 1) * deviation / np.sqrt(counts)
     decided = counts[(centre + half <= margin) | (centre - half > margin)]
     return int(decided[0]) if len(decided) else None
+
+
+def launches_to_decide(seconds: Values, against: Values, level: float, margin: float) -> int | None:
+    """How many launches of each side a verdict on their ratio would take, if means and spreads stayed as they are.
+
+    None where either side has a single launch, or where even `MOST_SEEDS` would not do.
+    """
+    ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    centre, variances = float(ours.mean() - theirs.mean()), np.array([ours.var(ddof=1), theirs.var(ddof=1)])
+    counts = np.arange(min(len(ours), len(theirs)), MOST_SEEDS + 1)
+    half = np.zeros(len(counts))
+    if variances.sum() > 0:
+        freedom = (counts - 1) * variances.sum() ** 2 / (variances**2).sum()
+        half = stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(variances.sum() / counts)
+    low, high = centre - half, centre + half
+    least, most = math.log(1 - margin), math.log(1 + margin)
+    decided = counts[(low > most) | (high < least) | ((low >= least) & (high <= most))]
+    return int(decided[0]) if len(decided) else None
+
+
+def noise_floor(seconds: Values) -> float:
+    """How large a ratio a case's launches give against themselves: what 95 % of random halves stay below, at least 1.
+
+    All halves where there are no more than `SPLITS` of them, else so many drawn with a fixed seed; NaN for one launch.
+    """
+    logs = np.log(np.asarray(seconds, dtype=float))
+    count, half = len(logs), len(logs) // 2
+    if not half:
+        return math.nan
+    if math.comb(count, half) <= SPLITS:
+        chosen = [list(one) for one in itertools.combinations(range(count), half)]
+    else:
+        generator = np.random.default_rng(0)
+        chosen = [list(generator.permutation(count)[:half]) for _ in range(SPLITS)]
+    total = logs.sum()
+    sums = np.array([logs[one].sum() for one in chosen])
+    return float(np.exp(np.quantile(np.abs(sums / half - (total - sums) / (count - half)), 0.95)))
 
 
 def level_of(comparisons: int) -> float:

@@ -55,6 +55,7 @@ def _tables(analysis: Analysis) -> list[Table]:
                     f"s/epoch [{INTERVAL_LEVEL:.0%}]",
                     f"ratio to {analysis.run.description['reference']}{_level(analysis)}",
                     "verdict",
+                    "noise floor",
                     f"test {target['metric']}",
                     "samples/s",
                     "cold epoch s",
@@ -78,6 +79,7 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
         _with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"]),
         _with_interval(compared["ratio"], compared["ratio_low"], compared["ratio_high"]) if compared else NOTHING,
         compared["verdict"] if compared else NOTHING,
+        _significant(compared["noise_floor"]) if compared else NOTHING,
         metric,
         NOTHING if _missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
         _significant(case["cold_epoch_seconds"]),
@@ -109,13 +111,20 @@ def _sentences(analysis: Analysis) -> list[str]:
         elif _missing(row["ratio_low"]):
             said.append(f"{what} against {reference} is undecided: a single launch gives no interval (ratio {ratio}).")
         else:
-            said.append(f"{what} against {reference} is undecided: ratio {ratio}; more launches narrow the interval.")
+            said.append(f"{what} against {reference} is undecided: ratio {ratio}; {_launches(row)}.")
     return said + [
         f"{_name(row)} on {row['device']}: whether {row['backend']} reaches the {metrics[row['workload']]} of "
         f"{row['against'].removeprefix('backend=')} is undecided: {_difference(row)}; {_seeds(row)}."
         for row in analysis.comparisons.table.to_dict("records")
         if row["metric_verdict"] == "undecided"
     ]
+
+
+def _launches(row: Row) -> str:
+    """What it takes to decide which of two is faster."""
+    if _missing(row["ratio_launches"]):
+        return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
+    return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"
 
 
 def _seeds(row: Row) -> str:

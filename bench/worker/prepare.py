@@ -87,7 +87,7 @@ def _build(name: str, workload: Any) -> Any:
     except Exception as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not build: {reason(error)}") from error
     if not model.built or not model.weights:
-        raise StartError(f"workload {name}: its model has no weights; let it begin with keras.Input")
+        raise StartError(f"workload {name}: its model has no weights; give it a layer that learns, after keras.Input")
     return model
 
 
