@@ -163,7 +163,7 @@ def test_a_single_launch_has_no_noise_floor():
 
 
 def test_the_noise_floor_of_many_launches_is_the_one_that_theory_gives():
-    """Halves of 100 logs with deviation 0.1 differ with deviation 0.1 · √(2 / 50), 95 % by less than 1.96 times that."""
+    """Halves of 100 logs of deviation 0.1 differ with deviation 0.1 · √(2 / 50), 95 % by less than 1.96 times that."""
     logs = np.random.default_rng(4).normal(0, 0.1, 100)
     logs = logs / logs.std() * 0.1
 
