@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
-from bench.analysis.statistics import MOST_SEEDS
 from bench.report import parity
-from bench.report.view import NOTHING, Page, Table
-
-Row = Mapping[Any, Any]  # a row of a DataFrame
+from bench.report.view import (
+    NOTHING,
+    Page,
+    Row,
+    Table,
+    difference,
+    launches,
+    missing,
+    number,
+    seeds,
+    significant,
+    with_interval,
+)
 
 
 def page(analysis: Analysis) -> Page:
@@ -71,21 +76,21 @@ def _tables(analysis: Analysis) -> list[Table]:
 
 
 def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[str]:
-    metric = _number(case["test_metric"], 4)
+    metric = number(case["test_metric"], 4)
     if metric != NOTHING:
         metric += (" ✓" if case["test_metric"] >= target["value"] else " ✗") if attempted else " *"
     return [
         case["backend"],
-        _with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"]),
-        _with_interval(compared["ratio"], compared["ratio_low"], compared["ratio_high"]) if compared else NOTHING,
+        with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"]),
+        with_interval(compared["ratio"], compared["ratio_low"], compared["ratio_high"]) if compared else NOTHING,
         compared["verdict"] if compared else NOTHING,
-        _significant(compared["noise_floor"]) if compared else NOTHING,
+        significant(compared["noise_floor"]) if compared else NOTHING,
         metric,
-        NOTHING if _missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
-        _significant(case["cold_epoch_seconds"]),
-        _significant(case["setup_seconds"]),
-        _number(case["peak_host_mib"], 0),
-        f"{_difference(compared)} {compared['metric_verdict'] if compared else ''}".rstrip(),
+        NOTHING if missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
+        significant(case["cold_epoch_seconds"]),
+        significant(case["setup_seconds"]),
+        number(case["peak_host_mib"], 0),
+        f"{difference(compared)} {compared['metric_verdict'] if compared else ''}".rstrip(),
     ]
 
 
@@ -103,37 +108,21 @@ def _sentences(analysis: Analysis) -> list[str]:
     for row in analysis.comparisons.table.to_dict("records"):
         what = f"{_name(row)} on {row['device']}: {row['backend']}"
         reference = row["against"].removeprefix("backend=")
-        ratio = _with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
         if row["verdict"] == "equivalent":
             said.append(f"{what} and {reference} take the same time within {TIME_MARGIN:.0%}: ratio {ratio}.")
         elif row["verdict"] != "undecided":
             said.append(f"{what} is {row['verdict']} than {reference}: it takes {ratio} times as long.")
-        elif _missing(row["ratio_low"]):
+        elif missing(row["ratio_low"]):
             said.append(f"{what} against {reference} is undecided: a single launch gives no interval (ratio {ratio}).")
         else:
-            said.append(f"{what} against {reference} is undecided: ratio {ratio}; {_launches(row)}.")
+            said.append(f"{what} against {reference} is undecided: ratio {ratio}; {launches(row)}.")
     return said + [
         f"{_name(row)} on {row['device']}: whether {row['backend']} reaches the {metrics[row['workload']]} of "
-        f"{row['against'].removeprefix('backend=')} is undecided: {_difference(row)}; {_seeds(row)}."
+        f"{row['against'].removeprefix('backend=')} is undecided: {difference(row)}; {seeds(row)}."
         for row in analysis.comparisons.table.to_dict("records")
         if row["metric_verdict"] == "undecided"
     ]
-
-
-def _launches(row: Row) -> str:
-    """What it takes to decide which of two is faster."""
-    if _missing(row["ratio_launches"]):
-        return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
-    return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"
-
-
-def _seeds(row: Row) -> str:
-    """What it takes to decide whether a metric is equivalent."""
-    if _missing(row["metric_low"]):
-        return "a single seed gives no interval"
-    if _missing(row["metric_seeds"]):
-        return f"even {MOST_SEEDS:,} seeds would not decide it, if mean and spread stay as they are"
-    return f"about {row['metric_seeds']:.0f} seeds in all (--launches) decide it, if mean and spread stay as they are"
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -196,39 +185,7 @@ def _key(case: Row) -> tuple[Any, ...]:
     return tuple(case[name] for name in CASES)
 
 
-def _missing(value: Any) -> bool:
-    return value is None or pd.isna(value) or not math.isfinite(value)
-
-
-def _number(value: Any, digits: int) -> str:
-    return NOTHING if _missing(value) else f"{value:.{digits}f}"
-
-
 def _level(analysis: Analysis) -> str:
     """The level of each ratio's interval, for the heading; nothing where nothing was compared."""
     table = analysis.comparisons.table
     return "" if table.empty else f" [{100 * table['level'].iloc[0]:.4g}%]"
-
-
-def _significant(value: Any) -> str:
-    """Three significant digits: more would claim what no launch here repeats."""
-    if _missing(value):
-        return NOTHING
-    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
-    return f"{value:.{max(digits, 0)}f}"
-
-
-def _interval(low: Any, high: Any) -> str:
-    return "" if _missing(low) or _missing(high) else f"[{_significant(low)}, {_significant(high)}]"
-
-
-def _with_interval(value: Any, low: Any, high: Any) -> str:
-    return f"{_significant(value)} {_interval(low, high)}".rstrip()
-
-
-def _difference(compared: Row | None) -> str:
-    if compared is None or _missing(compared["metric_difference"]):
-        return NOTHING
-    low, high = compared["metric_low"], compared["metric_high"]
-    interval = "" if _missing(low) else f" [{low:+.4f}, {high:+.4f}]"
-    return f"{compared['metric_difference']:+.4f}{interval}"

@@ -1,8 +1,15 @@
-"""The view that terminal and Markdown render: nothing but text."""
+"""The view that terminal and Markdown render, nothing but text, and how numbers become text."""
 
-from typing import NamedTuple
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.analysis.statistics import MOST_SEEDS
 
 NOTHING = "–"
+Row = Mapping[Any, Any]  # a row of a DataFrame
 
 
 class Table(NamedTuple):
@@ -23,3 +30,55 @@ class Page(NamedTuple):
     tables: list[Table]
     facts: list[tuple[str, str]]
     commands: list[tuple[str, str]]
+
+
+def missing(value: Any) -> bool:
+    """Whether there is no number to show."""
+    return value is None or pd.isna(value) or not math.isfinite(value)
+
+
+def number(value: Any, digits: int) -> str:
+    """So many digits after the point."""
+    return NOTHING if missing(value) else f"{value:.{digits}f}"
+
+
+def significant(value: Any) -> str:
+    """Three significant digits: more would claim what no launch here repeats."""
+    if missing(value):
+        return NOTHING
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(digits, 0)}f}"
+
+
+def _interval(low: Any, high: Any) -> str:
+    return "" if missing(low) or missing(high) else f"[{significant(low)}, {significant(high)}]"
+
+
+def with_interval(value: Any, low: Any, high: Any) -> str:
+    """A value with its interval, where it has one."""
+    return f"{significant(value)} {_interval(low, high)}".rstrip()
+
+
+def difference(compared: Row | None) -> str:
+    """A metric's difference with its interval, both signed."""
+    if compared is None or missing(compared["metric_difference"]):
+        return NOTHING
+    low, high = compared["metric_low"], compared["metric_high"]
+    interval = "" if missing(low) else f" [{low:+.4f}, {high:+.4f}]"
+    return f"{compared['metric_difference']:+.4f}{interval}"
+
+
+def launches(row: Row) -> str:
+    """What it takes to decide which of two is faster."""
+    if missing(row["ratio_launches"]):
+        return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
+    return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"
+
+
+def seeds(row: Row) -> str:
+    """What it takes to decide whether a metric is equivalent."""
+    if missing(row["metric_low"]):
+        return "a single seed gives no interval"
+    if missing(row["metric_seeds"]):
+        return f"even {MOST_SEEDS:,} seeds would not decide it, if mean and spread stay as they are"
+    return f"about {row['metric_seeds']:.0f} seeds in all (--launches) decide it, if mean and spread stay as they are"
