@@ -1,4 +1,4 @@
-"""Sessions: bench, parity, report, tests, lint, calibrate, and env(NAME), which the others build as they need it."""
+"""Sessions: bench, parity, compare, report, calibrate, tests, lint, and env(NAME), which the others build."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -96,6 +96,13 @@ def report(session: nox.Session) -> None:
     """Rebuild a run's report: `nox -s report -- RUN`."""
     ensure(session, ["bench"])
     python(session, "bench", "-m", "bench", "report", *session.posargs)
+
+
+@nox.session(python=False)
+def compare(session: nox.Session) -> None:
+    """Hold a run against an older one: `nox -s compare -- RUN_A RUN_B`; fails where a case became slower."""
+    ensure(session, ["bench"])
+    python(session, "bench", "-m", "bench", "compare", *session.posargs)
 
 
 @nox.session(python=False)

@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|parity|report|list|doctor`."""
+"""The command line: `python -m bench run|parity|compare|report|list|doctor`."""
 
 import argparse
 import ast
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # rich may be missing until the right environment is found
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 all well, 1 something failed or disagrees, 2 the user asked for something that cannot be."""
-    commands = {"run": run, "parity": parity, "report": report, "list": list_all, "doctor": doctor}
+    commands = {"run": run, "parity": parity, "compare": compare, "report": report, "list": list_all, "doctor": doctor}
     try:
         given = parse(arguments)
         use_own_environment(arguments)
@@ -69,6 +69,27 @@ def report(given: argparse.Namespace) -> int:
     from bench.runs import find_run
 
     return _report(find_run(given.run, given.output))
+
+
+def compare(given: argparse.Namespace) -> int:
+    """Hold a run against an older one; exit status 1 where a case became slower or reaches another metric."""
+    from rich.console import Console
+
+    from bench.analysis import frames, two_runs
+    from bench.report import terminal
+    from bench.report.two_runs import page
+    from bench.runs import find_run
+
+    older, newer = (find_run(name, given.output) for name in (given.older, given.newer))
+    try:
+        runs = frames.load(newer), frames.load(older)
+        found = two_runs.compare(*runs, given.margin / 100, given.across or ())
+    except (frames.RunFormatError, two_runs.NotComparableError) as error:
+        raise UsageError(str(error)) from None
+    for warning in (*runs[0].warnings, *runs[1].warnings):
+        print(f"bench: {warning}", file=sys.stderr)
+    terminal.show(page(found, older.name, newer.name), None, Console())
+    return 1 if found.problems else 0
 
 
 def list_all(given: argparse.Namespace) -> int:  # noqa: ARG001

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.environments import ROOT
+from bench.record import DIFFERENCES
 
 DEVICES = ("cpu", "gpu")
 NUMERICS = ("float64", "float32", "tf32", "bfloat16")  # of the ladder; float64 is exact mode
@@ -191,6 +192,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
     report.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
 
+    compare = commands.add_parser("compare", help="hold a run against an older one", allow_abbrev=False)
+    compare.add_argument("older", metavar="RUN_A", help="a run's id or folder, or `latest`")
+    compare.add_argument("newer", metavar="RUN_B", help="likewise; slower than RUN_A or another metric: exit status 1")
+    compare.add_argument("--margin", type=_percent, default=5.0, metavar="PERCENT", help="what counts; default 5")
+    across = _several(_choice(DIFFERENCES, "difference"), DIFFERENCES)
+    compare.add_argument("--across", type=across, metavar="NAME,…", help=f"what may differ: {', '.join(DIFFERENCES)}")
+    compare.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
+
     commands.add_parser("list", help="workloads, backends and data sets")
     doctor = commands.add_parser("doctor", help="does each backend's environment work, and what does it see?")
     doctor.add_argument("--python", type=_python, action="append", default=[], metavar="BACKEND=PATH")
@@ -262,6 +271,16 @@ def _at_least(minimum: int) -> Callable[[str], int]:
         return number
 
     return parse_number
+
+
+def _percent(text: str) -> float:
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 100:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a percentage between 0 and 100")
+    return number
 
 
 def _python(text: str) -> tuple[str, Path]:

@@ -60,18 +60,21 @@ def against_reference(run: Run) -> Comparisons:
         else:
             pairs.append((case, ours, theirs))
     level = statistics.level_of(len(pairs))
-    rows = [_row(case, ours, theirs, reference, level, workloads[case["workload"]]) for case, ours, theirs in pairs]
+    against = f"backend={reference}"
+    rows = [compared(case, ours, theirs, against, level, workloads[case["workload"]]) for case, ours, theirs in pairs]
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
 
 
-def _row(
+def compared(
     case: dict[str, Any],
     ours: pd.DataFrame,
     theirs: pd.DataFrame,
-    reference: str,
+    against: str,
     level: float,
     workload: dict[str, Any],
+    time_margin: float = TIME_MARGIN,
 ) -> dict[str, Any]:
+    """A row of comparisons.csv: the ok launches of a case against those of its opponent."""
     times = ours["epoch_seconds"], theirs["epoch_seconds"]
     ratio = statistics.ratio_interval(*times, level)
     paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
@@ -80,13 +83,13 @@ def _row(
     difference = statistics.difference_interval(values, level, resolution)
     return {
         **case,
-        "against": f"backend={reference}",
+        "against": against,
         "ratio": ratio.estimate,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
         "level": level,
-        "verdict": statistics.time_verdict(ratio, TIME_MARGIN),
-        "ratio_launches": statistics.launches_to_decide(*times, level, TIME_MARGIN),
+        "verdict": statistics.time_verdict(ratio, time_margin),
+        "ratio_launches": statistics.launches_to_decide(*times, level, time_margin),
         "noise_floor": max(statistics.noise_floor(side) for side in times),
         "metric_difference": difference.estimate,
         "metric_low": difference.low,

@@ -62,12 +62,14 @@ def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
 
 
 def difference_interval(differences: Values, level: float, resolution: float = 0.0) -> Interval:
-    """The mean of differences paired by seed, with a t interval; NaN limits for a single pair.
+    """The mean of differences paired by seed, with a t interval; NaN limits for a single pair, NaN all over for none.
 
     `resolution` is the step in which the metric can move (one test sample of accuracy). The differences are taken to
     spread at least as much as that rounding makes them, so that a few that happen to be equal do not pass for certain.
     """
     values = np.asarray(differences, dtype=float)
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan)
     centre = float(values.mean())
     # Each of the two metrics is rounded uniformly within a step: variance resolution² / 12 each.
     half = _half_width(values, level, at_least=resolution / math.sqrt(6))

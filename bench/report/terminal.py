@@ -12,8 +12,8 @@ from bench.report.view import Page, Table
 BORDER = 3  # characters a column takes besides its text
 
 
-def show(page: Page, path: Path, console: Console) -> None:
-    """Print the tables, the verdicts, what went wrong, and where the files are."""
+def show(page: Page, path: Path | None, console: Console) -> None:
+    """Print the tables, the verdicts, what went wrong, and where the files are, if there are any."""
     for table in page.tables:
         console.print(Text(table.title, style="bold"))
         for columns in _fitting(table, console.width):
@@ -33,7 +33,8 @@ def show(page: Page, path: Path, console: Console) -> None:
     for name, text in page.facts:
         if name == "wall time":
             console.print(Text(f"{name} {text}"))
-    console.print(Text(f"report: {path}"), soft_wrap=True)
+    if path is not None:
+        console.print(Text(f"report: {path}"), soft_wrap=True)
 
 
 def _fitting(table: Table, width: int) -> Iterator[list[int]]:

@@ -78,7 +78,7 @@ def launches(row: Row) -> str:
 def seeds(row: Row) -> str:
     """What it takes to decide whether a metric is equivalent."""
     if missing(row["metric_low"]):
-        return "a single seed gives no interval"
+        return "a single seed gives no interval" if not missing(row["metric_difference"]) else "no seed is in both"
     if missing(row["metric_seeds"]):
         return f"even {MOST_SEEDS:,} seeds would not decide it, if mean and spread stay as they are"
     return f"about {row['metric_seeds']:.0f} seeds in all (--launches) decide it, if mean and spread stay as they are"

@@ -1,0 +1,133 @@
+"""One run against another: has a case become slower, or does it reach another metric?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.analysis import statistics
+from bench.analysis.comparisons import COLUMNS, compared
+from bench.analysis.frames import CASES, Run
+from bench.record import DIFFERENCES
+
+SAME = ["backend", "device", "task", "track"]  # these and the workload's name make two cases one; the rest may differ
+SIZES = ["dataset", "samples", "epochs", "batch_size", "input"]
+MACHINE = ["cpu", "logical_cpus", "usable_cpus", "gpus", "flags"]
+
+
+class NotComparableError(Exception):
+    """Two runs cannot be held against each other; the message says why and how to mend it."""
+
+
+class TwoRuns(NamedTuple):
+    """Rows as in comparisons.csv, the newer run's cases against the older's, and in words what else to know."""
+
+    table: pd.DataFrame
+    metrics: dict[str, str]
+    margin: float
+    allowed: list[str]
+    left_out: list[str]
+    problems: list[str]
+
+
+def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> TwoRuns:
+    """Compare every case that has ok launches in both; `ratio` is the newer run's seconds / the older's.
+
+    Raises NotComparableError where no case is in both, where either is still being written, and where they differ in
+    something of `DIFFERENCES` that `across` does not name.
+    """
+    for run in (older, newer):
+        if run.description["state"] == "running":
+            raise NotComparableError(f"{run.description['id']} is still running; compare it when it has ended")
+    pairs, left_out = _pairs(newer, older)
+    if not pairs:
+        raise NotComparableError(
+            f"no case has ok launches in both {older.description['id']} and {newer.description['id']}"
+        )
+    found = dict.fromkeys(
+        difference for ours, theirs in pairs for difference in _differences(newer, older, ours, theirs)
+    )
+    refused = [(kind, words) for kind, words in found if kind not in across]
+    if refused:
+        kinds = ",".join(kind for kind in DIFFERENCES if kind in {kind for kind, _ in refused})
+        words = "; ".join(words for _, words in refused)
+        raise NotComparableError(f"not comparable: {words}; allow it with --across {kinds}")
+    level = statistics.level_of(len(pairs))
+    workloads = {workload["workload"]: workload for workload in newer.description["workloads"]}
+    against = f"run={older.description['id']}"
+    rows = []
+    for ours, theirs in pairs:
+        case = {name: ours[name].iloc[0] for name in CASES}
+        rows.append(compared(case, ours, theirs, against, level, workloads[case["workload"]], margin))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    metrics = {name: workload["target"]["metric"] for name, workload in workloads.items()}
+    return TwoRuns(table, metrics, margin, [words for _, words in found], left_out, list(_problems(table)))
+
+
+def _pairs(newer: Run, older: Run) -> tuple[list[tuple[pd.DataFrame, pd.DataFrame]], list[str]]:
+    """The ok launches of each case that is in both runs, and in words the cases that are not."""
+    ours, theirs = _cases(newer), _cases(older)
+    pairs, used, left_out = [], [], []
+    for mine in ours:
+        likely = [other for other in theirs if _name(other) == _name(mine)]
+        # The case that is alike in every column, else the only one that is alike in the columns that make it one.
+        exact = [other for other in likely if all(other[name].iloc[0] == mine[name].iloc[0] for name in CASES[1:])]
+        partner = exact[0] if exact else likely[0] if len(likely) == 1 else None
+        if partner is None:
+            left_out.append(f"{_title(mine)} is only in {newer.description['id']}")
+        else:
+            pairs.append((mine, partner))
+            used.append(id(partner))
+    left_out += [f"{_title(other)} is only in {older.description['id']}" for other in theirs if id(other) not in used]
+    return pairs, left_out
+
+
+def _cases(run: Run) -> list[pd.DataFrame]:
+    good = run.launches[run.launches["status"] == "ok"]
+    return [group for _, group in good.groupby(CASES, sort=False)]
+
+
+def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """What is not alike besides the time, as (kind, words)."""
+    for name in MACHINE:
+        mine, other = (run.description["machine"].get(name) for run in (newer, older))
+        if mine != other:
+            yield "machine", f"machine: {name} {_text(other)} and {_text(mine)}"
+    mine, other = ours["versions"].iloc[0] or {}, theirs["versions"].iloc[0] or {}
+    for name in sorted({*mine, *other}):
+        if mine.get(name) != other.get(name):
+            yield "versions", f"versions: {name} {_text(other.get(name))} and {_text(mine.get(name))}"
+    for kind, names in (("samples", SIZES), ("numerics", ["numerics"])):
+        for name in names:
+            if ours[name].iloc[0] != theirs[name].iloc[0]:
+                yield kind, f"{_title(ours)}: {name} {theirs[name].iloc[0]} and {ours[name].iloc[0]}"
+    both = ours.merge(theirs, on="seed", suffixes=("", "_older"))
+    if both.empty:
+        yield "weights", f"{_title(ours)}: no seed is in both"
+    elif (both["weights_digest"] != both["weights_digest_older"]).any():
+        yield "weights", f"{_title(ours)}: initial weights differ"
+
+
+def _problems(table: pd.DataFrame) -> Iterator[str]:
+    """What makes the newer run worse: exit status 1."""
+    for row in table.to_dict("records"):
+        name = f"{Path(row['workload']).stem} {row['backend']} {row['device']}"
+        if row["verdict"] == "slower":
+            yield f"{name} has become slower"
+        if row["metric_verdict"] == "different":
+            yield f"{name} reaches another metric"
+
+
+def _name(case: pd.DataFrame) -> tuple[Any, ...]:
+    return Path(case["workload"].iloc[0]).stem, *(case[name].iloc[0] for name in SAME)
+
+
+def _title(case: pd.DataFrame) -> str:
+    return f"{Path(case['workload'].iloc[0]).stem} {case['backend'].iloc[0]} {case['device'].iloc[0]}"
+
+
+def _text(value: Any) -> str:
+    return "nothing" if value in (None, {}, []) else str(value)
