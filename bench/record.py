@@ -15,6 +15,8 @@ from typing import Any
 
 SCHEMA = 1
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
+LADDER_BATCH = 32  # samples of a step on parity's ladder
+ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
 STATUSES = ("ok", "skipped", "failed", "timeout", "out of memory")
 
 
@@ -45,7 +47,17 @@ class Case:
     @property
     def title(self) -> str:
         """What tells the case apart from its neighbours, for people."""
-        return f"{Path(self.workload).stem} {self.backend} {self.device}"
+        return title(asdict(self))
+
+
+def stem(workload: Any) -> str:
+    """What a workload given by name or by file is called."""
+    return Path(str(workload)).stem
+
+
+def title(case: Any) -> str:
+    """What tells a case, or a row with its columns, apart from its neighbours, for people."""
+    return f"{stem(case['workload'])} {case['backend']} {case['device']}"
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case))

@@ -1,6 +1,7 @@
 """The runs under a results folder: made, described, found, and asked how long a case took."""
 
 import contextlib
+import itertools
 import secrets
 import shutil
 import signal
@@ -81,8 +82,8 @@ def run_folders(output: Path) -> list[Path]:
 def known_seconds(output: Path) -> dict[record.Case, float]:
     """The wall seconds that a launch of each case last took here, from the newest runs."""
     known = {}
-    measured = [folder for folder in run_folders(output) if any((folder / "launches").glob("[!.]*.json"))]
-    for folder in measured[-RUNS_LOOKED_AT:]:
+    newest = (folder for folder in reversed(run_folders(output)) if any((folder / "launches").glob("[!.]*.json")))
+    for folder in reversed(list(itertools.islice(newest, RUNS_LOOKED_AT))):
         for path in sorted((folder / "launches").glob("[!.]*.json")):
             try:
                 found = record.read(path)["launch"]

@@ -71,6 +71,25 @@ def take_away(monkeypatch, *backends):
     )
 
 
+def interrupted(words, number, folder, pid):
+    """What a command says that gets a signal while its worker hangs: it fails in good order, and so ends its worker."""
+    command = [sys.executable, "-m", "bench", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(folder.glob(pid)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        said, complaints = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "Traceback" not in complaints
+    (path,) = folder.glob(pid)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(path.read_text()), 0)
+    return said
+
+
 def state(folder):
     return json.loads((folder / "run.json").read_text())["state"]
 
@@ -242,30 +261,13 @@ def test_a_results_folder_that_cannot_be_written_is_said_before_anything_runs(me
 @pytest.mark.parametrize(("hanging", "measured"), [("jax", []), ("tensorflow", ["jax"])])
 def test_an_interruption_leaves_a_run_that_can_be_read(fake, tmp_path, monkeypatch, number, hanging, measured):
     monkeypatch.setenv("FAKE_FAULT", f"{hanging}:hangs")
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", *fake, "--no-parity"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 60
-        while not list((tmp_path / "results").glob("*/launches/.r000*.pid")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(number)
-        said, complaints = process.communicate(timeout=60)
+    said = interrupted(["run", *fake, "--no-parity"], number, tmp_path, "results/*/launches/.r000*.pid")
     folder = find_run("latest", tmp_path / "results")
 
-    assert process.returncode == 1
-    assert "Traceback" not in complaints
     assert "interrupted: what was measured is kept" in said
     assert state(folder) == "interrupted"
     assert [launch["case"]["backend"] for launch in launches(folder)] == measured
     assert (folder / "report.md").exists()
-    (pid,) = (folder / "launches").glob(".*.pid")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
 
 
 def test_a_failed_case_shows_in_the_exit_status(fake, monkeypatch):
@@ -370,22 +372,11 @@ def test_tf32_is_skipped_where_there_is_no_gpu(climb):
 def test_an_interrupted_parity_run_can_be_read(fake, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_LADDER", "tensorflow:hangs")
     monkeypatch.setenv("FAKE_PID", str(tmp_path / "worker"))
-    command = [sys.executable, "-m", "bench", "parity", *fake]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "worker.pid").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        said, complaints = process.communicate(timeout=60)
+    said = interrupted(["parity", *fake], signal.SIGINT, tmp_path, "worker.pid")
     folder = find_run("latest", tmp_path / "results")
 
-    assert process.returncode == 1
-    assert "Traceback" not in complaints
     assert "interrupted: what was recorded is kept" in said
     assert state(folder) == "interrupted"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "worker.pid").read_text()), 0)
 
 
 def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_path, monkeypatch):

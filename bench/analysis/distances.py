@@ -26,6 +26,7 @@ RUNGS = {
     "classes": 0.0,  # no test sample has another largest output; the error counts those that have
     "metric": 1e-8,
 }
+RECORDED_RUNGS = tuple(rung for rung in RUNGS if rung != "classes")  # the classes follow from the predictions
 COUNTED = 0.0  # an accuracy counts, so it is equal to the last digit
 # A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. The
 # trainable variables' arrays of these rungs are measured against at least this fraction of the largest one's.

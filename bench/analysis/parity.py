@@ -7,7 +7,7 @@ within `RUNGS`; recordings in float32 and the like are held against it, and agai
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import pandas as pd
 from bench.analysis.distances import (
     COUNTED,
     NEGLIGIBLE,
+    RECORDED_RUNGS,
     ROUNDED_RUNGS,
     RUNGS,
     Array,
@@ -62,7 +63,7 @@ class Parity(NamedTuple):
 
     table: pd.DataFrame
     problems: list[str]
-    proved: set[tuple[str, ...]]
+    proved: set[tuple[Hashable, ...]]
     steps: int
     seeds: int
 
@@ -195,20 +196,20 @@ def _judged(rows: list[Row]) -> list[Row]:
     return judged
 
 
-def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[str, ...]]:
+def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[Hashable, ...]]:
     """The exact ladders that were climbed whole for every seed and failed nowhere, as was the golden one."""
     whole: dict[tuple[str, ...], set[int]] = {}
     for one in recordings:
-        rungs = [rung for rung in RUNGS if rung != "classes"]
-        if one.about["numerics"] == EXACT and not one.about["error"] and all(rung in one.rungs for rung in rungs):
+        everything = all(rung in one.rungs for rung in RECORDED_RUNGS)
+        if one.about["numerics"] == EXACT and not one.about["error"] and everything:
             whole.setdefault(tuple(one.about[name] for name in LADDER), set()).add(one.about["seed"])
     complete = {ladder for ladder, climbed in whole.items() if climbed >= set(seeds)}
     exact = table[table["numerics"].eq(EXACT)]
-    proved = set()
+    proved: set[tuple[Hashable, ...]] = set()
     for ladder, rows in exact.groupby(LADDER, sort=False):
         golden = any(other[:2] == (ladder[0], rows["reference"].iloc[0]) for other in complete)
         if ladder in complete and golden and rows["passed"].all():
-            proved.add(tuple(map(str, ladder)))
+            proved.add(ladder)
     return proved
 
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.distances import ROUNDED_RUNGS, RUNGS, Array
+from bench import record
+from bench.analysis.distances import RECORDED_RUNGS, ROUNDED_RUNGS, Array
+from bench.record import stem
 
 LADDER = ["workload", "backend", "device", "numerics"]
 EXACT = "float64"
@@ -57,12 +59,7 @@ def faults(recordings: Sequence[Recording], planned: Mapping[str, Any], descript
 
 def title(about: Any) -> str:
     """What tells one ladder from the others, for people."""
-    return f"{stem(about['workload'])} {about['backend']} {about['device']} {about['numerics']}"
-
-
-def stem(workload: Any) -> str:
-    """What a workload given by name or by file is called."""
-    return Path(str(workload)).stem
+    return f"{record.title(about)} {about['numerics']}"
 
 
 def _unclimbed(
@@ -92,21 +89,20 @@ def _unclimbed(
     return problems
 
 
-def _expected(one: Recording) -> list[str]:
+def _expected(one: Recording) -> tuple[str, ...]:
     """The rungs that a recording has unless it ended early, as it does where a loss is no finite number."""
-    rungs = [rung for rung in RUNGS if rung != "classes"] if one.about["numerics"] == EXACT else list(ROUNDED_RUNGS)
+    rungs = RECORDED_RUNGS if one.about["numerics"] == EXACT else ROUNDED_RUNGS
     losses = one.rungs.get("losses", {}).get("loss", np.zeros(1))
     return rungs if np.isfinite(losses).all() else rungs[: rungs.index("losses")]
 
 
 def _other_types(recordings: Sequence[Recording]) -> list[str]:
     """Exact recordings that are not exact: a layer with a type of its own, or an operation that has no float64."""
-    first: dict[tuple[str, str, str], list[str]] = {}
+    first: dict[tuple[str, str, str], dict[str, None]] = {}  # the backends, each once
     for one in recordings:
         for location, array in one.rungs.get("outputs", {}).items() if one.about["numerics"] == EXACT else ():
             if array.dtype.kind == "f" and array.dtype != np.float64:
-                who = first.setdefault((one.about["workload"], location, array.dtype.name), [])
-                who += [one.about["backend"]] if one.about["backend"] not in who else []
+                first.setdefault((one.about["workload"], location, array.dtype.name), {})[one.about["backend"]] = None
                 break
     return [
         f"parity: {stem(workload)}: layer {location} computes in {kind} on {', '.join(who)}, not float64"
@@ -120,20 +116,18 @@ def _not_finite(array: Array) -> npt.NDArray[np.bool_]:
 
 def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
     """Where a recording first has a value that is not a number: the workload's fault, or the backend's."""
-    first: dict[tuple[str, str], dict[str, list[str]]] = {}
+    first: dict[tuple[str, str], dict[str, dict[str, None]]] = {}  # by numerics the backends, each once
     for one in recordings:
         for rung, arrays in one.rungs.items():
             # Infinite outputs can be meant, as where attention is masked; infinite losses and gradients cannot.
             wrong = np.isnan if rung == "outputs" else _not_finite
             where = next((name for name, array in arrays.items() if wrong(array).any()), None)
             if where is not None:
-                what = {"outputs": f"layer {where}"}.get(rung, f"{rung}, {where},")
-                if rung == "losses":
-                    what = f"the loss of step {len(arrays[where])}"
-                value = arrays[where][wrong(arrays[where])].flat[0]
-                what += f" gives {value}"
-                backends = first.setdefault((one.about["workload"], what), {}).setdefault(one.about["numerics"], [])
-                backends += [one.about["backend"]] if one.about["backend"] not in backends else []
+                array = arrays[where]
+                places = {"outputs": f"layer {where}", "losses": f"the loss of step {array.size}"}
+                what = f"{places.get(rung, f'{rung}, {where},')} gives {array[wrong(array)].flat[0]}"
+                kinds = first.setdefault((one.about["workload"], what), {})
+                kinds.setdefault(one.about["numerics"], {})[one.about["backend"]] = None
                 break
     return [
         f"parity: {stem(workload)}: {what} in {kind} on {', '.join(backends)}"

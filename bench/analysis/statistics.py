@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +52,7 @@ def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
     difference = float(ours.mean() - theirs.mean())
     if min(len(ours), len(theirs)) < 2:
         return Interval(math.exp(difference), math.nan, math.nan)
-    shares = np.array([ours.var(ddof=1) / len(ours), theirs.var(ddof=1) / len(theirs)])
-    error = math.sqrt(shares.sum())
-    if error == 0:
-        return Interval(math.exp(difference), math.exp(difference), math.exp(difference))
-    freedom = shares.sum() ** 2 / (shares**2 / [len(ours) - 1, len(theirs) - 1]).sum()
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
+    half = float(_welch_half_width(ours, len(ours), theirs, len(theirs), level))
     return Interval(math.exp(difference), math.exp(difference - half), math.exp(difference + half))
 
 
@@ -99,12 +94,9 @@ def launches_to_decide(seconds: Values, against: Values, level: float, margin: f
     ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
     if min(len(ours), len(theirs)) < 2:
         return None
-    centre, variances = float(ours.mean() - theirs.mean()), np.array([ours.var(ddof=1), theirs.var(ddof=1)])
+    centre = float(ours.mean() - theirs.mean())
     counts = np.arange(min(len(ours), len(theirs)), MOST_SEEDS + 1)
-    half = np.zeros(len(counts))
-    if variances.sum() > 0:
-        freedom = (counts - 1) * variances.sum() ** 2 / (variances**2).sum()
-        half = stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(variances.sum() / counts)
+    half = _welch_half_width(ours, counts, theirs, counts, level)
     low, high = centre - half, centre + half
     least, most = math.log(1 - margin), math.log(1 + margin)
     decided = counts[(low > most) | (high < least) | ((low >= least) & (high <= most))]
@@ -153,6 +145,16 @@ def metric_verdict(difference: Interval, margin: float) -> str:
     if difference.low > margin or difference.high < -margin:
         return "different"
     return "undecided"
+
+
+def _welch_half_width(ours: Any, our_count: Any, theirs: Any, their_count: Any, level: float) -> Any:
+    """Half of Welch's t interval for a difference of means, were there so many values of each spread."""
+    shares = ours.var(ddof=1) / our_count, theirs.var(ddof=1) / their_count
+    both = shares[0] + shares[1]
+    if not np.all(both > 0):
+        return np.zeros_like(both)
+    freedom = both**2 / (shares[0] ** 2 / (our_count - 1) + shares[1] ** 2 / (their_count - 1))
+    return stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(both)
 
 
 def _half_width(values: npt.NDArray[np.float64], level: float, at_least: float = 0.0) -> float:

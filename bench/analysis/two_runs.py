@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,7 +10,7 @@ import pandas as pd
 from bench.analysis import statistics
 from bench.analysis.comparisons import COLUMNS, compared
 from bench.analysis.frames import CASES, Run
-from bench.record import DIFFERENCES
+from bench.record import DIFFERENCES, stem, title
 
 SAME = ["backend", "device", "task", "track"]  # these and the workload's name make two cases one; the rest may differ
 SIZES = ["dataset", "samples", "epochs", "batch_size", "input"]
@@ -114,19 +113,18 @@ def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFram
 def _problems(table: pd.DataFrame) -> Iterator[str]:
     """What makes the newer run worse: exit status 1."""
     for row in table.to_dict("records"):
-        name = f"{Path(row['workload']).stem} {row['backend']} {row['device']}"
         if row["verdict"] == "slower":
-            yield f"{name} has become slower"
+            yield f"{title(row)} has become slower"
         if row["metric_verdict"] == "different":
-            yield f"{name} reaches another metric"
+            yield f"{title(row)} reaches another metric"
 
 
 def _name(case: pd.DataFrame) -> tuple[Any, ...]:
-    return Path(case["workload"].iloc[0]).stem, *(case[name].iloc[0] for name in SAME)
+    return stem(case["workload"].iloc[0]), *(case[name].iloc[0] for name in SAME)
 
 
 def _title(case: pd.DataFrame) -> str:
-    return f"{Path(case['workload'].iloc[0]).stem} {case['backend'].iloc[0]} {case['device'].iloc[0]}"
+    return title(case.iloc[0])
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from bench.analysis.distances import RUNGS
 from bench.analysis.parity import Parity
-from bench.analysis.recordings import LADDER, stem
+from bench.analysis.recordings import LADDER
+from bench.record import LADDER_BATCH, ROUNDED_STEPS, stem
 from bench.report.view import NOTHING, Table
 
 ERRORS = ["outputs", "gradients", "losses", "all steps", "predictions"]
@@ -25,12 +26,9 @@ def tables(found: Parity | None) -> list[Table]:
         seeds = f", {found.seeds} seeds" if found.seeds > 1 else ""
         built.append(
             Table(
-                f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch 32{seeds}",
+                f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch {LADDER_BATCH}{seeds}",
                 ["workload", "backend", "parity", *ERRORS, "classes that differ", "test metric"],
-                [
-                    _exact_row(rows, tuple(map(str, key)) in found.proved)
-                    for key, rows in found.exact.groupby(LADDER, sort=False)
-                ],
+                [_exact_row(rows, key in found.proved) for key, rows in found.exact.groupby(LADDER, sort=False)],
                 [
                     "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
                     "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in ERRORS)
@@ -45,8 +43,8 @@ def tables(found: Parity | None) -> list[Table]:
                 ["workload", "backend", "numerics", "outputs", "gradients", "loss", "losses", "typical"],
                 [_rounded_row(row) for row in accuracies.reset_index().to_dict("records")],
                 [
-                    f"losses: of the first {min(found.steps, 20)} steps; typical: geometric mean over layers and "
-                    "gradients; less is better"
+                    f"losses: of the first {min(found.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
+                    "layers and gradients; less is better"
                 ],
             )
         )
@@ -60,10 +58,10 @@ def sentences(found: Parity | None) -> list[str]:
 
 def _proved(found: Parity) -> Iterator[str]:
     for workload, rows in found.exact.groupby("workload", sort=False):
-        ladders = [tuple(map(str, key)) for key, _ in rows.groupby(LADDER, sort=False)]
+        ladders = [key for key, _ in rows.groupby(LADDER, sort=False)]
         if all(key in found.proved for key in ladders):
             reference = rows["reference"].iloc[0]
-            who = " and ".join(dict.fromkeys(backend for _, backend, _, _ in ladders))
+            who = " and ".join(dict.fromkeys(str(backend) for _, backend, _, _ in ladders))
             yield (
                 f"{stem(workload)}: {who} compute what {reference} computes, "
                 f"in exact mode on every rung of {found.steps} steps."

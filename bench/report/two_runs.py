@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from bench.analysis.two_runs import TwoRuns
-from bench.report.view import Page, Row, Table, difference, launches, missing, seeds, significant, with_interval
+from bench.record import title
+from bench.report.view import Page, Row, Table, difference, launches, seeds, significant, with_interval
 
 
 def page(found: TwoRuns, older: str, newer: str) -> Page:
@@ -18,7 +18,7 @@ def page(found: TwoRuns, older: str, newer: str) -> Page:
         ["case", f"ratio [{level:.4g}%]", "verdict", "noise floor", "metric difference", "metric"],
         [
             [
-                _title(row),
+                title(row),
                 with_interval(row["ratio"], row["ratio_low"], row["ratio_high"]),
                 row["verdict"],
                 significant(row["noise_floor"]),
@@ -40,15 +40,7 @@ def page(found: TwoRuns, older: str, newer: str) -> Page:
 def _undecided(found: TwoRuns, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         if row["verdict"] == "undecided":
-            yield f"{_title(row)} is undecided: {_more(row)}."
+            yield f"{title(row)} is undecided: {launches(row)}."
         if row["metric_verdict"] == "undecided":
             metric = found.metrics[row["workload"]]
-            yield f"{_title(row)}: whether its {metric} is the same is undecided: {seeds(row)}."
-
-
-def _more(row: Row) -> str:
-    return "a single launch gives no interval" if missing(row["ratio_low"]) else launches(row)
-
-
-def _title(row: Row) -> str:
-    return f"{Path(row['workload']).stem} {row['backend']} {row['device']}"
+            yield f"{title(row)}: whether its {metric} is the same is undecided: {seeds(row)}."

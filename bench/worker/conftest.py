@@ -2,7 +2,6 @@
 
 import gc
 import platform
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,20 +93,10 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         "status": "ok",
         "reason": "",
         **launch.record,
-        "versions": _versions(launch.case.backend),
+        "versions": environment.versions(launch.case.backend),
     }
 
 
 def pytest_unconfigure() -> None:
     """Spare the exit: Python's collector would walk every object of the framework, up to 0.8 s a launch."""
     gc.freeze()
-
-
-def _versions(backend: str) -> dict[str, str]:
-    """Of the modules imported here, whatever package brought them."""
-    found = {"python": platform.python_version()}
-    for name in ("keras", "numpy", "pytest_benchmark", backend, f"{backend}lib"):
-        version = getattr(sys.modules.get(name), "__version__", None)
-        if version is not None:
-            found[name] = version
-    return found

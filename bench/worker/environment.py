@@ -2,7 +2,9 @@
 
 import atexit
 import os
+import platform
 import shutil
+import sys
 import tempfile
 
 from bench.worker import backends
@@ -38,3 +40,13 @@ def prepare(backend: str, device: str, numerics: str) -> backends.Backend:
     os.environ.update(module.environment(device, numerics, threads()))
     module.configure(numerics, threads())
     return module
+
+
+def versions(backend: str) -> dict[str, str]:
+    """Of the modules imported here, whatever package brought them."""
+    found = {"python": platform.python_version()}
+    for name in ("keras", "numpy", "pytest_benchmark", backend, f"{backend}lib"):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if version is not None:
+            found[name] = version
+    return found

@@ -12,8 +12,6 @@ import argparse
 import functools
 import json
 import math
-import platform
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.record import LADDER_BATCH, ROUNDED_STEPS
 from bench.worker import backends, environment
 from bench.worker.messages import Messenger
 
-BATCH_SIZE = 32
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
 EVALUATION_BATCH = 1_000
-FLOAT32_STEPS = 20  # beyond, rounding that training has amplified says nothing about the arithmetic
 POLICIES = {"bfloat16": "mixed_bfloat16"}
 
 Recording = dict[str, npt.NDArray[Any]]
@@ -58,21 +55,19 @@ def main() -> None:
     except exact.MovedError as error:
         messenger.send("failed", reason=str(error))
         raise
+    common = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
+    common |= {"track": "fit", "batch_size": LADDER_BATCH, "versions": environment.versions(given.backend)}
     for seed in given.seeds:  # outside, so that workloads with the same data set share its batches
         for index, name in enumerate(given.workloads):
-            began = time.perf_counter()
             stem = f"{index}-{Path(name).stem}-seed{seed}"
-            about = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
-            about |= {"workload": name, "seed": seed, "track": "fit", "batch_size": BATCH_SIZE, "error": ""}
-            about |= {"batches_digest": "", "unseen": []}
-            about["versions"] = _versions(given.backend)
+            about = {**common, "workload": name, "seed": seed, "error": "", "batches_digest": "", "unseen": []}
             recording: Recording = {}
             try:
                 climb(recording, about, start.load_weights(given.weights / f"{stem}.npz"), backend)
             except Exception as error:  # whatever a user's model raises; the other workloads go on
                 about["error"] = start.reason(error)
             _save(given.output / f"{stem}-{given.backend}-{given.device}-{given.numerics}.npz", recording, about)
-            messenger.send("climbed", workload=name, seed=seed, seconds=time.perf_counter() - began)
+            messenger.send("climbed", workload=name, seed=seed)
 
 
 def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backend: backends.Backend) -> None:
@@ -128,9 +123,9 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
 
     restart()
     losses = []
-    for step in range(about["steps"] if is_exact else min(about["steps"], FLOAT32_STEPS)):
-        first = step * BATCH_SIZE % len(batches.x)
-        batch = slice(first, first + BATCH_SIZE)
+    for step in range(about["steps"] if is_exact else min(about["steps"], ROUNDED_STEPS)):
+        first = step * LADDER_BATCH % len(batches.x)
+        batch = slice(first, first + LADDER_BATCH)
         logs = model.train_on_batch(batches.x[batch], batches.y[batch], return_dict=True)
         losses.append(float(logs["loss"]))
         recording["losses/loss"] = np.array(losses)
@@ -156,7 +151,7 @@ def _data(name: str, seed: int) -> tuple[Any, Any]:
     from bench.worker import start
 
     dataset = start.load_dataset(name)
-    return dataset, start.batches(dataset, len(dataset.x_train), BATCH_SIZE, seed)
+    return dataset, start.batches(dataset, len(dataset.x_train), LADDER_BATCH, seed)
 
 
 @contextmanager
@@ -230,13 +225,6 @@ def _save(path: Path, recording: Recording, about: dict[str, Any]) -> None:
     with partial.open("wb") as file:
         np.savez(file, allow_pickle=False, about=np.array(json.dumps(about)), **recording)
     partial.replace(path)
-
-
-def _versions(backend: str) -> dict[str, str]:
-    import importlib
-
-    modules = {name: importlib.import_module(name) for name in ("keras", backend)}
-    return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
 
 
 if __name__ == "__main__":

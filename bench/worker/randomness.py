@@ -23,7 +23,7 @@ PARITY = 0x1BD11BDA
 TRIES = 10  # of a truncated normal; all outside two deviations: once in 3e13
 REFUSED = ("beta", "binomial", "categorical", "gamma")
 WORD = 0xFFFFFFFF
-HALVES = ("float16", "bfloat16")
+HALF_PRECISION = ("float16", "bfloat16")
 
 Tensor = Any  # of the backend in force
 Seed = Any  # what Keras takes: an integer, a SeedGenerator, None, or a drawn pair
@@ -131,9 +131,9 @@ def threefry(key: tuple[Tensor, Tensor], high: Tensor, low: Tensor) -> tuple[Ten
     return high, low
 
 
-def _words(shape: Sequence[int], seed: Seed, stream: int = 0) -> tuple[Tensor, Tensor]:
+def _words(shape: Sequence[int], seed: Seed) -> tuple[Tensor, Tensor]:
     """Two independent 32-bit words for each place of `shape`."""
-    return _stream(shape, _key(seed), stream)
+    return _stream(shape, _key(seed), 0)
 
 
 def _stream(shape: Sequence[int], key: tuple[Tensor, Tensor], stream: int) -> tuple[Tensor, Tensor]:
@@ -205,7 +205,7 @@ def _kind(dtype: str | None) -> str:
 
 def _working(kind: str) -> str:
     """The type that draws are computed in."""
-    return "float32" if kind in HALVES else kind
+    return "float32" if kind in HALF_PRECISION else kind
 
 
 def _word(value: int) -> Tensor:

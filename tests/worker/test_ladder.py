@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.environments import ROOT
+from bench.record import LADDER_BATCH
 from bench.worker import ladder, start
 from bench.worker.prepare import describe
 
@@ -54,7 +55,7 @@ def test_exact_mode_records_every_rung_in_float64(climb):
 def test_the_rungs_hang_together(climb):
     """Against NumPy: what one dense layer, cross-entropy and Adam give."""
     _, arrays = climb("float64")
-    batches = start.batches(start.load_dataset("fashion_mnist"), 60_000, ladder.BATCH_SIZE, 0)
+    batches = start.batches(start.load_dataset("fashion_mnist"), 60_000, LADDER_BATCH, 0)
     x, labels = batches.x[: ladder.OBSERVED].reshape(ladder.OBSERVED, -1).astype(float), batches.y[: ladder.OBSERVED]
     kernel, bias = (arrays[f"weights/sequential/dense/{name}"] for name in ("kernel", "bias"))
     logits = x @ kernel + bias
