@@ -107,10 +107,16 @@ def compare(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def calibrate(session: nox.Session) -> None:
-    """Hold the epoch clock against a bare clock: `nox -s calibrate -- --workloads mlp --launches 10`."""
-    given = checked(session, options.parse_run)
+    """Are the verdicts right, `nox -s calibrate`, and the epoch clock, `nox -s calibrate -- clock --workloads mlp`?"""
+    if session.posargs[:1] == ["clock"]:
+        session.posargs.pop(0)
+        given: options.Selection = checked(session, options.parse_run)
+        module = ["bench.clock_check"]
+    else:
+        given = checked(session, options.parse_calibrate)
+        module = ["bench", "calibrate"]
     ensure(session, ["bench", *(backend for backend in given.backends if backend not in given.python)])
-    python(session, "bench", "-m", "bench.calibrate", *session.posargs)
+    python(session, "bench", "-m", *module, *session.posargs)
 
 
 @nox.session(python=False)

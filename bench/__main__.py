@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|parity|compare|report|list|doctor`."""
+"""The command line: `python -m bench run|parity|compare|calibrate|report|list|doctor`."""
 
 import argparse
 import ast
@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environments, machine
-from bench.options import UsageError, backend_names, parity_options, parse, run_options, workload_names
+from bench.options import (
+    UsageError,
+    backend_names,
+    calibrate_options,
+    parity_options,
+    parse,
+    run_options,
+    workload_names,
+)
 
 if TYPE_CHECKING:  # rich may be missing until the right environment is found
     from rich.console import Console
@@ -19,7 +27,15 @@ if TYPE_CHECKING:  # rich may be missing until the right environment is found
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 all well, 1 something failed or disagrees, 2 the user asked for something that cannot be."""
-    commands = {"run": run, "parity": parity, "compare": compare, "report": report, "list": list_all, "doctor": doctor}
+    commands = {
+        "run": run,
+        "parity": parity,
+        "compare": compare,
+        "calibrate": calibrate,
+        "report": report,
+        "list": list_all,
+        "doctor": doctor,
+    }
     try:
         given = parse(arguments)
         use_own_environment(arguments)
@@ -92,6 +108,14 @@ def compare(given: argparse.Namespace) -> int:
     return 1 if found.problems else 0
 
 
+def calibrate(given: argparse.Namespace) -> int:
+    """Record many launches, then say how often verdicts on them would be wrong."""
+    from bench.calibrate import calibrate as record
+
+    options = calibrate_options(given)
+    return _worked(lambda console: record(options, console), _calibration)
+
+
 def list_all(given: argparse.Namespace) -> int:  # noqa: ARG001
     """Name what can be selected, each with its one-line description."""
     from models.datasets import DATASETS
@@ -136,6 +160,11 @@ def doctor(given: argparse.Namespace) -> int:
 
 def _reported(work: Callable[["Console"], Path | None]) -> int:
     """Do the work that leaves a run's folder, if it leaves one, and report it."""
+    return _worked(work, _report)
+
+
+def _worked(work: Callable[["Console"], Path | None], tell: Callable[[Path], int]) -> int:
+    """Do the work that leaves a run's folder, if it leaves one, and tell what is in it."""
     from rich.console import Console
 
     from bench.prepare import RunError
@@ -145,7 +174,7 @@ def _reported(work: Callable[["Console"], Path | None]) -> int:
     except RunError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    return 0 if folder is None else _report(folder)
+    return 0 if folder is None else tell(folder)
 
 
 def _report(folder: Path) -> int:
@@ -161,6 +190,20 @@ def _report(folder: Path) -> int:
         return 1
     write(analysis, folder)
     return 1 if analysis.problems else 0
+
+
+def _calibration(folder: Path) -> int:
+    """Hold the launches of a calibration against themselves, and write what comes out."""
+    from bench.analysis import calibration, frames
+    from bench.report.calibration import write
+
+    try:
+        run = frames.load(folder)
+    except frames.RunFormatError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    write(calibration.calibrate(run), folder)
+    return 0 if run.description["state"] == "finished" else 1
 
 
 def _first_line(text: str | None) -> str:

@@ -1,104 +1,54 @@
-"""Is the epoch clock right? Launches held against a bare clock, in the same process and in processes of its own.
+"""Are the verdicts right on this machine? Many launches of a short workload, held against themselves.
 
-python -m bench.calibrate --workloads mlp --launches 10 [options of run]
+Besides the backends' own launches the reference backend trains, in turns with them, on a tenth more batches: a
+slow-down that is really there. What the launches show is worked out in bench/analysis/calibration.py.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from bench import environments, machine
-from bench.launch import launch
-from bench.options import RunOptions, UsageError, parse_run
-from bench.plan import PlannedLaunch, plan, schedule
-from bench.prepare import Prepared, RunError, prepare
+from rich.console import Console
 
-LIMIT_SECONDS = 1_800.0
+from bench.options import CalibrateOptions
+from bench.plan import PlannedCase
+from bench.run import run
+
+PLANTED = 1.10  # of the batches that the reference backend's other launches train on
+BUSY = "while True: pass"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print both comparisons for each backend; exit status 1 where a launch failed, 2 for usage."""
+def calibrate(options: CalibrateOptions, console: Console) -> Path:
+    """Record what is missing of the launches and return the run's folder."""
+    with _load(options.load):
+        folder = run(options, console, extend=lambda cases: [*cases, *_planted(cases, options.reference)])
+    assert folder is not None  # for the types: only a dry run leaves none
+    return folder
+
+
+def _planted(cases: Sequence[PlannedCase], reference: str) -> list[PlannedCase]:
+    """The reference backend's cases, each with more batches."""
+    found = []
+    for planned in cases:
+        case = planned.case
+        batches = round(case.samples // case.batch_size * PLANTED)
+        if case.backend == reference:
+            found.append(replace(planned, case=replace(case, samples=batches * case.batch_size)))
+    return found
+
+
+@contextlib.contextmanager
+def _load(processes: int) -> Iterator[None]:
+    """Keep so many cores busy meanwhile."""
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
     try:
-        options = parse_run(arguments)
-        if options.dry_run:
-            raise UsageError("--dry-run: calibrate has no plan to show")
-        with tempfile.TemporaryDirectory() as name:
-            pairs = measure(options, Path(name))
-    except UsageError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    except (RunError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return 1
-    for title, launches in pairs.items():
-        print(summary(title, launches))
-    return 0
-
-
-def measure(options: RunOptions, folder: Path) -> dict[str, list[tuple[dict[str, Any], float]]]:
-    """For each case, pairs of a launch's `launch` object and the seconds a bare `fit` took, taken in turns."""
-    for part in ("logs", "weights"):
-        (folder / part).mkdir()
-    prepared = prepare(options, folder)
-    cases = plan(options, prepared.workloads, machine.gpu_names())
-    pairs: dict[str, list[tuple[dict[str, Any], float]]] = {}
-    for planned in schedule(cases, options.launches, options.seed):
-        python = prepared.pythons[planned.case.backend]
-        if python is None:
-            raise RunError(environments.missing_reason(planned.case.backend))
-        order = (_ours, _bare) if planned.repetition % 2 else (_bare, _ours)
-        found = {take: take(python, planned, prepared) for take in order}
-        pairs.setdefault(planned.case.title, []).append((found[_ours], found[_bare]["fit_seconds"]))
-        print(f"{planned.case.title}, pair {planned.repetition + 1} of {options.launches}", file=sys.stderr)
-    return pairs
-
-
-def summary(title: str, pairs: Sequence[tuple[dict[str, Any], float]]) -> str:
-    """Both comparisons of one case, in words; the second with a 95 % interval where there are two pairs or more."""
-    from bench.analysis.statistics import ratio_interval
-
-    steady = [sum(epoch["seconds"] for epoch in ours["epochs"][1:]) for ours, _ in pairs]
-    loops = [ours["phases"]["fit"] - ours["setup_seconds"] - ours["epochs"][0]["seconds"] for ours, _ in pairs]
-    shares = sorted(recorded / loop for recorded, loop in zip(steady, loops, strict=True))
-    recorded = [ours["setup_seconds"] + sum(epoch["seconds"] for epoch in ours["epochs"]) for ours, _ in pairs]
-    whole = sorted(seconds / ours["phases"]["fit"] for seconds, (ours, _) in zip(recorded, pairs, strict=True))
-    ratio = ratio_interval(recorded, [bare for _, bare in pairs], 0.95)
-    return (
-        f"{title}: recorded steady epochs / bare clock around the same epochs {shares[len(shares) // 2]:.4f} "
-        f"(worst of {len(shares)}: {shares[0]:.4f}); setup and all epochs / bare clock around fit "
-        f"{whole[len(whole) // 2]:.4f}; recorded fit / fit of a bare script in its own process {ratio.estimate:.3f} "
-        f"[{ratio.low:.3f}, {ratio.high:.3f}]"
-    )
-
-
-def _ours(python: Path, planned: PlannedLaunch, prepared: Prepared) -> dict[str, Any]:
-    launched: dict[str, Any] = _run(prepared.command(python, planned), "--benchmark-json", prepared.folder)["launch"]
-    return launched
-
-
-def _bare(python: Path, planned: PlannedLaunch, prepared: Prepared) -> dict[str, Any]:
-    command = [str(python), "-m", "bench.worker.bare_fit", *planned.case.options()]
-    command += [f"--seed={planned.seed}", f"--weights={prepared.weights(planned)}"]
-    return _run(command, "--output", prepared.folder)
-
-
-def _run(command: Sequence[str], output_option: str, folder: Path) -> dict[str, Any]:
-    output = folder / "output.json"
-    outcome = launch([*command, f"{output_option}={output}"], log=folder / "logs" / "log", limit_seconds=LIMIT_SECONDS)
-    if outcome.status != "ok":
-        raise RunError(f"{' '.join(command)}: {outcome.status}, {outcome.reason}")
-    content: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
-    output.unlink()
-    return content
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

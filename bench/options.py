@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from bench.environments import ROOT
 from bench.record import DIFFERENCES
@@ -19,6 +19,8 @@ DEVICES = ("cpu", "gpu")
 NUMERICS = ("float64", "float32", "tf32", "bfloat16")  # of the ladder; float64 is exact mode
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
+PILOT = 6  # repetitions at least, before their spread says how many an ordered precision takes
+MOST_LAUNCHES = 1_000  # of one case, however much an ordered precision would take
 
 
 class UsageError(Exception):
@@ -63,14 +65,32 @@ class Selection:
 
 @dataclass(frozen=True)
 class RunOptions(Selection):
-    """What `run` was asked for. None means that profile or workload decide."""
+    """What `run` was asked for. None means that profile or workload decide.
+
+    With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
+    """
 
     profile: str
     epochs: int | None
     samples: int | None
     batch_size: int | None
+    within: float | None
+    budget_seconds: float | None
     parity: bool
     dry_run: bool
+    resume: Path | None = None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the number of launches follows from a pilot."""
+        return self.within is not None or self.budget_seconds is not None
+
+
+@dataclass(frozen=True)
+class CalibrateOptions(RunOptions):
+    """What `calibrate` was asked for: a run of many launches, while so many processes keep a core busy."""
+
+    load: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,16 +124,80 @@ def parse_run(arguments: Sequence[str]) -> RunOptions:
 
 def run_options(given: argparse.Namespace) -> RunOptions:
     """What the parsed words of `run` mean, with the profile's values where nothing was said."""
+    if given.resume is not None:
+        return _resumed(given, RunOptions)
     profile = PROFILES[given.profile]
+    launches = given.launches or profile.launches
+    if given.within is not None or given.budget is not None:
+        if (given.launches or PILOT) < PILOT:
+            raise UsageError(
+                f"--launches {given.launches}: with --within or --budget it is the pilot, at least {PILOT}"
+            )
+        launches = max(launches, PILOT)
     return RunOptions(
-        **_selection(given, profile.workloads or workload_names(), given.launches or profile.launches),
+        **_selection(given, profile.workloads or workload_names(), launches),
         profile=given.profile,
         epochs=given.epochs or profile.epochs,
         samples=given.samples,
         batch_size=given.batch_size,
+        within=None if given.within is None else given.within / 100,
+        budget_seconds=given.budget,
         parity=not given.no_parity,
         dry_run=given.dry_run,
     )
+
+
+def parse_calibrate(arguments: Sequence[str]) -> CalibrateOptions:
+    """The options of `calibrate`, checked against each other."""
+    return calibrate_options(parse(["calibrate", *arguments]))
+
+
+def calibrate_options(given: argparse.Namespace) -> CalibrateOptions:
+    """What the parsed words of `calibrate` mean."""
+    if given.resume is not None:
+        return _resumed(given, CalibrateOptions, finished=True)
+    return CalibrateOptions(
+        **_selection(given, ("mlp",), given.launches),
+        profile="default",
+        epochs=given.epochs,
+        samples=given.samples,
+        batch_size=None,
+        within=None,
+        budget_seconds=None,
+        parity=False,
+        dry_run=False,
+        load=given.load,
+    )
+
+
+Resumed = TypeVar("Resumed", bound=RunOptions)
+
+
+def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = False) -> Resumed:
+    """The options that an interrupted run was started with; UsageError where others are given besides."""
+    from bench.runs import resumable  # which needs this module's words
+
+    nothing = vars(parse([given.command]))
+    others = [
+        name for name, value in vars(given).items() if value != nothing[name] and name not in ("resume", "output")
+    ]
+    if others:
+        option = f"--{others[0].replace('_', '-')}"
+        raise UsageError(f"{option}: a run goes on with the options it was started with; give --resume alone")
+    folder, stored = resumable(given.resume, given.output, finished)
+    try:
+        return kind(
+            **{
+                **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
+                **{name: tuple(stored[name]) for name in ("workloads", "backends")},
+                "devices": stored["devices"] and tuple(stored["devices"]),
+                "python": {backend: Path(path) for backend, path in stored["python"].items()},
+                "output": folder.parent,
+                "resume": folder,
+            }
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise UsageError(f"--resume {given.resume}: an earlier version began it; start anew") from None
 
 
 def parse_parity(arguments: Sequence[str]) -> ParityOptions:
@@ -171,9 +255,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", default="default", type=_choice(tuple(PROFILES), "profile"), help=profiles)
     _add_selection(run)
     run.add_argument("--launches", type=_at_least(1), metavar="N", help="fresh processes per case, one seed each")
+    run.add_argument(
+        "--within", type=_percent, metavar="3%", help="as many launches as give every ratio within so much"
+    )
+    run.add_argument("--budget", type=_time_span, metavar="20m", help="but no longer than this (s, m or h)")
     run.add_argument("--epochs", type=_at_least(2), metavar="N", help="the first is cold, so at least two")
     run.add_argument("--samples", type=_at_least(1), metavar="N", help="training samples: the first N of the data set")
     run.add_argument("--batch-size", type=_at_least(1), metavar="N")
+    run.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
     run.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
     run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
 
@@ -187,6 +276,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,…",
         help="what is judged against exact mode (float64); default float32",
     )
+
+    calibrate = commands.add_parser("calibrate", help="are the verdicts right, on this machine?", allow_abbrev=False)
+    _add_selection(calibrate)
+    calibrate.add_argument(
+        "--launches", type=_at_least(12), default=60, metavar="N", help="of each backend; default 60"
+    )
+    calibrate.add_argument("--epochs", type=_at_least(4), default=10, metavar="N", help="default 10")
+    calibrate.add_argument("--samples", type=_at_least(1), default=19_200, metavar="N", help="default 19200")
+    calibrate.add_argument("--load", type=_at_least(0), default=0, metavar="N", help="processes that keep a core busy")
+    calibrate.add_argument("--resume", metavar="RUN", help="go on with it, or tell again what a finished one found")
 
     report = commands.add_parser("report", help="rebuild a run's tables and report from its records")
     report.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
@@ -281,6 +380,18 @@ def _percent(text: str) -> float:
     if not 0 < number < 100:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a percentage between 0 and 100")
     return number
+
+
+def _time_span(text: str) -> float:
+    """Seconds."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        seconds = float(text[:-1]) * units[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a time span such as 90s, 20m or 1.5h")
+    return seconds
 
 
 def _python(text: str) -> tuple[str, Path]:

@@ -18,12 +18,13 @@ OVERHEAD_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class PlannedCase:
-    """A case, the reason why it is not run (None: it is), and whether it trains long enough to try for the target."""
+    """A case, why it is not run (None: it is), whether it trains long enough to try for the target, how often it is."""
 
     case: Case
     skip: str | None
     target_attempted: bool
     expected_seconds: float
+    launches: int
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in run.json."""
@@ -37,6 +38,7 @@ class PlannedLaunch:
     case: Case
     repetition: int
     seed: int
+    attempt: int = 1  # above 1 where it replaces a launch that was disturbed
 
 
 def plan(
@@ -74,7 +76,7 @@ def plan(
                 )
                 expected = OVERHEAD_SECONDS + steps * description["step_seconds"]
                 skip = (without_gpu or {}).get(backend) if device == "gpu" else None
-                cases.append(PlannedCase(case, skip, attempted, expected))
+                cases.append(PlannedCase(case, skip, attempted, expected, options.launches))
     return cases
 
 
@@ -93,21 +95,32 @@ def check_devices(devices: Sequence[str], gpus: Sequence[str]) -> None:
         )
 
 
-def schedule(cases: Sequence[PlannedCase], launches: int, seed: int) -> list[PlannedLaunch]:
-    """Every launch in its order: repetition r takes seed + r, and its own order of backends within each group.
+def schedule(cases: Sequence[PlannedCase], seed: int, begun: int = 0) -> list[PlannedLaunch]:
+    """Every launch in its order, until each case has its number of them; `begun` repetitions are there already.
 
-    Rotated by half the repetition and turned round in every other one, three backends go through all six orders in six
-    repetitions, so that a drift of the machine, or what a neighbour leaves behind, hits all of them alike.
+    Repetition r takes seed + r, and its own order of groups and of backends within each. Rotated by half the repetition
+    and turned round in every other one, three backends go through all six orders in six repetitions, so that a drift of
+    the machine, or what a neighbour leaves behind, hits all of them alike. A case that takes fewer launches than
+    another is left out of repetitions in between, so that all are spread over the same time.
     """
+    wanted = {planned.case: planned.launches for planned in cases if planned.skip is None}
+    most = max(wanted.values(), default=0)
     ordered = []
-    for repetition in range(launches):
-        for group in _groups([planned.case for planned in cases if planned.skip is None]):
+    for repetition in range(begun, most):
+        groups = _groups(list(wanted))
+        for group in groups[::-1] if repetition % 2 else groups:
             turn = repetition // 2 % len(group)
             order = group[turn:] + group[:turn]
             if repetition % 2:
                 order.reverse()
-            ordered += [PlannedLaunch(case, repetition, seed + repetition) for case in order]
+            due = [case for case in order if _due(wanted[case] - begun, most - begun, repetition - begun)]
+            ordered += [PlannedLaunch(case, repetition, seed + repetition) for case in due]
     return ordered
+
+
+def _due(launches: int, repetitions: int, repetition: int) -> bool:
+    """Whether a case is launched in this repetition, so that its launches are spread evenly over all of them."""
+    return (repetition + 1) * launches // repetitions > repetition * launches // repetitions
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:

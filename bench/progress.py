@@ -1,7 +1,6 @@
 """What a run says while it measures: a live line in a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping
-from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,8 +22,8 @@ def duration(seconds: float) -> str:
 class Progress:
     """The display of one run. It redraws only when called, never by itself: the worker is being timed meanwhile."""
 
-    def __init__(self, console: Console, launches: int) -> None:
-        self._console, self._launches, self._number = console, launches, 0
+    def __init__(self, console: Console) -> None:
+        self._console, self._launches, self._number = console, 0, 0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -35,6 +34,14 @@ class Progress:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._live:
             self._live.stop()
+
+    def expect(self, launches: int) -> None:
+        """So many more launches are to come."""
+        self._launches += launches
+
+    def skip(self) -> None:
+        """A launch has been measured already."""
+        self._number += 1
 
     def begin(self, launch: PlannedLaunch, seconds_left: float) -> None:
         """A launch is about to start."""
@@ -55,12 +62,14 @@ class Progress:
         elif message.get("event") in ("fit", "evaluate"):
             self._draw(str(message["event"]))
 
-    def end(self, outcome: Outcome) -> None:
-        """The launch is over."""
+    def end(self, outcome: Outcome, disturbed: str = "") -> None:
+        """The launch is over; `disturbed` says why it counts as such, if it does."""
         if outcome.status == "ok" and len(self._seconds) > 1:
-            what = f"{median(self._seconds[1:]):.3f} s an epoch, training metric {self._metric}"
+            what = f"{min(self._seconds[1:]):.3f} s an epoch, training metric {self._metric}"
         else:
             what = f"{outcome.status}: {outcome.reason}"
+        if disturbed:
+            what += f"; disturbed: {disturbed}"
         left = duration(max(0.0, self._left - outcome.wall_seconds))
         took = f"took {duration(outcome.wall_seconds)}, about {left} left"
         self._console.print(f"{self._head}: {what} ({took})", markup=False, highlight=False, soft_wrap=True)

@@ -45,6 +45,11 @@ class Case:
         return [f"--{name.replace('_', '-')}={value}" for name, value in asdict(self).items()]
 
     @property
+    def key(self) -> tuple[Any, ...]:
+        """The values of the case columns, as tables are grouped by them."""
+        return tuple(asdict(self).values())
+
+    @property
     def title(self) -> str:
         """What tells the case apart from its neighbours, for people."""
         return title(asdict(self))
@@ -66,12 +71,13 @@ CASE_TYPES: dict[str, type] = {
 }
 
 
-def empty(case: Case, *, repetition: int, seed: int, status: str, reason: str) -> dict[str, Any]:
+def empty(case: Case, *, repetition: int, seed: int, status: str, reason: str, attempt: int = 1) -> dict[str, Any]:
     """The record of a launch that measured nothing: still a valid pytest-benchmark file, with the reason in words."""
     launch = {
         "schema": SCHEMA,
         "case": asdict(case),
         "repetition": repetition,
+        "attempt": attempt,
         "seed": seed,
         "status": status,
         "reason": reason,
@@ -119,6 +125,8 @@ def _fault(launch: object) -> str | None:
         return "samples, epochs and batch_size have to be positive"
     if any(type(launch.get(name)) is not int for name in ("repetition", "seed")):
         return "repetition and seed have to be whole numbers"
+    if type(launch.get("attempt", 1)) is not int:
+        return "attempt has to be a whole number"
     if launch.get("status") not in STATUSES:
         return f"status {launch.get('status')!r}, expected one of {', '.join(STATUSES)}"
     if launch["status"] != "ok":

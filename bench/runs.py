@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import secrets
 import shutil
 import signal
@@ -17,6 +18,7 @@ from bench.options import Selection, UsageError
 from bench.prepare import Prepared
 
 RUNS_LOOKED_AT = 5
+SAME = ("cpu", "logical_cpus", "usable_cpus", "gpus", "python", "flags")  # of the machine, for a run that goes on
 PARTS = ("launches", "ladders", "logs", "weights")
 
 
@@ -50,6 +52,40 @@ def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, A
 def write_state(folder: Path, description: Mapping[str, Any], state: str, **more: Any) -> None:
     """Write run.json; `state` is `running`, `finished` or `interrupted`."""
     record.write(folder / "run.json", {**description, "state": state, **more})
+
+
+def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a run that goes on: what it said, held against what it would say if it began now.
+
+    Raises UsageError where they are not the same measurement.
+    """
+    before: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    for name in SAME:
+        was, now = (one["machine"].get(name) for one in (before, description))
+        if was != now:
+            raise UsageError(f"--resume {folder.name}: it was measured with {name} {was}, here it is {now}; start anew")
+    for was, now in zip(before["workloads"], description["workloads"], strict=True):
+        seeds = was["weights"].keys() & now["weights"].keys()
+        same = all(was["weights"][seed] == now["weights"][seed] for seed in seeds)
+        if {**was, "weights": None} != {**now, "weights": None} or not same:
+            raise UsageError(f"--resume {folder.name}: {was['workload']} has changed since, or its weights; start anew")
+    return before
+
+
+def resumable(name: str, output: Path, finished: bool = False) -> tuple[Path, dict[str, Any]]:
+    """The folder and the options of a run that may go on; UsageError where there is none.
+
+    A run that has finished is refused unless `finished`.
+    """
+    folder = find_run(name, output)
+    try:
+        description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        state, options = description["state"], dict(description["options"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"--resume {name}: its run.json cannot be read; start anew") from None
+    if state == "finished" and not finished:
+        raise UsageError(f"--resume {name}: it has finished")
+    return folder, options
 
 
 def remove(folder: Path, output: Path | None) -> None:

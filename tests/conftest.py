@@ -1,24 +1,53 @@
 """What the tests share: a run recorded once on a real machine, and the backends' own processes."""
 
 import base64
+import io
 import json
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from bench import environments
-from bench.options import backend_names
+from bench.options import backend_names, parse_run
+from bench.run import run
 
 RECORDED = Path(__file__).parent / "recorded"
+FAKE = Path(__file__).with_name("fake_python.py")
 
 
 @pytest.fixture
 def recorded_run(tmp_path):
     """A copy of a run of mlp and cnn on three backends, three launches each."""
     return Path(shutil.copytree(RECORDED / "three-launches", tmp_path / "recorded" / "three-launches"))
+
+
+@pytest.fixture
+def fake(tmp_path, recorded_run, monkeypatch):
+    """Options that make every backend's interpreter the fake one."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("FAKE_RECORD", str(next((recorded_run / "launches").glob("r000*mlp-jax*"))))
+    given = [f"--python={backend}={python}" for backend in ("jax", "tensorflow", "torch")]
+    return [*given, "--workloads=mlp", "--devices=cpu", f"--output={tmp_path / 'results'}"]
+
+
+@pytest.fixture
+def measure(fake):
+    said = io.StringIO()
+
+    def start(*arguments, parity=False, now=time.monotonic):
+        given = [*fake, "--launches=3", *([] if parity else ["--no-parity"]), *arguments]
+        return run(parse_run(given), Console(file=said, width=200), now)
+
+    start.said = said
+    return start
 
 
 class Evaluator:

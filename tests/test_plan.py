@@ -90,24 +90,24 @@ def test_a_backend_that_cannot_use_the_gpu_is_skipped_there_with_the_reason():
     skipped = {(item.case.backend, item.case.device): item.skip for item in planned if item.skip}
 
     assert skipped == {("torch", "gpu"): "sees no GPU"}
-    assert all(launch.case.device == "cpu" for launch in schedule(planned, 1, 0) if launch.case.backend == "torch")
+    assert all(launch.case.device == "cpu" for launch in schedule(planned, 0) if launch.case.backend == "torch")
 
 
 def test_repetition_r_takes_the_same_seed_on_every_backend():
-    launches = schedule(cases(), launches=3, seed=40)
+    launches = schedule(cases("--launches=3"), seed=40)
 
     assert {(launch.repetition, launch.seed) for launch in launches} == {(0, 40), (1, 41), (2, 42)}
     assert Counter(launch.case for launch in launches) == {planned.case: 3 for planned in cases()}
 
 
 def test_repetitions_follow_one_another_whole():
-    repetitions = [launch.repetition for launch in schedule(cases(), launches=4, seed=0)]
+    repetitions = [launch.repetition for launch in schedule(cases("--launches=4"), seed=0)]
 
     assert repetitions == sorted(repetitions)
 
 
 def test_six_repetitions_put_three_backends_in_all_six_orders():
-    launches = schedule(cases(), launches=6, seed=0)
+    launches = schedule(cases("--launches=6"), seed=0)
     orders = {
         tuple(item.case.backend for item in launches if item.repetition == repetition and item.case.workload == "cnn")
         for repetition in range(6)

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from playback import launches, state
 from rich.console import Console
 
 from bench import record, report
@@ -17,36 +17,10 @@ from bench import run as running
 from bench.analysis import analyse
 from bench.environments import ROOT
 from bench.launch import Outcome
-from bench.options import UsageError, parse_parity, parse_run
+from bench.options import UsageError, parse_parity
 from bench.parity import parity
 from bench.prepare import RunError
-from bench.run import run
 from bench.runs import find_run
-
-FAKE = Path(__file__).with_name("fake_python.py")
-
-
-@pytest.fixture
-def fake(tmp_path, recorded_run, monkeypatch):
-    """Options that make every backend's interpreter the fake one."""
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
-    python.chmod(0o755)
-    monkeypatch.setenv("FAKE_RECORD", str(next((recorded_run / "launches").glob("r000*mlp-jax*"))))
-    given = [f"--python={backend}={python}" for backend in ("jax", "tensorflow", "torch")]
-    return [*given, "--workloads=mlp", "--devices=cpu", f"--output={tmp_path / 'results'}"]
-
-
-@pytest.fixture
-def measure(fake):
-    said = io.StringIO()
-
-    def start(*arguments, parity=False):
-        given = [*fake, "--launches=3", *([] if parity else ["--no-parity"]), *arguments]
-        return run(parse_run(given), Console(file=said, width=200))
-
-    start.said = said
-    return start
 
 
 @pytest.fixture
@@ -58,10 +32,6 @@ def climb(fake):
 
     start.said = said
     return start
-
-
-def launches(folder, backend="-"):
-    return [record.read(path)["launch"] for path in sorted((folder / "launches").glob(f"*{backend}*.json"))]
 
 
 def take_away(monkeypatch, *backends):
@@ -88,10 +58,6 @@ def interrupted(words, number, folder, pid):
     with pytest.raises(ProcessLookupError):
         os.kill(int(path.read_text()), 0)
     return said
-
-
-def state(folder):
-    return json.loads((folder / "run.json").read_text())["state"]
 
 
 def test_a_run_leaves_a_record_for_every_launch(measure):

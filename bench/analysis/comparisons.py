@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.frames import CASES, Run
+from bench.analysis.frames import CASES, Run, counted
 
 TIME_MARGIN = 0.05
 COLUMNS = [
@@ -38,16 +38,32 @@ class Comparisons(NamedTuple):
 def against_reference(run: Run) -> Comparisons:
     """Compare every case that has an ok launch with the reference backend's case of the same group.
 
-    `ratio` is seconds / the reference's seconds. The intervals of all rows hold together with 95 %: times as one
-    family, metrics as another. `ratio_launches` and `metric_seeds` say how many a verdict takes, the run's included.
-    `noise_floor` is the larger of both sides': how large a ratio launches give against themselves.
-    A pair whose launches did not start from the same weights and batches is refused.
+    Times are paired by repetition, metrics by seed. `ratio` is seconds / the reference's seconds. The intervals of all
+    rows hold together with 95 %: times as one family, metrics as another. `ratio_launches` and `metric_seeds` say how
+    many a verdict takes, the run's included. `noise_floor` is the larger of both sides': how large a ratio launches
+    give against themselves. A pair whose launches did not start from the same weights and batches is refused.
     """
-    good = run.launches[run.launches["status"] == "ok"]
+    found, refused = pairs(run)
+    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
+    level = statistics.level_of(len(found))
+    against = f"backend={run.description['reference']}"
+    pilot = run.description["launches"] if "ordered" in run.description else None
+    rows = []
+    for case, ours, theirs in found:
+        ratios = statistics.paired_ratios(ours, theirs)
+        ratio = statistics.paired_interval(ratios, level, pilot)
+        launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN)
+        row = compared(case, ours, theirs, against, level, workloads[case["workload"]])
+        rows.append({**row, **time_columns(ratio, TIME_MARGIN, launches)})
+    return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
+
+
+def pairs(run: Run) -> tuple[list[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]], list[str]]:
+    """The cases that can be held against the reference's, each with both sides' launches, and why others cannot."""
+    good = counted(run)
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
-    reference = run.description["reference"]
-    pairs, refused = [], []
+    reference, found, refused = run.description["reference"], [], []
     for planned in run.description["plan"]:
         case = planned["case"]
         ours = groups.get(tuple(case[name] for name in CASES))
@@ -58,11 +74,8 @@ def against_reference(run: Run) -> Comparisons:
         if fault:
             refused.append(f"{case['workload']} {case['backend']} {case['device']} is not compared: {fault}")
         else:
-            pairs.append((case, ours, theirs))
-    level = statistics.level_of(len(pairs))
-    against = f"backend={reference}"
-    rows = [compared(case, ours, theirs, against, level, workloads[case["workload"]]) for case, ours, theirs in pairs]
-    return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
+            found.append((case, ours, theirs))
+    return found, refused
 
 
 def compared(
@@ -72,11 +85,8 @@ def compared(
     against: str,
     level: float,
     workload: dict[str, Any],
-    time_margin: float = TIME_MARGIN,
 ) -> dict[str, Any]:
-    """A row of comparisons.csv: the ok launches of a case against those of its opponent."""
-    times = ours["epoch_seconds"], theirs["epoch_seconds"]
-    ratio = statistics.ratio_interval(*times, level)
+    """A row of comparisons.csv but for the ratio: the counted launches of a case against those of its opponent."""
     paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
     values = paired.dropna().astype(float)
     resolution, margin = 1 / workload["test_samples"], workload["target"]["margin"]
@@ -84,18 +94,24 @@ def compared(
     return {
         **case,
         "against": against,
-        "ratio": ratio.estimate,
-        "ratio_low": ratio.low,
-        "ratio_high": ratio.high,
         "level": level,
-        "verdict": statistics.time_verdict(ratio, time_margin),
-        "ratio_launches": statistics.launches_to_decide(*times, level, time_margin),
-        "noise_floor": max(statistics.noise_floor(side) for side in times),
+        "noise_floor": max(statistics.noise_floor(side["epoch_seconds"]) for side in (ours, theirs)),
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,
         "metric_verdict": statistics.metric_verdict(difference, margin),
         "metric_seeds": statistics.seeds_to_decide(values, level, margin, resolution),
+    }
+
+
+def time_columns(ratio: statistics.Interval, margin: float, launches: int | None) -> dict[str, Any]:
+    """The columns of a row that say how the times compare."""
+    return {
+        "ratio": ratio.estimate,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "verdict": statistics.time_verdict(ratio, margin),
+        "ratio_launches": launches,
     }
 
 

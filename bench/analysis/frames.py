@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,20 +11,43 @@ import pandas as pd
 
 from bench import record
 from bench.analysis import statistics
-from bench.record import CASE_COLUMNS
+from bench.disturbance import disturbed, launch_disturbed
+from bench.record import CASE_COLUMNS, title
 
 CASES = list(CASE_COLUMNS)
-EPOCH_VALUES = ["seconds", "validation_seconds", "cpu_seconds", "steal_fraction", "train_loss", "train_metric"]
-EPOCH_COLUMNS = [*CASES, "repetition", "seed", "epoch", "cold", *EPOCH_VALUES, "disturbed"]
+GAUGES = [
+    "steal_fraction",
+    "other_cpu_seconds",
+    "wait_seconds",
+    "involuntary_switches",
+    "full_collections",
+    "probe_seconds",
+    "load",
+    "frequency_mhz",
+    "temperature_celsius",
+    "gpu_mhz",
+    "gpu_watts",
+    "gpu_celsius",
+    "gpu_throttled",
+]
+EPOCH_VALUES = ["seconds", "validation_seconds", "cpu_seconds", *GAUGES]
+EPOCH_HEAD = [*CASES, "repetition", "attempt", "seed", "epoch", "cold"]
+EPOCH_COLUMNS = [*EPOCH_HEAD, *EPOCH_VALUES, "train_loss", "train_metric", "disturbed"]
 LATENCIES = ["p50_seconds", "p90_seconds", "p99_seconds"]
 CASE_VALUES = [
     "launches",
+    "disturbed",
+    "replaced",
     "epoch_seconds",
     "epoch_seconds_low",
     "epoch_seconds_high",
     "cold_epoch_seconds",
     "setup_seconds",
     "samples_per_second",
+    "trend",
+    "trend_low",
+    "trend_high",
+    "trend_verdict",
     *LATENCIES,
     "metric",
     "test_metric",
@@ -35,6 +59,7 @@ CASE_VALUES = [
 PHASES = ["epochs_seconds", "import_seconds", "data_seconds", "build_seconds", "evaluate_seconds"]
 LAUNCH_VALUES = [
     "epoch_seconds",
+    "trend",
     "cold_epoch_seconds",
     "setup_seconds",
     "test_metric",
@@ -47,8 +72,10 @@ LAUNCH_VALUES = [
     *PHASES,
 ]
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
-LAUNCH_COLUMNS = [*CASES, "repetition", "seed", "status", "reason", "wall_seconds", *LAUNCH_VALUES, *LAUNCH_WORDS]
+LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "disturbed", "counted", "wall_seconds"]
+LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS]
 INTERVAL_LEVEL = 0.95
+ENOUGH_FOR_P99 = 100
 
 
 class RunFormatError(Exception):
@@ -82,57 +109,108 @@ def load(folder: Path) -> Run:
         if case not in planned:
             warnings.append(f"left out: {path.name}: its case is not in the run's plan")
             continue
-        if (case, launch["repetition"]) in seen:
+        key = case, launch["repetition"], launch.get("attempt", 1)
+        if key in seen:
             warnings.append(f"left out: {path.name}: another record holds this repetition of its case")
             continue
-        seen.add((case, launch["repetition"]))
+        seen.add(key)
         launches.append(_launch_row(launch))
         epochs += _epoch_rows(launch)
-    return Run(
-        description,
-        pd.DataFrame(launches, columns=LAUNCH_COLUMNS),
-        pd.DataFrame(epochs, columns=EPOCH_COLUMNS),
-        warnings,
-    )
+    table = pd.DataFrame(launches, columns=LAUNCH_COLUMNS)
+    table["counted"] = _counted(table)
+    run = Run(description, table, pd.DataFrame(epochs, columns=EPOCH_COLUMNS), warnings)
+    warnings.extend(_without_spread(run))
+    return run
+
+
+def _without_spread(run: Run) -> Iterator[str]:
+    """The cases whose launches all took exactly as long, which no clock that works says twice."""
+    for _, group in counted(run).groupby(CASES, sort=False):
+        if len(group) > 1 and group["epoch_seconds"].nunique() == 1:
+            seconds = group["epoch_seconds"].iloc[0]
+            yield (
+                f"{title(group.iloc[0])}: all {len(group)} launches took exactly {seconds:g} s an epoch: copied "
+                "records, or a clock too coarse; there is no interval"
+            )
+
+
+def counted(run: Run) -> pd.DataFrame:
+    """The launches that every figure rests on: one of each case and repetition, see `_counted`."""
+    return run.launches[run.launches["counted"].astype(bool)]
+
+
+def _counted(launches: pd.DataFrame) -> pd.Series:
+    """Of the ok launches of a case and repetition the first that was not disturbed, else the first; never by time."""
+    good = launches[launches["status"] == "ok"]
+    order = good.assign(noisy=good["disturbed"] != "").sort_values(["noisy", "attempt"], kind="stable")
+    first = order.drop_duplicates([*CASES, "repetition"])
+    return pd.Series(launches.index.isin(first.index), index=launches.index)
 
 
 def cases(run: Run) -> pd.DataFrame:
     """A row per planned case, in the plan's order, with the columns of cases.csv.
 
-    A launch counts with the median of its steady epochs, the case with the geometric mean over its launches; the cold
-    epoch likewise, setup, metrics and memory with the mean. Values are NaN where no launch was ok.
+    A launch counts with its fastest steady epoch, the case with the geometric mean over its launches; the cold
+    epoch and the trend likewise, setup, metrics and memory with the mean. The intervals of all trends hold together
+    with 95 %. `p50_seconds` to `p99_seconds` are quantiles of all steady epochs of the counted launches, the last where
+    there are a hundred. Values are NaN where no launch was ok.
     """
     groups = dict(iter(run.launches.groupby(CASES, sort=False))) if len(run.launches) else {}
-    trained = run.epochs.groupby(CASES, sort=False)
-    final = {key: group.loc[group["epoch"] == group["epoch"].max(), "train_metric"].mean() for key, group in trained}
-    rows = []
+    keys = [*CASES, "repetition", "attempt"]
+    trained = run.epochs.merge(counted(run)[keys], on=keys).groupby(CASES, sort=False)
+    epochs = {key: _epoch_values(group) for key, group in trained}
+    rows, level = [], statistics.level_of(len(groups))
     for planned in run.description["plan"]:
         key = tuple(planned["case"][name] for name in CASES)
         group = groups.get(key, run.launches.iloc[:0])
         status, reason = _status(group, planned, run.description)
-        rows.append({**planned["case"], "status": status, "reason": reason, **_case_values(group, key, final)})
+        rows.append(
+            {
+                **planned["case"],
+                "status": status,
+                "reason": reason,
+                **_case_values(group, key, level),
+                **epochs.get(key, {}),
+            }
+        )
     return pd.DataFrame(rows, columns=[*CASES, "status", "reason", *CASE_VALUES])
 
 
-def _case_values(group: pd.DataFrame, key: tuple[Any, ...], final: dict[Any, float]) -> dict[str, Any]:
-    good = group[group["status"] == "ok"]
+def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dict[str, Any]:
+    """`level` is that of each interval of a trend."""
+    good = group[group["counted"].astype(bool)]
+    noise = {"disturbed": int((group["disturbed"] != "").sum()), "replaced": int((group["attempt"] > 1).sum())}
     if good.empty:
-        return {"launches": 0}
+        return {"launches": 0, **noise}
     epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
     case = dict(zip(CASES, key, strict=True))
     trained_samples = case["samples"] - case["samples"] % case["batch_size"]
+    trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
     means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
     return {
         "launches": len(good),
+        **noise,
         "epoch_seconds": epoch.estimate,
         "epoch_seconds_low": epoch.low,
         "epoch_seconds_high": epoch.high,
         "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
         "setup_seconds": good["setup_seconds"].mean(),
         "samples_per_second": trained_samples / epoch.estimate,
-        "metric": final.get(key),
+        **dict(zip(("trend", "trend_low", "trend_high"), trend, strict=True)),
+        "trend_verdict": statistics.trend_verdict(trend),
         "parameters": good["parameters"].iloc[0],
         **means,
+    }
+
+
+def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
+    """What a case's epochs say besides its launches' values: quantiles of the steady ones, the last training metric."""
+    steady = epochs.loc[~epochs["cold"].astype(bool), "seconds"].astype(float)
+    return {
+        "metric": epochs.loc[epochs["epoch"] == epochs["epoch"].max(), "train_metric"].mean(),
+        "p50_seconds": steady.quantile(0.5),
+        "p90_seconds": steady.quantile(0.9),
+        **({"p99_seconds": steady.quantile(0.99)} if len(steady) >= ENOUGH_FOR_P99 else {}),
     }
 
 
@@ -140,11 +218,12 @@ def _status(group: pd.DataFrame, planned: dict[str, Any], description: dict[str,
     """The status of a case: ok only where every planned launch is."""
     if planned["skip"]:
         return "skipped", planned["skip"]
-    wanted = description["launches"]
-    good = int((group["status"] == "ok").sum())
+    wanted = planned.get("launches", description["launches"])
+    repetitions = set(group.loc[group["status"] == "ok", "repetition"])
+    good = len(repetitions)
     if good == wanted:
         return "ok", ""
-    bad = group[group["status"] != "ok"]
+    bad = group[~group["repetition"].isin(repetitions)]
     if bad.empty:
         return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description['state']}"
     counted = f"{good} of {wanted} launches ok; " if wanted > 1 else ""
@@ -172,13 +251,16 @@ def _description(path: Path) -> dict[str, Any]:
 
 def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
     row = {**launch["case"], **{name: launch[name] for name in ("repetition", "seed", "status", "reason")}}
+    row |= {"attempt": launch.get("attempt", 1), "disturbed": ""}
     row |= {name: launch.get(name) for name in ("wall_seconds", *LAUNCH_WORDS)}
     if launch["status"] != "ok":
         return row
     seconds = [epoch["seconds"] for epoch in launch["epochs"]]
     return {
         **row,
+        "disturbed": launch_disturbed(launch["epochs"]),
         "epoch_seconds": statistics.launch_value(seconds[1:]),
+        "trend": statistics.trend(seconds[1:]),
         "cold_epoch_seconds": seconds[0],
         "setup_seconds": launch["setup_seconds"],
         "test_metric": launch["test"]["metric"],
@@ -194,16 +276,19 @@ def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _epoch_rows(launch: dict[str, Any]) -> list[dict[str, Any]]:
-    head = {**launch["case"], "repetition": launch["repetition"], "seed": launch["seed"]}
+    if launch["status"] != "ok":
+        return []
+    head = {**launch["case"], "repetition": launch["repetition"], "attempt": launch.get("attempt", 1)}
     return [
         {
             **head,
+            "seed": launch["seed"],
             "epoch": index,
             "cold": index == 0,
-            **{name: epoch.get(name) for name in EPOCH_VALUES[:4]},
+            **{name: epoch.get(name) for name in EPOCH_VALUES},
             "train_loss": epoch.get("loss"),
             "train_metric": epoch.get("metric"),
+            "disturbed": bool(disturbed(epoch)),
         }
         for index, epoch in enumerate(launch["epochs"])
-        if launch["status"] == "ok"
     ]

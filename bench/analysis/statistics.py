@@ -18,6 +18,7 @@ from scipy import stats
 
 MOST_SEEDS = 10_000
 SPLITS = 1_000
+TREND_MARGIN = 0.01  # a change between the halves of a launch that is worth telling
 Values = Sequence[float] | pd.Series | npt.NDArray[np.float64]
 
 
@@ -29,28 +30,88 @@ class Interval(NamedTuple):
     high: float
 
 
-def launch_value(steady_seconds: Sequence[float]) -> float:
-    """The one value a launch gives: the median of its steady epochs, in seconds."""
-    return float(np.median(steady_seconds))
+def launch_value(steady_seconds: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """The one value a launch gives: its fastest steady epoch, in seconds.
+
+    What a shared machine does to an epoch only adds to it, so the fastest varies least from launch to launch: half the
+    variance of the median's, and hence half the launches for the same certainty (README.md beside this file).
+    """
+    return float(np.min(steady_seconds))
+
+
+def trend(steady_seconds: Sequence[float]) -> float:
+    """The later half of a launch's steady epochs over the earlier half: below 1 they became faster.
+
+    NaN for a single epoch. Each half counts with its geometric mean; a middle epoch belongs to neither.
+    """
+    half = len(steady_seconds) // 2
+    if not half:
+        return math.nan
+    logs = np.log(np.asarray(steady_seconds, dtype=float))
+    return float(np.exp(logs[-half:].mean() - logs[:half].mean()))
+
+
+def trend_verdict(found: Interval) -> str:
+    """`settled`, `getting faster`, `getting slower`, or `unknown` where there are too few launches to say."""
+    if not math.isfinite(found.low):
+        return "unknown"
+    if found.high < 1 - TREND_MARGIN:
+        return "getting faster"
+    return "getting slower" if found.low > 1 + TREND_MARGIN else "settled"
 
 
 def mean_interval(seconds: Values, level: float) -> Interval:
-    """The geometric mean of positive values, with a t interval on the log scale; NaN limits for a single value."""
+    """The geometric mean of positive values, with a t interval on the log scale; NaN limits for a single value.
+
+    NaN limits too where all values are equal, since no clock repeats itself exactly; NaN all over for none.
+    """
     logs = np.log(np.asarray(seconds, dtype=float))
+    if not len(logs):
+        return Interval(math.nan, math.nan, math.nan)
     centre = float(logs.mean())
+    if np.ptp(logs) == 0:
+        return Interval(math.exp(centre), math.nan, math.nan)
     half = _half_width(logs, level)
     return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+
+
+def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The ratios of two cases' launch values within each repetition that both have, in their order."""
+    values = [side.set_index("repetition")["epoch_seconds"].astype(float) for side in (ours, theirs)]
+    return np.asarray((values[0] / values[1]).dropna().sort_index(), dtype=np.float64)
+
+
+def paired_interval(ratios: Values, level: float, pilot: int | None = None) -> Interval:
+    """The geometric mean of ratios within repetitions, with a t interval on the log scale.
+
+    Neighbours in time share what the machine does to them, so their ratio varies less than they do (README.md beside
+    this file). With `pilot`, so many first ratios decided how many there are, and after Stein only those give the
+    deviation: with all of them the interval would be too narrow. NaN limits for a single ratio, or without spread.
+    """
+    if pilot is None or len(ratios) <= pilot:
+        return mean_interval(ratios, level)
+    logs = np.log(np.asarray(ratios, dtype=float))
+    centre, deviation = float(logs.mean()), float(logs[:pilot].std(ddof=1))
+    half = float(stats.t.ppf(0.5 + level / 2, pilot - 1)) * deviation / math.sqrt(len(logs))
+    if half == 0:
+        return Interval(math.exp(centre), math.nan, math.nan)
+    return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+
+
+def log_deviation(values: Values) -> float:
+    """The standard deviation of the logs."""
+    return float(np.log(np.asarray(values, dtype=float)).std(ddof=1))
 
 
 def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
     """The ratio of two geometric means, with Welch's t interval on the log scale.
 
-    The two sides are taken as independent: on shared machines pairing by repetition gained nothing, and Welch's
-    interval has more degrees of freedom. NaN limits where either side has a single launch.
+    For sides that did not take turns, as in two runs: they are taken as independent. NaN limits where either side has a
+    single launch, or both have no spread.
     """
     ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
     difference = float(ours.mean() - theirs.mean())
-    if min(len(ours), len(theirs)) < 2:
+    if min(len(ours), len(theirs)) < 2 or np.ptp(ours) + np.ptp(theirs) == 0:
         return Interval(math.exp(difference), math.nan, math.nan)
     half = float(_welch_half_width(ours, len(ours), theirs, len(theirs), level))
     return Interval(math.exp(difference), math.exp(difference - half), math.exp(difference + half))
@@ -86,17 +147,31 @@ def seeds_to_decide(differences: Values, level: float, margin: float, resolution
     return int(decided[0]) if len(decided) else None
 
 
-def launches_to_decide(seconds: Values, against: Values, level: float, margin: float) -> int | None:
-    """How many launches of each side a verdict on their ratio would take, if means and spreads stayed as they are.
+def repetitions_to_decide(ratios: Values, level: float, margin: float) -> int | None:
+    """How many paired ratios a verdict would take, if mean and spread of their logs stayed as these show them.
 
-    None where either side has a single launch, or where even `MOST_SEEDS` would not do.
+    None where these are too few to show a spread, or have none, or where even `MOST_SEEDS` would not do.
     """
-    ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
-    if min(len(ours), len(theirs)) < 2:
+    logs = np.log(np.asarray(ratios, dtype=float))
+    if len(logs) < 2 or np.ptp(logs) == 0:
         return None
-    centre = float(ours.mean() - theirs.mean())
+    counts = np.arange(len(logs), MOST_SEEDS + 1)
+    half = stats.t.ppf(0.5 + level / 2, counts - 1) * logs.std(ddof=1) / np.sqrt(counts)
+    return _first_decided(float(logs.mean()), half, counts, margin)
+
+
+def launches_to_decide(seconds: Values, against: Values, level: float, margin: float) -> int | None:
+    """How many launches of each side a verdict would take where they did not take turns, else as above."""
+    ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
+    if min(len(ours), len(theirs)) < 2 or np.ptp(ours) + np.ptp(theirs) == 0:
+        return None
     counts = np.arange(min(len(ours), len(theirs)), MOST_SEEDS + 1)
     half = _welch_half_width(ours, counts, theirs, counts, level)
+    return _first_decided(float(ours.mean() - theirs.mean()), half, counts, margin)
+
+
+def _first_decided(centre: float, half: Any, counts: Any, margin: float) -> int | None:
+    """The first number of launches whose interval on the log scale would give a verdict."""
     low, high = centre - half, centre + half
     least, most = math.log(1 - margin), math.log(1 + margin)
     decided = counts[(low > most) | (high < least) | ((low >= least) & (high <= most))]
@@ -151,8 +226,6 @@ def _welch_half_width(ours: Any, our_count: Any, theirs: Any, their_count: Any, 
     """Half of Welch's t interval for a difference of means, were there so many values of each spread."""
     shares = ours.var(ddof=1) / our_count, theirs.var(ddof=1) / their_count
     both = shares[0] + shares[1]
-    if not np.all(both > 0):
-        return np.zeros_like(both)
     freedom = both**2 / (shares[0] ** 2 / (our_count - 1) + shares[1] ** 2 / (their_count - 1))
     return stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(both)
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.comparisons import COLUMNS, compared
-from bench.analysis.frames import CASES, Run
+from bench.analysis.comparisons import COLUMNS, compared, time_columns
+from bench.analysis.frames import CASES, Run, counted
 from bench.record import DIFFERENCES, stem, title
 
 SAME = ["backend", "device", "task", "track"]  # these and the workload's name make two cases one; the rest may differ
@@ -60,7 +60,11 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
     rows = []
     for ours, theirs in pairs:
         case = {name: ours[name].iloc[0] for name in CASES}
-        rows.append(compared(case, ours, theirs, against, level, workloads[case["workload"]], margin))
+        times = ours["epoch_seconds"], theirs["epoch_seconds"]  # not paired: the runs did not take turns
+        ratio = statistics.ratio_interval(*times, level)
+        launches = statistics.launches_to_decide(*times, level, margin)
+        row = compared(case, ours, theirs, against, level, workloads[case["workload"]])
+        rows.append({**row, **time_columns(ratio, margin, launches)})
     table = pd.DataFrame(rows, columns=COLUMNS)
     metrics = {name: workload["target"]["metric"] for name, workload in workloads.items()}
     return TwoRuns(table, metrics, margin, [words for _, words in found], left_out, list(_problems(table)))
@@ -85,7 +89,7 @@ def _pairs(newer: Run, older: Run) -> tuple[list[tuple[pd.DataFrame, pd.DataFram
 
 
 def _cases(run: Run) -> list[pd.DataFrame]:
-    good = run.launches[run.launches["status"] == "ok"]
+    good = counted(run)
     return [group for _, group in good.groupby(CASES, sort=False)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def _tables(analysis: Analysis) -> list[Table]:
         target = targets[first["workload"]]
         notes = [_target_note(target, attempted[_key(first)])]
         notes += [f"{row['backend']}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
+        notes += [note for row in rows for note in _noise_notes(row)]
         built.append(
             Table(
                 f"{_name(first)} on {first['device']}: {first['samples']:,} samples, {first['epochs']} epochs, "
@@ -58,6 +60,7 @@ def _tables(analysis: Analysis) -> list[Table]:
                 [
                     "backend",
                     f"s/epoch [{INTERVAL_LEVEL:.0%}]",
+                    "median s",
                     f"ratio to {analysis.run.description['reference']}{_level(analysis)}",
                     "verdict",
                     "noise floor",
@@ -82,6 +85,7 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
     return [
         case["backend"],
         with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"]),
+        significant(case["p50_seconds"]),
         with_interval(compared["ratio"], compared["ratio_low"], compared["ratio_high"]) if compared else NOTHING,
         compared["verdict"] if compared else NOTHING,
         significant(compared["noise_floor"]) if compared else NOTHING,
@@ -92,6 +96,23 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
         number(case["peak_host_mib"], 0),
         f"{difference(compared)} {compared['metric_verdict'] if compared else ''}".rstrip(),
     ]
+
+
+def _noise_notes(case: Row) -> Iterator[str]:
+    """What a reader has to know of a case's launches: disturbed ones, and epochs that had not settled."""
+    if case["disturbed"]:
+        replaced = f"{case['replaced']} replaced" if case["replaced"] else "none replaced"
+        of = case["launches"] + case["replaced"]
+        noisy = f"{case['disturbed']} of {of} launches disturbed"
+        yield f"{case['backend']}: {noisy}, {replaced}; epochs.csv has the gauges"
+    if case["trend_verdict"] in ("getting faster", "getting slower"):
+        trend = with_interval(case["trend"], case["trend_low"], case["trend_high"])
+        advice = f"; with more epochs (--epochs {2 * case['epochs']}) one sees more of the steady state"
+        yield (
+            f"{case['backend']} had not settled: within a launch it is {case['trend_verdict']}, the later half of its "
+            f"steady epochs takes {trend} times as long as the earlier"
+            f"{advice if case['trend_verdict'] == 'getting faster' else ''}"
+        )
 
 
 def _target_note(target: Row, attempted: bool) -> str:
@@ -113,8 +134,6 @@ def _sentences(analysis: Analysis) -> list[str]:
             said.append(f"{what} and {reference} take the same time within {TIME_MARGIN:.0%}: ratio {ratio}.")
         elif row["verdict"] != "undecided":
             said.append(f"{what} is {row['verdict']} than {reference}: it takes {ratio} times as long.")
-        elif missing(row["ratio_low"]):
-            said.append(f"{what} against {reference} is undecided: a single launch gives no interval (ratio {ratio}).")
         else:
             said.append(f"{what} against {reference} is undecided: ratio {ratio}; {launches(row)}.")
     return said + [
@@ -136,6 +155,8 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         ("flags", ", ".join(f"{name}={value}" for name, value in machine["flags"].items()) or "none set"),
     ]
     facts += _settings(analysis)
+    if "ordered" in description:
+        facts.append(("precision", description["ordered"]["words"]))
     if analysis.spent:
         total = sum(analysis.spent.values())
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())

@@ -71,7 +71,7 @@ def difference(compared: Row | None) -> str:
 def launches(row: Row) -> str:
     """What it takes to decide which of two is faster."""
     if missing(row["ratio_low"]):
-        return "a single launch gives no interval"
+        return "a single launch, or launches that all took exactly as long, give no interval"
     if missing(row["ratio_launches"]):
         return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
     return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"

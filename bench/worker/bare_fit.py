@@ -2,7 +2,7 @@
 
     python -m bench.worker.bare_fit --workload=mlp … --seed=0 --weights=FILE --output=FILE
 
-It takes a launch's options and writes `{"fit_seconds": …}`; `python -m bench.calibrate` holds launches against it.
+It takes a launch's options and writes `{"fit_seconds": …}`; `python -m bench.clock_check` holds launches against it.
 """
 
 import argparse

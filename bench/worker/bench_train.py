@@ -3,14 +3,13 @@
 import math
 import os
 import time
-from dataclasses import asdict
 from typing import Any
 
 import keras
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.worker import environment, memory, start
+from bench.worker import environment, memory, nvml, start
 from bench.worker.clock import Epoch, EpochClock, ReplayClock
 from bench.worker.conftest import Launch
 
@@ -48,7 +47,8 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     def tell(index: int, epoch: Epoch) -> None:
         launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
 
-    clock = EpochClock(metric, launch.backend.barrier, tell)
+    gpu = nvml.gauge() if case.device == "gpu" else nvml.nothing
+    clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu)
     launch.messenger.send("fit")
     clock.start()
     began = time.perf_counter()
@@ -64,7 +64,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
     record["setup_seconds"] = clock.setup_seconds
-    record["epochs"] = [asdict(epoch) for epoch in clock.epochs]
+    record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
     # Before the evaluation, whose larger batches would add to the peak.
     record["memory"] = {"peak_host_mib": memory.peak_host_mib(), "peak_device_mib": launch.backend.peak_device_mib()}
     for index, epoch in enumerate(clock.epochs, start=1):

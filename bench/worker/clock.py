@@ -3,39 +3,29 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
-
-class Gauges(NamedTuple):
-    """Readings taken outside the timed span: this process's CPU seconds, and the machine's stolen and total ticks."""
-
-    cpu_seconds: float
-    stolen_ticks: int
-    total_ticks: int
+from bench.worker import gauges
+from bench.worker.gauges import Counters, Noise
+from bench.worker.nvml import Gpu, nothing
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch, timed from its begin to its end less validation. `steal_fraction` is None where it cannot be read."""
+    """One epoch, timed from its begin to its end less validation, and what else went on meanwhile."""
 
     seconds: float
     validation_seconds: float
     cpu_seconds: float
-    steal_fraction: float | None
     loss: float
     metric: float
+    noise: Noise
 
-
-def read_gauges(stat: Path = Path("/proc/stat")) -> Gauges:
-    """The gauges now; the ticks are 0 where the system does not tell them."""
-    try:
-        ticks = [int(word) for word in stat.read_text().split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        ticks = [0] * 8
-    return Gauges(time.process_time(), ticks[7], sum(ticks))
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the record: the gauges among the other values."""
+        return {**{name: value for name, value in vars(self).items() if name != "noise"}, **self.noise.to_json()}
 
 
 class EpochClock(keras.callbacks.Callback):
@@ -49,7 +39,9 @@ class EpochClock(keras.callbacks.Callback):
         barrier: returns when the device is idle.
         notify: called with (index, epoch) after each epoch, outside the timed span.
         now: a clock in seconds.
-        gauges: read right before and right after each timed span.
+        counters: read right before and right after each timed span.
+        probe: called before the first reading and after the second.
+        gpu: called after each timed span.
     """
 
     def __init__(
@@ -58,12 +50,15 @@ class EpochClock(keras.callbacks.Callback):
         barrier: Callable[[], None],
         notify: Callable[[int, Epoch], None] = lambda _index, _epoch: None,
         now: Callable[[], float] = time.perf_counter,
-        gauges: Callable[[], Gauges] = read_gauges,
+        counters: Callable[[], Counters] = gauges.counters,
+        probe: Callable[[], float] = gauges.probe,
+        gpu: Callable[[], Gpu] = nothing,
     ) -> None:
         super().__init__()
         self.epochs: list[Epoch] = []
         self.setup_seconds = float("nan")
-        self._metric, self._barrier, self._notify, self._now, self._gauges = metric, barrier, notify, now, gauges
+        self._metric, self._barrier, self._notify = metric, barrier, notify
+        self._now, self._counters, self._probe, self._gpu = now, counters, probe, gpu
         self._called = now()
 
     def start(self) -> None:
@@ -72,32 +67,32 @@ class EpochClock(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         self._validation_seconds = self._validation_cpu_seconds = 0.0
-        self._before = self._gauges()
+        self._probed = self._probe()
+        self._before = self._counters()
         self._began = self._now()
         if not self.epochs:
             self.setup_seconds = self._began - self._called
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._barrier()
-        self._validation_began, self._validation_cpu_began = self._now(), self._gauges().cpu_seconds
+        self._validation_began, self._validation_cpu_began = self._now(), self._counters().cpu_seconds
 
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
         self._barrier()
-        self._validation_cpu_seconds += self._gauges().cpu_seconds - self._validation_cpu_began
+        self._validation_cpu_seconds += self._counters().cpu_seconds - self._validation_cpu_began
         self._validation_seconds += self._now() - self._validation_began
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._barrier()
         ended = self._now()
-        after = self._gauges()
-        ticks = after.total_ticks - self._before.total_ticks
+        after = self._counters()
         recorded = Epoch(
             seconds=ended - self._began - self._validation_seconds,
             validation_seconds=self._validation_seconds,
             cpu_seconds=after.cpu_seconds - self._before.cpu_seconds - self._validation_cpu_seconds,
-            steal_fraction=(after.stolen_ticks - self._before.stolen_ticks) / ticks if ticks > 0 else None,
             loss=float(logs["loss"]),
             metric=float(logs[self._metric]),
+            noise=gauges.noise(self._before, after, (self._probed, self._probe()), self._gpu()),
         )
         self.epochs.append(recorded)
         self._notify(epoch, recorded)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from bench.worker.clock import EpochClock, Gauges, ReplayClock, read_gauges
+from bench.worker.clock import EpochClock, ReplayClock
+from bench.worker.gauges import Counters
+from bench.worker.nvml import Gpu
 
 
 class Time:
@@ -15,9 +17,17 @@ class Time:
         self.diary.append("now")
         return self.now
 
-    def gauges(self):
-        self.diary.append("gauges")
-        return Gauges(self.cpu, self.stolen, self.total)
+    def counters(self):
+        self.diary.append("counters")
+        return Counters(self.cpu, 0, None, 0.0, self.stolen, self.total, 0)
+
+    def probe(self):
+        self.diary.append("probe")
+        return 0.001
+
+    def gpu(self):
+        self.diary.append("gpu")
+        return Gpu(gpu_mhz=1_980.0)
 
     def barrier(self):
         self.diary.append("barrier")
@@ -39,7 +49,7 @@ def time():
 
 @pytest.fixture
 def clock(time):
-    return EpochClock("accuracy", time.barrier, now=time.read, gauges=time.gauges)
+    return EpochClock("accuracy", time.barrier, now=time.read, counters=time.counters, probe=time.probe, gpu=time.gpu)
 
 
 LOGS = {"loss": 0.5, "accuracy": 0.75}
@@ -57,7 +67,19 @@ def test_gauges_are_read_outside_the_timed_span(clock, time):
     clock.on_epoch_begin(0)
     clock.on_epoch_end(0, LOGS)
 
-    assert time.diary[-5:] == ["gauges", "now", "barrier", "now", "gauges"]
+    assert time.diary[1:] == ["probe", "counters", "now", "barrier", "now", "counters", "probe", "gpu"]
+
+
+def test_what_the_gauges_say_stands_among_the_epochs_other_values(clock, time):
+    clock.on_epoch_begin(0)
+    time.work(1.0)
+    clock.on_epoch_end(0, LOGS)
+    recorded = clock.epochs[0].to_json()
+
+    assert recorded["probe_seconds"] == 0.001
+    assert recorded["gpu_mhz"] == 1_980.0
+    assert recorded["seconds"] == 1.25
+    assert all(value is None or isinstance(value, int | float) for value in recorded.values())
 
 
 def test_validation_is_timed_apart_and_subtracted(clock, time):
@@ -95,14 +117,14 @@ def test_cpu_seconds_and_steal_are_those_of_the_epoch(clock, time):
     clock.on_epoch_end(0, LOGS)
 
     assert clock.epochs[0].cpu_seconds == pytest.approx(1.8)
-    assert clock.epochs[0].steal_fraction == 0.05
+    assert clock.epochs[0].noise.steal_fraction == 0.05
 
 
 def test_where_the_system_tells_no_ticks_steal_is_unknown(clock):
     clock.on_epoch_begin(0)
     clock.on_epoch_end(0, LOGS)
 
-    assert clock.epochs[0].steal_fraction is None
+    assert clock.epochs[0].noise.steal_fraction is None
 
 
 def test_the_parent_is_told_after_the_span(time):
@@ -112,22 +134,13 @@ def test_the_parent_is_told_after_the_span(time):
         told.append((index, epoch.seconds))
         time.work(100.0)
 
-    clock = EpochClock("accuracy", time.barrier, notify, now=time.read, gauges=time.gauges)
+    clock = EpochClock("accuracy", time.barrier, notify, now=time.read, counters=time.counters, probe=time.probe)
     for number in range(2):
         clock.on_epoch_begin(number)
         time.work(1.0)
         clock.on_epoch_end(number, LOGS)
 
     assert told == [(0, 1.25), (1, 1.25)]
-
-
-def test_the_systems_counters_are_read_as_they_are_written(tmp_path):
-    stat = tmp_path / "stat"
-    stat.write_text("cpu  10 20 30 40 50 60 70 80 90 100\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
-    gauges = read_gauges(stat)
-
-    assert (gauges.stolen_ticks, gauges.total_ticks) == (80, 360)  # guest time is part of user time already
-    assert read_gauges(tmp_path / "nowhere").total_ticks == 0
 
 
 def test_a_replay_clock_moves_by_the_recorded_durations_only():

@@ -1,0 +1,235 @@
+"""Are the verdicts right? Launches of one case held against themselves, slow-downs of known size, other suites' rules.
+
+An A/A comparison takes 2n launches in a row, pairs neighbours, and lets a coin say which of a pair is on which side, as
+if two equal backends had taken turns. Whatever the machine did meanwhile, the true ratio is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from bench.analysis import statistics
+from bench.analysis.candidates import INTERVALS, VALUES, launch_values
+from bench.analysis.comparisons import TIME_MARGIN
+from bench.analysis.frames import CASES, Run, counted
+from bench.analysis.statistics import Interval
+
+LAUNCHES = (3, 5, 6, 10, 15, 20, 30)
+SLOWDOWNS = (1.03, 1.05, 1.10, 1.20)
+DRAWS = 1_000
+LEVEL = 0.95
+Array = npt.NDArray[np.float64]
+
+
+class Rule(NamedTuple):
+    """A way to say whether one side is slower: what it keeps of a launch's steady epochs, and its verdict on two sides.
+
+    A side is an array whose first axis counts launches.
+    """
+
+    title: str
+    keep: Callable[[Array], Any]
+    verdict: Callable[[Array, Array], str]
+
+
+class Calibration(NamedTuple):
+    """What a run of many launches shows of the statistics; each a DataFrame, see the functions that make them."""
+
+    run: str
+    candidates: pd.DataFrame
+    same: pd.DataFrame
+    power: pd.DataFrame
+    planted: pd.DataFrame
+
+
+def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
+    """All tables from the counted launches of a run."""
+    keys = [*CASES, "repetition", "attempt"]
+    epochs = run.epochs.merge(counted(run)[keys], on=keys)
+    cases = steady(epochs)
+    groups = counted(run).groupby(CASES, sort=False)
+    walls: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
+    return Calibration(
+        run.description["id"],
+        candidates(epochs, draws),
+        same_against_same(cases, walls, draws),
+        power(cases, draws=draws),
+        planted(cases, run.description["reference"], draws=draws),
+    )
+
+
+def steady(epochs: pd.DataFrame) -> dict[tuple[Any, ...], Array]:
+    """The steady seconds of each case as launches × epochs, in the order of the repetitions."""
+    found = {}
+    for key, group in epochs[~epochs["cold"].astype(bool)].groupby(CASES, sort=False):
+        table = group.pivot_table(index=["repetition", "attempt"], columns="epoch", values="seconds")
+        found[key] = table.to_numpy(dtype=float)
+    return found
+
+
+def halves(count: int, launches: int, draws: int) -> Iterator[tuple[Any, Any]]:
+    """Indices of two sides with so many launches each, drawn out of `count` in the order of time."""
+    generator = np.random.default_rng(launches)
+    for _ in range(draws):
+        begin = generator.integers(0, count - 2 * launches + 1)
+        pairs = begin + np.arange(2 * launches).reshape(-1, 2)
+        turned = generator.integers(0, 2, launches)
+        yield pairs[np.arange(launches), turned], pairs[np.arange(launches), 1 - turned]
+
+
+def candidates(epochs: pd.DataFrame, draws: int, launches: int = 6) -> pd.DataFrame:
+    """Every way to make a launch's value with every interval, a row each and case.
+
+    `spread` is the standard deviation of the logs of a case's values, `paired_spread` that of the logs of ratios
+    between neighbours in time, over √2; `coverage` and `half_width` are those of A/A comparisons of so many launches.
+    """
+    rows = []
+    for key, group in epochs.groupby(CASES, sort=False):
+        values = launch_values(group)
+        for name in VALUES:
+            seconds = values[name].to_numpy(dtype=float)
+            if len(seconds) < 2 * launches:
+                continue
+            logs = np.log(seconds)
+            sides = list(halves(len(seconds), launches, draws))
+            for interval, function in INTERVALS.items():
+                found = [function(seconds[ours], seconds[theirs], LEVEL) for ours, theirs in sides]
+                rows.append(
+                    {
+                        **dict(zip(CASES, key, strict=True)),
+                        "value": name,
+                        "interval": interval,
+                        "launches": launches,
+                        "spread": logs.std(ddof=1),
+                        "paired_spread": np.diff(logs).std(ddof=1) / np.sqrt(2),
+                        **_coverage(found),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def same_against_same(
+    cases: dict[tuple[Any, ...], Array], walls: dict[tuple[Any, ...], float], draws: int
+) -> pd.DataFrame:
+    """Our own comparison, each case against itself: a row per case and number of launches a side.
+
+    `minutes` is the machine time of both sides.
+    """
+    rows = []
+    for key, seconds in cases.items():
+        values = np.array([OURS.keep(launch) for launch in seconds])
+        for launches in _numbers(len(values)):
+            found = [_interval(values[ours], values[theirs]) for ours, theirs in halves(len(values), launches, draws)]
+            verdicts = [statistics.time_verdict(one, TIME_MARGIN) for one in found]
+            rows.append(
+                {
+                    **dict(zip(CASES, key, strict=True)),
+                    "launches": launches,
+                    "minutes": 2 * launches * walls[key] / 60,
+                    **_coverage(found),
+                    "false": np.mean([verdict in ("slower", "faster") for verdict in verdicts]),
+                    "equivalent": np.mean([verdict == "equivalent" for verdict in verdicts]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def power(cases: dict[tuple[Any, ...], Array], rules: Sequence[Rule] = (), draws: int = DRAWS) -> pd.DataFrame:
+    """How often each rule calls a side slower whose times were multiplied: a row per case, rule, launches and factor.
+
+    Factor 1 counts `slower` and `faster`, both of which are false.
+    """
+    rows = []
+    for key, seconds in cases.items():
+        for rule in rules or RULES:
+            kept = np.array([rule.keep(launch) for launch in seconds])
+            for launches in _numbers(len(seconds)):
+                sides = list(halves(len(seconds), launches, draws))
+                for factor in (1.0, *SLOWDOWNS):
+                    wanted = ("slower", "faster") if factor == 1 else ("slower",)
+                    said = [rule.verdict(kept[ours] * factor, kept[theirs]) in wanted for ours, theirs in sides]
+                    row = {"rule": rule.title, "launches": launches, "factor": factor, "called": np.mean(said)}
+                    rows.append({**dict(zip(CASES, key, strict=True)), **row})
+    return pd.DataFrame(rows)
+
+
+def planted(
+    cases: dict[tuple[Any, ...], Array], reference: str, rules: Sequence[Rule] = (), draws: int = DRAWS
+) -> pd.DataFrame:
+    """How often each rule calls a case slower that trained on more batches, against launches that it took turns with.
+
+    A row per rule and number of launches, `batches` being the ratio of the batches and `ratio` that of the times.
+    """
+    own = sorted(
+        (one for one in cases if one[CASES.index("backend")] == reference), key=lambda one: one[CASES.index("samples")]
+    )
+    if len(own) != 2:
+        return pd.DataFrame(columns=["rule", "launches", "batches", "ratio", "called"])
+    samples = [one[CASES.index("samples")] for one in own]
+    count, rows = min(len(cases[one]) for one in own), []
+    for rule in rules or RULES:
+        plain, slow = (np.array([rule.keep(launch) for launch in cases[one][:count]]) for one in own)
+        for launches in (number for number in LAUNCHES if number <= count):
+            generator, called = np.random.default_rng(launches), 0
+            for _ in range(draws):
+                chosen = np.sort(generator.choice(count, launches, replace=False))
+                called += rule.verdict(slow[chosen], plain[chosen]) == "slower"
+            ratio = float(np.exp(np.log(slow).mean() - np.log(plain).mean()))
+            row = {"rule": rule.title, "launches": launches, "batches": samples[1] / samples[0], "ratio": ratio}
+            rows.append({**row, "called": called / draws})
+    return pd.DataFrame(rows)
+
+
+def _coverage(found: Sequence[Interval]) -> dict[str, float]:
+    return {
+        "coverage": float(np.mean([one.low <= 1 <= one.high for one in found])),
+        "half_width": float(np.median([np.sqrt(one.high / one.low) - 1 for one in found])),
+    }
+
+
+def _numbers(count: int) -> list[int]:
+    return [launches for launches in LAUNCHES if 2 * launches <= count]
+
+
+def _interval(ours: Array, theirs: Array) -> Interval:
+    """As a report makes it."""
+    return statistics.paired_interval(ours / theirs, LEVEL)
+
+
+def _pooled_t_test(ours: Array, theirs: Array) -> str:
+    found = stats.ttest_ind(ours.ravel(), theirs.ravel(), equal_var=True)
+    if not found.pvalue < 1 - LEVEL:
+        return "undecided"
+    return "slower" if ours.mean() > theirs.mean() else "faster"
+
+
+def _first_launch(ours: Array, theirs: Array) -> str:
+    ratio = float(ours[0] / theirs[0])
+    return "slower" if ratio > 1 + TIME_MARGIN else "faster" if ratio < 1 / (1 + TIME_MARGIN) else "equivalent"
+
+
+OURS = Rule(
+    "ours",
+    statistics.launch_value,
+    lambda ours, theirs: statistics.time_verdict(_interval(ours, theirs), TIME_MARGIN),
+)
+RULES = (
+    OURS,
+    Rule(
+        "ours, margin 0",
+        statistics.launch_value,
+        lambda ours, theirs: statistics.time_verdict(_interval(ours, theirs), 0.0),
+    ),
+    # keras.io's benchmarks: one process a side and the mean of its epochs; read with a tolerance of 5 %.
+    Rule("one launch, mean", np.mean, _first_launch),
+    # pytest-benchmark compare --benchmark-compare-fail=min:5%: one file a side, the ratio of the minima.
+    Rule("pytest-benchmark, min:5%", np.min, _first_launch),
+    # pyperf compare_to: the values of all processes pooled, Student's t test of the means at 95 %.
+    Rule("pyperf, pooled t test", lambda launch: launch, _pooled_t_test),
+)

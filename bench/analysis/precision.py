@@ -1,0 +1,117 @@
+"""Precision to order: from a pilot's spread, how many launches bring every ratio within so many percent.
+
+Two stages after Stein (Annals of Mathematical Statistics 16, 1945): the number of launches follows from the pilot alone
+and is then kept, so that looking at the intervals on the way cannot spoil their coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from scipy import stats
+
+from bench.analysis import statistics
+from bench.analysis.comparisons import pairs
+from bench.analysis.frames import CASES, Run, counted
+
+Key = tuple[Any, ...]  # the values of a case's columns
+
+
+class Order(NamedTuple):
+    """Launches of each case in all, the half width of the ratios' intervals that they should give, and their time.
+
+    `within` is a fraction (0.03: ±3 %); `seconds` is what the launches beyond the pilot take; `wanted_seconds` what
+    those take that give the precision asked for, infinite where no allowed number of launches does.
+    """
+
+    launches: dict[Key, int]
+    within: float
+    seconds: float
+    wanted_seconds: float
+
+
+class _Pilot(NamedTuple):
+    """What a pilot shows: of each comparison both cases and the deviation of its log ratios; seconds of a launch."""
+
+    deviations: dict[tuple[Key, Key], float]
+    seconds: Mapping[Key, float]
+    launches: int
+    most: int
+    level: float
+
+
+def order(run: Run, pilot: int, most: int, within: float | None, budget_seconds: float | None) -> Order:
+    """How many launches bring every ratio's interval within ± `within`, no longer than `budget_seconds` from now on.
+
+    Without `within`, as precise as the budget allows. Cases that cannot be compared keep their pilot.
+    """
+    found = _pilot(run, pilot, most)
+    half, limit = math.log1p(within or 0.0), math.inf if budget_seconds is None else budget_seconds
+    least, wanted = _narrowest(found), math.inf
+    if half >= least:
+        wanted = _seconds(found, half)
+    if wanted > limit or half < least:
+        half = _affordable(found, max(half, least), limit)
+    return Order(_launches(found, half), math.expm1(half), _seconds(found, half), wanted)
+
+
+def needed(deviation: float, pilot: int, most: int, half: float, level: float) -> int:
+    """Launches of each side for an interval of ± `half` on the log scale, given the deviation of a pilot's log ratios.
+
+    Stein's rule: the quantile is the pilot's, however many launches follow.
+    """
+    quantile = float(stats.t.ppf(0.5 + level / 2, pilot - 1))
+    return min(most, max(pilot, math.ceil((quantile * deviation / half) ** 2))) if half > 0 else most
+
+
+def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
+    good, deviations = counted(run), {}
+    found, _ = pairs(run)
+    for case, ours, theirs in found:
+        ratios = statistics.paired_ratios(ours, theirs)
+        if len(ratios) > 1:
+            key = tuple(case[name] for name in CASES)
+            reference = tuple({**case, "backend": run.description["reference"]}[name] for name in CASES)
+            deviations[key, reference] = float(statistics.log_deviation(ratios))
+    groups = good.groupby(CASES, sort=False)
+    seconds: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
+    return _Pilot(deviations, seconds, pilot, most, statistics.level_of(len(found)))
+
+
+def _launches(found: _Pilot, half: float) -> dict[Key, int]:
+    """Of each case; the reference takes part in every repetition."""
+    counts: dict[Key, int] = {}
+    for sides, deviation in found.deviations.items():
+        launches = needed(deviation, found.launches, found.most, half, found.level)
+        counts |= {side: max(counts.get(side, 0), launches) for side in sides}
+    return counts
+
+
+def _seconds(found: _Pilot, half: float) -> float:
+    """What the launches beyond the pilot take."""
+    counts = _launches(found, half)
+    return sum(found.seconds[key] * (launches - found.launches) for key, launches in counts.items())
+
+
+def _narrowest(found: _Pilot) -> float:
+    """The half width that the largest allowed number of launches gives the worst comparison."""
+    return max(_halves(found, found.most), default=0.0)
+
+
+def _halves(found: _Pilot, launches: int) -> Iterator[float]:
+    quantile = float(stats.t.ppf(0.5 + found.level / 2, found.launches - 1))
+    for deviation in found.deviations.values():
+        yield quantile * deviation / math.sqrt(launches)
+
+
+def _affordable(found: _Pilot, least: float, limit: float) -> float:
+    """The smallest half width, from `least` on, whose launches take no longer than the limit; else the pilot's own."""
+    if _seconds(found, least) <= limit:
+        return least
+    low, high = least, max(_halves(found, found.launches), default=0.0)
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _seconds(found, middle) <= limit else (middle, high)
+    return high

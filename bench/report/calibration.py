@@ -1,0 +1,101 @@
+"""What a calibration found, in text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from bench.analysis.calibration import Calibration
+from bench.analysis.frames import CASES
+from bench.record import title
+from bench.report import markdown, terminal
+from bench.report.view import Page, Table, significant
+
+
+def write(found: Calibration, folder: Path, console: Console | None = None) -> None:
+    """Write calibration.md and a CSV per table into the run's folder and print the page."""
+    for name, table in found._asdict().items():
+        if isinstance(table, pd.DataFrame):
+            table.to_csv(folder / f"calibration-{name}.csv", index=False)
+    shown = page(found)
+    (folder / "calibration.md").write_text(markdown.render(shown), encoding="utf-8")
+    terminal.show(shown, folder / "calibration.md", console or Console())
+
+
+def page(found: Calibration) -> Page:
+    """Every table of a calibration."""
+    tables = [_same(found.same), _power(found.power), *_planted(found.planted), *_candidates(found.candidates)]
+    return Page(f"Calibration {found.run}", [], [], tables, [], [])
+
+
+def _same(table: pd.DataFrame) -> Table:
+    rows = [
+        [
+            _case(row),
+            str(row["launches"]),
+            f"{row['minutes']:.1f}",
+            _percent(row["coverage"]),
+            f"±{row['half_width']:.1%}",
+            _percent(row["false"]),
+            _percent(row["equivalent"]),
+        ]
+        for row in table.to_dict("records")
+    ]
+    columns = ["case", "launches a side", "minutes", "covers 1", "half width", "false verdicts", "equivalent"]
+    return Table("Each case against itself", columns, rows, ["intervals of 95 %, verdicts by a margin of 5 %"])
+
+
+def _power(table: pd.DataFrame) -> Table:
+    """Over the cases, the mean of what each rule calls slower."""
+    mean = table.groupby(["rule", "launches", "factor"], sort=False)["called"].mean().unstack("factor")
+    factors = [f"{factor - 1:.0%} slower" if factor > 1 else "equal: false" for factor in map(float, mean.columns)]
+    rows = [
+        [rule, str(launches), *map(_percent, row)]
+        for (rule, launches), row in zip(mean.index, mean.to_numpy(), strict=True)
+    ]
+    note = "how often a side is called slower whose recorded times were multiplied; mean over the cases"
+    return Table("Which slow-downs are seen", ["rule", "launches a side", *factors], rows, [note])
+
+
+def _planted(table: pd.DataFrame) -> list[Table]:
+    if table.empty:
+        return []
+    seen = table.pivot_table(index="rule", columns="launches", values="called", sort=False)
+    rows = [[rule, *map(_percent, row)] for rule, row in zip(seen.index, seen.to_numpy(), strict=True)]
+    note = (
+        f"{table['batches'].iloc[0]:.3f} times the batches, in fact {significant(table['ratio'].iloc[0])} times the "
+        "seconds; how often it is called slower, by launches a side"
+    )
+    return [Table("A slow-down that was really planted", ["rule", *map(str, seen.columns)], rows, [note])]
+
+
+def _candidates(table: pd.DataFrame) -> list[Table]:
+    found = []
+    for _, group in table.groupby(CASES, sort=False):
+        rows = [
+            [
+                row["value"],
+                row["interval"],
+                f"{row['spread']:.3f}",
+                f"{row['paired_spread']:.3f}",
+                _percent(row["coverage"]),
+                f"±{row['half_width']:.1%}",
+            ]
+            for row in group.to_dict("records")
+        ]
+        columns = ["value of a launch", "interval", "spread", "paired spread", "covers 1", "half width"]
+        launches = group["launches"].iloc[0]
+        found.append(
+            Table(f"{_case(group.iloc[0])}: values and intervals, {launches} launches a side", columns, rows, [])
+        )
+    return found
+
+
+def _case(row: object) -> str:
+    return f"{title(row)} {row['samples']}"  # type: ignore[index]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"

@@ -1,0 +1,142 @@
+"""Are the verdicts right? On launches that are made up, and on simulated noise."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis import calibration, candidates, simulation, statistics
+from bench.analysis.calibration import RULES
+
+KEY = ("mlp", "fashion_mnist", 19_200, 10, 128, "arrays", "jax", "cpu", "float32", "train", "fit")
+
+
+def launches(count=60, seed=0, noise=simulation.log_normal):
+    """The steady seconds of one case, launches × epochs."""
+    return {KEY: np.exp(noise(count, np.random.default_rng(seed)))}
+
+
+def called(table, rule, launches, factor):
+    chosen = table[(table["rule"] == rule) & (table["launches"] == launches) & (table["factor"] == factor)]
+    return chosen["called"].iloc[0]
+
+
+def test_the_sides_of_a_comparison_share_no_launch_and_stand_side_by_side():
+    for ours, theirs in calibration.halves(40, 6, 50):
+        assert len(set(ours) | set(theirs)) == 12
+        assert (abs(ours - theirs) == 1).all()
+        assert max(*ours, *theirs) - min(*ours, *theirs) == 11
+
+
+def test_each_launch_is_on_either_side_about_as_often():
+    sides = list(calibration.halves(12, 6, 400))
+
+    assert 150 < sum(0 in ours for ours, _ in sides) < 250
+
+
+def test_what_is_equal_is_not_called_otherwise():
+    table = calibration.same_against_same(launches(), {KEY: 6.0}, 300)
+
+    assert (table["coverage"] > 0.9).all()
+    assert (table["false"] <= 0.05).all()
+    assert table["half_width"].is_monotonic_decreasing
+    assert table["minutes"].tolist() == [0.2 * count for count in table["launches"]]
+
+
+def test_drift_does_not_fool_sides_that_take_turns():
+    table = calibration.same_against_same(launches(noise=simulation.drift), {KEY: 6.0}, 300)
+
+    assert (table["coverage"] > 0.9).all()
+
+
+def test_larger_slow_downs_and_more_launches_are_seen_more_often():
+    table = calibration.power(launches(), draws=200)
+
+    assert called(table, "ours", 30, 1.2) > called(table, "ours", 30, 1.1) >= called(table, "ours", 30, 1.03)
+    assert called(table, "ours", 30, 1.2) > called(table, "ours", 5, 1.2)
+
+
+@pytest.mark.parametrize("rule", [rule.title for rule in RULES[2:]])
+def test_other_suites_rules_raise_false_alarms_where_launches_differ(rule):
+    table = calibration.power(launches(), draws=200)
+
+    assert called(table, rule, 10, 1.0) > 0.15
+    assert called(table, "ours", 10, 1.0) <= 0.05
+
+
+def test_a_planted_slow_down_is_seen():
+    slow = (*KEY[:2], 21_120, *KEY[3:])
+    cases = {**launches(30), slow: launches(30, seed=1)[KEY] * 1.3}
+    table = calibration.planted(cases, "jax", draws=200)
+    ours = table[table["rule"] == "ours"].set_index("launches")["called"]
+
+    assert table["batches"].iloc[0] == 1.1
+    assert ours[30] > 0.9
+    assert ours.is_monotonic_increasing
+
+
+def test_without_a_planted_case_there_is_none_to_see():
+    assert calibration.planted(launches(), "jax").empty
+
+
+@pytest.mark.parametrize("interval", list(candidates.INTERVALS))
+def test_every_interval_that_was_tried_covers_what_is_equal(interval):
+    seconds = launches(200)[KEY].min(axis=1)
+    found = [
+        candidates.INTERVALS[interval](seconds[ours], seconds[theirs], 0.95)
+        for ours, theirs in calibration.halves(200, 10, 200)
+    ]
+
+    assert np.mean([one.low <= 1 <= one.high for one in found]) > 0.85
+
+
+def test_hodges_lehmann_has_no_interval_where_no_order_is_rare_enough():
+    three = np.array([1.0, 1.1, 1.2])
+
+    assert np.isnan(candidates.hodges_lehmann(three, three, 0.95).low)
+
+
+def test_every_value_that_was_tried_is_one_per_launch():
+    epochs = pd.DataFrame(
+        {
+            "repetition": [0, 0, 0, 1, 1, 1],
+            "attempt": 1,
+            "epoch": [0, 1, 2] * 2,
+            "cold": [True, False, False] * 2,
+            "seconds": [9.0, 1.0, 2.0, 9.0, 3.0, 5.0],
+            "cpu_seconds": [9.0, 2.0, 4.0, 9.0, 6.0, 10.0],
+            "steal_fraction": [0.0, 0.5, 0.5, 0.0, 0.0, 0.0],
+            "wait_seconds": [0.0, 0.2, 0.2, 0.0, None, None],
+            "probe_seconds": 0.5,
+            "disturbed": [False, True, False, False, False, False],
+        }
+    )
+    found = candidates.launch_values(epochs).set_index("repetition")
+
+    assert found["minimum"].tolist() == [1.0, 3.0]
+    assert found["median"].tolist() == [1.5, 4.0]
+    assert found["median of undisturbed"].tolist() == [2.0, 4.0]
+    assert found["median less steal"].tolist() == [0.75, 4.0]
+    assert found["median less waiting"].tolist() == pytest.approx([1.4, 4.0])
+    assert found["median / probe"].tolist() == [3.0, 8.0]
+
+
+@pytest.mark.parametrize("noise", list(simulation.NOISES))
+def test_on_simulated_noise_the_interval_covers_the_truth_and_verdicts_do_not_lie(noise, monkeypatch):
+    monkeypatch.setattr(simulation, "NOISES", {noise: simulation.NOISES[noise]})
+    table = simulation.table(numbers=(5, 10), ratios=(1.0, 1.2), draws=300)
+
+    assert (table["coverage"] >= 0.91).all()  # 0.95 less three standard errors of 300 draws
+    assert (table["wrong"] <= 0.05).all()
+
+
+def test_an_interval_that_takes_epochs_for_replicates_would_be_found_out(monkeypatch):
+    """The simulation notices a wrong method: pooled epochs cover far too seldom."""
+
+    def pooled(model, launches, generator):
+        seconds = np.exp(model(2 * launches, generator))
+        return statistics.paired_interval((seconds[:launches] / seconds[launches:]).ravel(), 0.95)
+
+    monkeypatch.setattr(simulation, "_interval", pooled)
+    table = simulation.table(numbers=(5,), ratios=(1.0,), draws=200)
+
+    assert (table["coverage"] < 0.85).any()
