@@ -199,11 +199,12 @@ def _calibration(folder: Path) -> int:
 
     try:
         run = frames.load(folder)
-    except frames.RunFormatError as error:
+        found = calibration.calibrate(run)
+    except (frames.RunFormatError, calibration.TooFewLaunchesError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    write(calibration.calibrate(run), folder)
-    return 0 if run.description["state"] == "finished" else 1
+    write(found, folder)
+    return 1 if found.problems else 0
 
 
 def _first_line(text: str | None) -> str:

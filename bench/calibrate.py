@@ -15,8 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.options import CalibrateOptions
+from bench.options import CalibrateOptions, UsageError
 from bench.plan import PlannedCase
+from bench.prepare import Prepared
 from bench.run import run
 
 PLANTED = 1.10  # of the batches that the reference backend's other launches train on
@@ -26,19 +27,25 @@ BUSY = "while True: pass"
 def calibrate(options: CalibrateOptions, console: Console) -> Path:
     """Record what is missing of the launches and return the run's folder."""
     with _load(options.load):
-        folder = run(options, console, extend=lambda cases: [*cases, *_planted(cases, options.reference)])
+        folder = run(options, console, extend=lambda cases, prepared: [*cases, *_planted(cases, prepared)])
     assert folder is not None  # for the types: only a dry run leaves none
     return folder
 
 
-def _planted(cases: Sequence[PlannedCase], reference: str) -> list[PlannedCase]:
-    """The reference backend's cases, each with more batches."""
+def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCase]:
+    """The first backend's cases, which is the reference where it works, each with more batches."""
+    available = {one["workload"]: one["train_samples"] for one in prepared.workloads}
     found = []
     for planned in cases:
         case = planned.case
-        batches = round(case.samples // case.batch_size * PLANTED)
-        if case.backend == reference:
-            found.append(replace(planned, case=replace(case, samples=batches * case.batch_size)))
+        samples = max(1, round(case.samples // case.batch_size * (PLANTED - 1))) * case.batch_size + case.samples
+        if samples > available[case.workload]:
+            raise UsageError(
+                f"--samples {case.samples}: the planted slow-down trains on {samples}, and {case.workload} has "
+                f"{available[case.workload]}; take fewer"
+            )
+        if case.backend == prepared.backend:
+            found.append(replace(planned, case=replace(case, samples=samples)))
     return found
 
 

@@ -134,8 +134,9 @@ def run_options(given: argparse.Namespace) -> RunOptions:
                 f"--launches {given.launches}: with --within or --budget it is the pilot, at least {PILOT}"
             )
         launches = max(launches, PILOT)
+    ordered = given.within is not None or given.budget is not None
     return RunOptions(
-        **_selection(given, profile.workloads or workload_names(), launches),
+        **_selection(given, profile.workloads or workload_names(), launches, MOST_LAUNCHES if ordered else launches),
         profile=given.profile,
         epochs=given.epochs or profile.epochs,
         samples=given.samples,
@@ -185,6 +186,8 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
         option = f"--{others[0].replace('_', '-')}"
         raise UsageError(f"{option}: a run goes on with the options it was started with; give --resume alone")
     folder, stored = resumable(given.resume, given.output, finished)
+    if ("load" in stored) is not (kind is CalibrateOptions):
+        raise UsageError(f"--resume {given.resume}: another command began it; go on with that one")
     try:
         return kind(
             **{
@@ -214,8 +217,10 @@ def parity_options(given: argparse.Namespace) -> ParityOptions:
     return options
 
 
-def _selection(given: argparse.Namespace, default_workloads: tuple[str, ...], launches: int) -> dict[str, Any]:
-    """The fields of a Selection, checked against each other."""
+def _selection(
+    given: argparse.Namespace, default_workloads: tuple[str, ...], launches: int, most: int | None = None
+) -> dict[str, Any]:
+    """The fields of a Selection, checked against each other; a run may come to `most` launches."""
     workloads = given.workloads or default_workloads
     backends = given.backends or backend_names()
     reference = given.reference or (REFERENCE if REFERENCE in backends else backends[0])
@@ -225,8 +230,8 @@ def _selection(given: argparse.Namespace, default_workloads: tuple[str, ...], la
     for stem in stems:
         if stems.count(stem) > 1:
             raise UsageError(f"--workloads: two are called {stem}, and a report could not tell them apart; rename one")
-    if given.seed + launches > SEEDS:
-        raise UsageError(f"--seed {given.seed}: with {launches} launches the seeds would pass {SEEDS - 1}")
+    if given.seed + (most or launches) > SEEDS:
+        raise UsageError(f"--seed {given.seed}: with {most or launches} launches the seeds would pass {SEEDS - 1}")
     return {
         "workloads": workloads,
         "backends": backends,

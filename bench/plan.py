@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,9 @@ def schedule(cases: Sequence[PlannedCase], seed: int, begun: int = 0) -> list[Pl
 
     Repetition r takes seed + r, and its own order of groups and of backends within each. Rotated by half the repetition
     and turned round in every other one, three backends go through all six orders in six repetitions, so that a drift of
-    the machine, or what a neighbour leaves behind, hits all of them alike. A case that takes fewer launches than
-    another is left out of repetitions in between, so that all are spread over the same time.
+    the machine, or what a neighbour leaves behind, hits all of them alike. A group that takes fewer
+    repetitions than another is left out in between, and so is a case of a group: all are spread over the same time, and
+    the case with the most launches, the reference, takes part in every repetition of its group.
     """
     wanted = {planned.case: planned.launches for planned in cases if planned.skip is None}
     most = max(wanted.values(), default=0)
@@ -113,22 +114,29 @@ def schedule(cases: Sequence[PlannedCase], seed: int, begun: int = 0) -> list[Pl
             order = group[turn:] + group[:turn]
             if repetition % 2:
                 order.reverse()
-            due = [case for case in order if _due(wanted[case] - begun, most - begun, repetition - begun)]
-            ordered += [PlannedLaunch(case, repetition, seed + repetition) for case in due]
+            most_of_group = max(wanted[case] for case in group) - begun
+            if _due(most_of_group, most - begun, repetition - begun):
+                place = (repetition - begun) * most_of_group // (most - begun)
+                due = [case for case in order if _due(wanted[case] - begun, most_of_group, place)]
+                ordered += [PlannedLaunch(case, repetition, seed + repetition) for case in due]
     return ordered
 
 
 def _due(launches: int, repetitions: int, repetition: int) -> bool:
-    """Whether a case is launched in this repetition, so that its launches are spread evenly over all of them."""
+    """Whether something is launched in this repetition, so that its launches are spread evenly over all of them."""
     return (repetition + 1) * launches // repetitions > repetition * launches // repetitions
+
+
+def group_of(case: Case) -> Case:
+    """What cases have in common that differ only in their backend."""
+    return replace(case, backend="")
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:
     """Cases that differ only in their backend, together."""
-    groups: dict[str, list[Case]] = {}
+    groups: dict[Case, list[Case]] = {}
     for case in cases:
-        key = str({**asdict(case), "backend": ""})
-        groups.setdefault(key, []).append(case)
+        groups.setdefault(group_of(case), []).append(case)
     return list(groups.values())
 
 

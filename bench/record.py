@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)  # 1 knew neither attempts nor most of the noise gauges
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
@@ -116,8 +117,8 @@ def _fault(launch: object) -> str | None:
     """What is wrong with a record's `launch` object, in words; None when nothing is."""
     if not isinstance(launch, dict):
         return "no launch object"
-    if launch.get("schema") != SCHEMA:
-        return f"schema {launch.get('schema')!r}, this version reads {SCHEMA}"
+    if launch.get("schema") not in READABLE:
+        return f"schema {launch.get('schema')!r}, this version reads {', '.join(map(str, READABLE))}"
     case = launch.get("case")
     if not isinstance(case, dict) or any(type(case.get(name)) is not kind for name, kind in CASE_TYPES.items()):
         return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"

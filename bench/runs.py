@@ -19,6 +19,7 @@ from bench.prepare import Prepared
 
 RUNS_LOOKED_AT = 5
 SAME = ("cpu", "logical_cpus", "usable_cpus", "gpus", "python", "flags")  # of the machine, for a run that goes on
+MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
 PARTS = ("launches", "ladders", "logs", "weights")
 
 
@@ -67,7 +68,8 @@ def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     for was, now in zip(before["workloads"], description["workloads"], strict=True):
         seeds = was["weights"].keys() & now["weights"].keys()
         same = all(was["weights"][seed] == now["weights"][seed] for seed in seeds)
-        if {**was, "weights": None} != {**now, "weights": None} or not same:
+        settled = [{name: value for name, value in one.items() if name not in MEASURED} for one in (was, now)]
+        if settled[0] != settled[1] or not same:
             raise UsageError(f"--resume {folder.name}: {was['workload']} has changed since, or its weights; start anew")
     return before
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis import calibration, candidates, simulation, statistics
-from bench.analysis.calibration import RULES
+from bench.analysis import calibration, candidates, frames, simulation, statistics
+from bench.analysis.calibration import RULES, TooFewLaunchesError
+from bench.analysis.frames import CASES
 
 KEY = ("mlp", "fashion_mnist", 19_200, 10, 128, "arrays", "jax", "cpu", "float32", "train", "fit")
 
@@ -39,7 +40,7 @@ def test_what_is_equal_is_not_called_otherwise():
     assert (table["coverage"] > 0.9).all()
     assert (table["false"] <= 0.05).all()
     assert table["half_width"].is_monotonic_decreasing
-    assert table["minutes"].tolist() == [0.2 * count for count in table["launches"]]
+    assert table["minutes"].tolist() == pytest.approx([0.2 * count for count in table["launches"]])
 
 
 def test_drift_does_not_fool_sides_that_take_turns():
@@ -63,19 +64,27 @@ def test_other_suites_rules_raise_false_alarms_where_launches_differ(rule):
     assert called(table, "ours", 10, 1.0) <= 0.05
 
 
-def test_a_planted_slow_down_is_seen():
-    slow = (*KEY[:2], 21_120, *KEY[3:])
-    cases = {**launches(30), slow: launches(30, seed=1)[KEY] * 1.3}
-    table = calibration.planted(cases, "jax", draws=200)
-    ours = table[table["rule"] == "ours"].set_index("launches")["called"]
+def table(seconds, samples):
+    """The epochs of one case as a DataFrame, the cold one included."""
+    frame = pd.DataFrame(np.column_stack([seconds[:, :1] * 2, seconds])).reset_index(names="repetition")
+    frame = frame.melt(id_vars="repetition", var_name="epoch", value_name="seconds")
+    return frame.assign(**{**dict(zip(CASES, KEY, strict=True)), "samples": samples}, cold=frame["epoch"] == 0)
 
-    assert table["batches"].iloc[0] == 1.1
-    assert ours[30] > 0.9
+
+def test_a_planted_slow_down_is_seen_in_the_repetitions_that_both_have():
+    plain, slow = launches(30)[KEY], launches(30, seed=1)[KEY] * 1.3
+    epochs = pd.concat([table(plain, 19_200), table(slow, 21_120).query("repetition != 3")])
+    found = calibration.planted(epochs, draws=200)
+    ours = found[found["rule"] == "ours"].set_index("launches")["called"]
+
+    assert found["batches"].iloc[0] == 1.1
+    assert ours.index.max() == 20
+    assert ours[20] > 0.9
     assert ours.is_monotonic_increasing
 
 
 def test_without_a_planted_case_there_is_none_to_see():
-    assert calibration.planted(launches(), "jax").empty
+    assert calibration.planted(table(launches(30)[KEY], 19_200)).empty
 
 
 @pytest.mark.parametrize("interval", list(candidates.INTERVALS))
@@ -120,7 +129,10 @@ def test_every_value_that_was_tried_is_one_per_launch():
     assert found["median / probe"].tolist() == [3.0, 8.0]
 
 
-@pytest.mark.parametrize("noise", list(simulation.NOISES))
+FELT_BY_BOTH = [noise for noise in simulation.NOISES if noise != "bursts on one side"]
+
+
+@pytest.mark.parametrize("noise", FELT_BY_BOTH)
 def test_on_simulated_noise_the_interval_covers_the_truth_and_verdicts_do_not_lie(noise, monkeypatch):
     monkeypatch.setattr(simulation, "NOISES", {noise: simulation.NOISES[noise]})
     table = simulation.table(numbers=(5, 10), ratios=(1.0, 1.2), draws=300)
@@ -131,12 +143,16 @@ def test_on_simulated_noise_the_interval_covers_the_truth_and_verdicts_do_not_li
 
 def test_an_interval_that_takes_epochs_for_replicates_would_be_found_out(monkeypatch):
     """The simulation notices a wrong method: pooled epochs cover far too seldom."""
-
-    def pooled(model, launches, generator):
-        seconds = np.exp(model(2 * launches, generator))
-        return statistics.paired_interval((seconds[:launches] / seconds[launches:]).ravel(), 0.95)
-
-    monkeypatch.setattr(simulation, "_interval", pooled)
+    monkeypatch.setattr(
+        simulation, "_compared", lambda ours, theirs: statistics.paired_interval((ours / theirs).ravel(), 0.95)
+    )
     table = simulation.table(numbers=(5,), ratios=(1.0,), draws=200)
 
-    assert (table["coverage"] < 0.85).any()
+    assert (table.set_index("noise").loc[["log-normal", "drift", "bursts"], "coverage"] < 0.85).all()
+
+
+def test_too_few_launches_are_refused_with_how_to_go_on(recorded_run):
+    with pytest.raises(
+        TooFewLaunchesError, match="has 3 ok launches of a case, and a calibration takes 12 at least; give --launches"
+    ):
+        calibration.calibrate(frames.load(recorded_run))

@@ -13,9 +13,14 @@ QUIET = Counters(1.0, 10, 0.5, 100.0, 5, 1_000, 2)
 
 
 @pytest.fixture
-def proc(tmp_path):
-    """A system's counters: 2.1 s busy, 0.8 s stolen."""
-    (tmp_path / "stat").write_text("cpu  10 20 30 40 50 60 90 80 90 100\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+def proc(tmp_path, monkeypatch):
+    """A system's counters; the process may use the first and the third of its CPUs."""
+    monkeypatch.setattr(gauges.os, "sysconf", lambda _name: 100)
+    monkeypatch.setattr(gauges.os, "sched_getaffinity", lambda _process: {0, 2})
+    (tmp_path / "stat").write_text(
+        "cpu  99 99 99 99 99 99 99 99 99 99\ncpu0 10 20 30 40 50 60 90 80 90 100\n"
+        "cpu1 77 77 77 77 77 77 77 77 77 77\ncpu2 1 1 1 1 1 1 1 1 1 1\nintr 5\n"
+    )
     for thread, waited in (("1", 2_000_000), ("2", 3_000_000)):
         (tmp_path / "self" / "task" / thread).mkdir(parents=True)
         (tmp_path / "self" / "task" / thread / "schedstat").write_text(f"123 {waited} 4\n")
@@ -26,12 +31,11 @@ def noise(after):
     return gauges.noise(QUIET, after, (0.002, 0.004), Gpu())
 
 
-def test_the_systems_counters_are_read_as_they_are_written(proc, monkeypatch):
-    monkeypatch.setattr(gauges.os, "sysconf", lambda _name: 100)
+def test_the_counters_are_those_of_the_cpus_that_the_process_may_use(proc):
     found = gauges.counters(proc)
 
-    assert (found.stolen_ticks, found.total_ticks) == (80, 380)  # guest time is part of user time already
-    assert found.busy_seconds == pytest.approx(2.1)  # neither idle, nor waiting for a disk, nor stolen
+    assert (found.stolen_ticks, found.total_ticks) == (81, 388)  # guest time is part of user time already
+    assert found.busy_seconds == pytest.approx(2.15)  # neither idle, nor waiting for a disk, nor stolen
     assert found.wait_seconds == pytest.approx(0.005)
 
 

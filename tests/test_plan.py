@@ -1,11 +1,13 @@
 """Options and descriptions to cases and launches."""
 
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from bench.options import UsageError, parse_run
-from bench.plan import plan, schedule
+from bench.plan import group_of, plan, schedule
 
 MLP = {
     "workload": "mlp",
@@ -114,3 +116,23 @@ def test_six_repetitions_put_three_backends_in_all_six_orders():
     }
 
     assert len(orders) == 6
+
+
+def test_beyond_a_pilot_each_case_has_its_own_number_spread_over_its_groups_repetitions():
+    numbers = {("mlp", "jax"): 102, ("mlp", "tensorflow"): 102, ("mlp", "torch"): 41}
+    numbers |= {("cnn", "jax"): 40, ("cnn", "tensorflow"): 37, ("cnn", "torch"): 40}
+    ordered = [
+        replace(planned, launches=numbers[planned.case.workload, planned.case.backend])
+        for planned in cases("--launches=6")
+    ]
+    launches = schedule(ordered, 0, begun=6)
+    repetitions = {
+        planned.case: [one.repetition for one in launches if one.case == planned.case] for planned in ordered
+    }
+
+    for planned in ordered:
+        own = repetitions[planned.case]
+        reference = repetitions[next(one.case for one in ordered if group_of(one.case) == group_of(planned.case))]
+        assert len(own) == planned.launches - 6
+        assert set(own) <= set(reference)
+        assert max(later - earlier for earlier, later in pairwise(own)) <= 96 // len(own) + 3

@@ -71,6 +71,24 @@ def test_a_noisier_backend_gets_more_launches_and_the_reference_takes_part_in_al
     assert found[case("jax").key] == found[case("torch").key]
 
 
+def without(run, backend, repetitions):
+    """The run without some of a backend's launches."""
+    gone = (run.launches["backend"] == backend) & run.launches["repetition"].isin(repetitions)
+    return run._replace(launches=run.launches[~gone])
+
+
+def test_launches_that_failed_take_their_degrees_of_freedom_along():
+    found = order(without(pilot(), "tensorflow", [4, 5]), within=0.05).launches
+    ratios = np.subtract(LOGS["tensorflow"], LOGS["jax"])[:4]
+    wanted = math.ceil((stats.t.ppf(0.975, 3) * np.std(ratios, ddof=1) / math.log(1.05)) ** 2)
+
+    assert found[case("tensorflow").key] == wanted
+
+
+def test_where_too_few_launches_of_a_pilot_are_left_nothing_is_ordered():
+    assert order(without(pilot(), "tensorflow", [2, 3, 4, 5]), within=0.05).launches == {}
+
+
 def test_several_comparisons_share_the_level():
     alone, together = order(pilot(), 0.05), order(pilot(("jax", "tensorflow", "torch")), 0.05)
 

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "fault"),
     [
-        ("schema", 99, "schema 99, this version reads 1"),
+        ("schema", 99, "schema 99, this version reads 1, 2"),
         ("status", "fine", "status 'fine'"),
         ("case", {"workload": "mlp"}, "its case needs"),
         ("seed", "0", "whole numbers"),

@@ -12,7 +12,7 @@ import pytest
 from playback import launches, state
 from rich.console import Console
 
-from bench import record, report
+from bench import environments, measuring, record, report
 from bench import run as running
 from bench.analysis import analyse
 from bench.environments import ROOT
@@ -37,7 +37,7 @@ def climb(fake):
 def take_away(monkeypatch, *backends):
     """Let these backends have no environment."""
     monkeypatch.setattr(
-        running.environments, "interpreter", lambda backend, given: None if backend in backends else given[backend]
+        environments, "interpreter", lambda backend, given: None if backend in backends else given[backend]
     )
 
 
@@ -119,8 +119,8 @@ def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(
 )
 def test_a_worker_at_fault_becomes_a_record_and_the_run_goes_on(measure, monkeypatch, fault, status, reason):
     monkeypatch.setenv("FAKE_FAULT", f"torch:{fault}")
-    monkeypatch.setattr(running, "LIMIT_SECONDS", 4.0)
-    monkeypatch.setattr(running, "GUESS_FACTOR", 0.0)
+    monkeypatch.setattr(measuring, "LIMIT_SECONDS", 4.0)
+    monkeypatch.setattr(measuring, "GUESS_FACTOR", 0.0)
     folder = measure()
 
     assert state(folder) == "finished"
@@ -140,8 +140,8 @@ def test_a_case_that_fails_twice_in_a_row_is_given_up_and_says_so(measure, monke
 
 def test_a_hang_does_not_lengthen_the_next_limit(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:hangs")
-    monkeypatch.setattr(running, "LIMIT_SECONDS", 1.0)
-    monkeypatch.setattr(running, "GUESS_FACTOR", 0.0)
+    monkeypatch.setattr(measuring, "LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(measuring, "GUESS_FACTOR", 0.0)
     reasons = {launch["reason"] for launch in launches(measure(), "torch") if launch["status"] == "timeout"}
 
     assert reasons == {"no end after 1 s; killed"}
@@ -154,8 +154,8 @@ def test_a_limit_is_ten_times_what_the_case_took_last_but_never_below_the_least(
         limits.append(limit_seconds)
         return Outcome("ok", "", 100.0 * len(limits))
 
-    monkeypatch.setattr(running, "launch", fake_launch)
-    monkeypatch.setattr(running, "_collect", lambda _path, _planned, outcome: (None, outcome))
+    monkeypatch.setattr(measuring, "launch", fake_launch)
+    monkeypatch.setattr(measuring, "_collect", lambda _path, _planned, outcome: (None, outcome))
     measure("--backends=jax", "--samples=128", "--epochs=2")
 
     assert limits == [300.0, 1_000.0, 2_000.0]

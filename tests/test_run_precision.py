@@ -31,29 +31,27 @@ def counts(folder):
     return {planned["case"]["backend"]: planned["launches"] for planned in described(folder)["plan"]}
 
 
-def test_a_disturbed_launch_is_replaced_and_both_are_kept(measure, monkeypatch):
+def test_a_disturbed_repetition_is_measured_anew_by_all_backends_and_everything_kept(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:stolen once")
     folder = measure()
-    found = launches(folder, "torch")
     analysis = analyse(folder)
-    torch = analysis.cases[analysis.cases["backend"] == "torch"].iloc[0]
-
-    assert sorted((launch["repetition"], launch["attempt"], launch["seed"]) for launch in found) == [
-        (0, 1, 0),
-        (0, 2, 0),
-        (1, 1, 1),
-        (2, 1, 2),
-    ]
-    assert "disturbed: 9 of 9 steady epochs" in measure.said.getvalue()
-    assert (torch["status"], torch["launches"], torch["disturbed"], torch["replaced"]) == ("ok", 3, 1, 1)
+    cases = analysis.cases.set_index("backend")
     counted = analysis.run.launches[analysis.run.launches["counted"]]
-    assert set(counted.loc[counted["backend"] == "torch", "disturbed"]) == {""}
+
+    for backend in ("jax", "torch"):
+        places = [(one["repetition"], one["attempt"], one["seed"]) for one in launches(folder, backend)]
+        assert sorted(places) == [(0, 1, 0), (0, 2, 0), (1, 1, 1), (2, 1, 2)]
+    assert "disturbed: 9 of 9 steady epochs" in measure.said.getvalue()
+    assert cases["launches"].tolist() == [3, 3, 3]
+    assert cases["disturbed"].to_dict() == {"jax": 0, "tensorflow": 0, "torch": 1}
+    assert set(counted.loc[counted["repetition"] == 0, "attempt"]) == {2}
     assert analysis.problems == []
     report.write(analysis, folder, Console(file=io.StringIO()))
-    assert "torch: 1 of 4 launches disturbed, 1 replaced" in (folder / "report.md").read_text()
+    said = (folder / "report.md").read_text()
+    assert "torch: 1 launches were disturbed, 1 of its repetitions were measured anew" in said
 
 
-def test_where_new_launches_are_disturbed_too_the_others_are_not_replaced(measure, monkeypatch):
+def test_where_it_is_disturbed_anew_the_other_repetitions_are_kept_as_they_are(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:stolen")
     folder = measure()
     analysis = analyse(folder)
@@ -77,11 +75,18 @@ def test_a_precision_is_ordered_reached_and_told(measure):
     assert "the pilot says: every ratio within" in (folder / "report.md").read_text()
 
 
-def test_seeds_beyond_the_pilot_have_initial_weights_of_their_own(measure):
+def test_seeds_beyond_the_pilot_have_initial_weights_of_their_own(measure, monkeypatch):
+    drawn = []
+    prepare = running.prepare
+
+    def noted(options, *others, **named):
+        drawn.extend(options.seeds)
+        return prepare(options, *others, **named)
+
+    monkeypatch.setattr(running, "prepare", noted)
     folder = measure("--launches=6", "--within=1%", "--backends=jax,torch")
 
-    assert max(launch["seed"] for launch in launches(folder)) == counts(folder)["jax"] - 1
-    assert len({launch["seed"] for launch in launches(folder, "jax")}) == counts(folder)["jax"]
+    assert drawn == [launch["seed"] for launch in launches(folder, "jax")]
 
 
 def test_a_precision_out_of_reach_is_said_at_once_with_what_will_be_reached(measure, monkeypatch):
@@ -96,17 +101,24 @@ def test_a_precision_out_of_reach_is_said_at_once_with_what_will_be_reached(meas
 
 
 def test_a_budget_that_does_not_suffice_is_said_with_what_will_be_reached():
-    order = Order({}, within=0.046, seconds=1_190.0, wanted_seconds=2_460.0)
+    order = Order({("a case",): 9}, within=0.046, seconds=1_190.0, wanted_seconds=2_460.0)
 
-    assert running._ordered_words(order, 0.03, 1_200.0) == (
-        "±3.0% would take 41 min more, and the budget leaves 20 min; instead every ratio within ±4.6%, about 20 min more"
-    )
+    wanted = "±3.0% would take 41 min more, and the budget leaves 20 min"
+    reached = "every ratio within ±4.6%, about 20 min more"
+    assert running._ordered_words(order, 0.03, 1_200.0) == f"{wanted}; instead {reached}"
+
+
+def test_without_anything_to_compare_no_precision_is_promised(measure):
+    measure("--launches=6", "--within=3%", "--backends=jax")
+
+    assert "the pilot has no ratio whose precision could be ordered" in measure.said.getvalue()
 
 
 def test_a_budget_ends_a_run_after_a_whole_repetition_whatever_was_promised(measure):
     folder = measure("--launches=6", "--within=1%", "--budget=1h", "--backends=jax,torch", now=Clock(100.0))
 
     assert 6 < counts(folder)["jax"] == counts(folder)["torch"] == len(launches(folder, "jax")) < 30
+    assert described(folder)["ordered"]["words"].endswith("but the budget ended before all of these launches")
     assert analyse(folder).problems == []
 
 
@@ -178,6 +190,25 @@ def test_a_run_with_an_ordered_precision_goes_on_with_what_its_pilot_said(measur
 
     assert counts(folder) == wanted
     assert len(launches(folder)) == sum(wanted.values())
+
+
+def test_the_budget_of_a_run_that_goes_on_is_what_it_has_left(measure):
+    folder = measure("--launches=6", "--budget=1h", "--backends=jax,torch", now=Clock(100.0))
+    interrupt_after(folder, 8)
+    spent = described(folder)["wall_seconds"]
+    resume(folder)
+
+    assert spent > 3_600
+    assert counts(folder)["jax"] <= 5
+    assert analyse(folder).problems == []
+
+
+def test_a_calibration_goes_on_as_such(measure):
+    folder = measure()
+    interrupt_after(folder, 4)
+
+    with pytest.raises(UsageError, match="another command began it"):
+        parse_calibrate([f"--resume={folder.name}", f"--output={folder.parent}"])
 
 
 def test_a_finished_run_does_not_go_on(measure):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -13,8 +14,8 @@ OURS = [2.0, 2.2, 2.1, 1.9, 2.4]
 THEIRS = [1.0, 1.1, 0.9, 1.05]
 
 
-def test_a_launch_gives_the_median_of_its_steady_epochs():
-    assert statistics.launch_value([1.0, 9.0, 2.0]) == 2.0
+def test_a_launch_gives_its_fastest_steady_epoch():
+    assert statistics.launch_value([2.0, 9.0, 1.0]) == 1.0
 
 
 def test_a_mean_interval_is_students_on_the_log_scale():
@@ -72,8 +73,89 @@ def test_equal_differences_are_no_more_certain_than_the_metric_is_fine():
     assert statistics.metric_verdict(found, 0.005) == "undecided"
 
 
-def test_without_any_variance_the_interval_is_the_estimate():
-    assert statistics.ratio_interval([2.0, 2.0], [1.0, 1.0], 0.95) == pytest.approx((2.0, 2.0, 2.0))
+@pytest.mark.parametrize(
+    "interval",
+    [
+        statistics.ratio_interval([2.0, 2.0], [1.0, 1.0], 0.95),
+        statistics.mean_interval([2.0, 2.0], 0.95),
+        statistics.paired_interval([2.0, 2.0], 0.95),
+        statistics.paired_interval([2.0, 2.0, 2.1], 0.95, pilot=[2.0, 2.0]),
+    ],
+)
+def test_without_any_variance_there_is_an_estimate_and_no_interval(interval):
+    assert interval.estimate == pytest.approx(2.0, rel=0.05)
+    assert math.isnan(interval.low)
+    assert statistics.time_verdict(interval, 0.05) == "undecided"
+
+
+def test_of_no_values_nothing_is_known():
+    assert all(map(math.isnan, statistics.mean_interval([], 0.95)))
+
+
+def launches(seconds, repetitions=None):
+    repetitions = range(len(seconds)) if repetitions is None else repetitions
+    return pd.DataFrame({"repetition": list(repetitions), "epoch_seconds": seconds})
+
+
+def test_ratios_are_paired_by_repetition_whatever_the_order_of_the_rows():
+    ours, theirs = launches([4.0, 9.0, 1.0], [2, 0, 1]), launches([3.0, 2.0, 5.0], [0, 2, 7])
+
+    assert statistics.paired_ratios(ours, theirs).tolist() == [3.0, 2.0]
+
+
+def test_a_paired_interval_is_students_over_the_logs_of_ratios():
+    ratios = np.array([2.0, 2.2, 1.9, 2.1])
+    found = statistics.paired_interval(ratios, 0.95)
+    expected = stats.ttest_1samp(np.log(ratios), 0).confidence_interval(0.95)
+
+    assert (found.low, found.high) == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
+
+
+def test_what_slows_both_sides_of_a_repetition_does_not_widen_their_ratio():
+    luck = np.array([1.0, 1.5, 3.0, 1.2, 2.0])
+    ours, theirs = luck * np.array([2.0, 2.1, 2.05, 1.95, 2.0]), luck
+
+    paired, apart = statistics.paired_interval(ours / theirs, 0.95), statistics.ratio_interval(ours, theirs, 0.95)
+    assert paired.high / paired.low < 1.1 < 2 < apart.high / apart.low
+
+
+def test_after_a_pilot_its_deviation_alone_makes_the_interval():
+    logs = np.array([0.1, -0.1, 0.05, -0.05, 0.02, -0.02])
+    more = np.concatenate([logs, np.full(10, logs.mean())])
+    found = statistics.paired_interval(np.exp(more), 0.95, pilot=np.exp(logs))
+    half = stats.t.ppf(0.975, 5) * logs.std(ddof=1) / 4
+
+    assert math.log(found.high / found.estimate) == pytest.approx(half)
+    assert statistics.paired_interval(np.exp(logs), 0.95, pilot=np.exp(logs)) == statistics.paired_interval(
+        np.exp(logs), 0.95
+    )
+
+
+@pytest.mark.parametrize(
+    ("steady", "expected"),
+    [([1.0, 1.0, 1.0, 2.0], math.sqrt(2)), ([4.0, 9.0, 1.0], 0.25), ([3.0, 3.0], 1.0)],
+)
+def test_a_trend_is_the_later_half_over_the_earlier(steady, expected):
+    assert statistics.trend(steady) == pytest.approx(expected)
+
+
+def test_a_single_steady_epoch_has_no_trend():
+    assert math.isnan(statistics.trend([1.0]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.90, 0.98, "getting faster"),
+        (1.02, 1.10, "getting slower"),
+        (0.96, 0.995, "settled"),
+        (0.90, 0.995, "unknown"),
+        (0.50, 1.60, "unknown"),
+        (math.nan, math.nan, "unknown"),
+    ],
+)
+def test_whether_epochs_have_settled_follows_from_the_whole_interval(low, high, verdict):
+    assert statistics.trend_verdict(Interval(1.0, low, high)) == verdict
 
 
 def test_many_comparisons_share_the_five_percent():
@@ -184,7 +266,31 @@ def test_as_many_launches_as_announced_would_decide_a_ratio(ratio, verdict):
         assert statistics.time_verdict(interval, 0.05) == expected
 
 
-def test_launches_without_any_spread_decide_at_once():
-    assert statistics.launches_to_decide([2.0, 2.0], [1.0, 1.0], 0.95, 0.05) == 2
+@pytest.mark.parametrize(("ratio", "verdict"), [(1.0, "equivalent"), (1.2, "slower"), (0.8, "faster")])
+def test_as_many_repetitions_as_announced_would_decide_a_ratio(ratio, verdict):
+    needed = statistics.repetitions_to_decide(ratio * np.exp([-0.08, 0.0, 0.08]), 0.95, 0.05)
+    for count, expected in ((needed, verdict), (needed - 1, "undecided")):
+        spread = np.linspace(-1, 1, count)
+        interval = statistics.paired_interval(ratio * np.exp(0.08 * spread / spread.std(ddof=1)), 0.95)
+
+        assert statistics.time_verdict(interval, 0.05) == expected
+
+
+def test_after_a_pilot_the_announced_number_is_that_of_its_deviation():
+    pilot = np.exp(0.09 * np.array([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0]))
+    ratios = np.concatenate([pilot, np.exp(np.tile([-0.01, 0.01], 4))])
+    needed = statistics.repetitions_to_decide(ratios, 0.95, 0.05, pilot)
+
+    assert statistics.time_verdict(statistics.paired_interval(ratios, 0.95, pilot), 0.05) == "undecided"
+    more = np.concatenate([ratios, np.ones(needed - len(ratios))])
+    assert statistics.time_verdict(statistics.paired_interval(more, 0.95, pilot), 0.05) == "equivalent"
+    fewer = more[:-1]
+    assert statistics.time_verdict(statistics.paired_interval(fewer, 0.95, pilot), 0.05) == "undecided"
+
+
+def test_launches_without_any_spread_do_not_say_how_many_it_takes():
+    assert statistics.repetitions_to_decide([2.0, 2.0], 0.95, 0.05) is None
+    assert statistics.repetitions_to_decide([2.0], 0.95, 0.05) is None
+    assert statistics.launches_to_decide([2.0, 2.0], [1.0, 1.0], 0.95, 0.05) is None
     assert statistics.launches_to_decide([2.0], [1.0, 1.0], 0.95, 0.05) is None
     assert statistics.launches_to_decide([1.05, 1.05], [1.0, 1.0 + 1e-9], 0.95, 0.05) is not None

@@ -19,12 +19,18 @@ from bench.analysis.candidates import INTERVALS, VALUES, launch_values
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, Run, counted
 from bench.analysis.statistics import Interval
+from bench.record import title
 
 LAUNCHES = (3, 5, 6, 10, 15, 20, 30)
 SLOWDOWNS = (1.03, 1.05, 1.10, 1.20)
 DRAWS = 1_000
+LEAST = 12  # launches of a case: two sides of six
 LEVEL = 0.95
 Array = npt.NDArray[np.float64]
+
+
+class TooFewLaunchesError(Exception):
+    """A run has too few launches to hold them against themselves; the message says how many and how to mend it."""
 
 
 class Rule(NamedTuple):
@@ -46,10 +52,17 @@ class Calibration(NamedTuple):
     same: pd.DataFrame
     power: pd.DataFrame
     planted: pd.DataFrame
+    problems: list[str]
 
 
 def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
-    """All tables from the counted launches of a run."""
+    """All tables from the counted launches of a run; raises TooFewLaunchesError where no case has `LEAST`."""
+    most = counted(run).groupby(CASES).size().max() if len(run.launches) else 0
+    if not most >= LEAST:
+        raise TooFewLaunchesError(
+            f"{run.description['id']} has {0 if most != most else most:.0f} ok launches of a case, and a calibration "
+            f"takes {LEAST} at least; " + ("; ".join(problems(run)) or "give --launches")
+        )
     keys = [*CASES, "repetition", "attempt"]
     epochs = run.epochs.merge(counted(run)[keys], on=keys)
     cases = steady(epochs)
@@ -60,8 +73,18 @@ def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
         candidates(epochs, draws),
         same_against_same(cases, walls, draws),
         power(cases, draws=draws),
-        planted(cases, run.description["reference"], draws=draws),
+        planted(epochs, draws=draws),
+        problems(run),
     )
+
+
+def problems(run: Run) -> list[str]:
+    """In words, what a calibration that went well would not have."""
+    bad = run.launches[run.launches["status"] != "ok"]
+    found = [f"{title(row)}: {row['status']}, {row['reason']}" for row in bad.to_dict("records")]
+    if run.description["state"] != "finished":
+        found.append(f"the run is {run.description['state']}; go on with --resume {run.description['id']}")
+    return [*dict.fromkeys(found), *run.warnings]
 
 
 def steady(epochs: pd.DataFrame) -> dict[tuple[Any, ...], Array]:
@@ -83,7 +106,15 @@ def halves(count: int, launches: int, draws: int) -> Iterator[tuple[Any, Any]]:
         yield pairs[np.arange(launches), turned], pairs[np.arange(launches), 1 - turned]
 
 
-def candidates(epochs: pd.DataFrame, draws: int, launches: int = 6) -> pd.DataFrame:
+def turns(count: int, launches: int) -> Iterator[tuple[Any, Any]]:
+    """As `halves`, every run of launches once, the sides changing places from pair to pair as a run's backends do."""
+    for begin in range(count - 2 * launches + 1):
+        pairs = begin + np.arange(2 * launches).reshape(-1, 2)
+        first = np.arange(launches) % 2
+        yield pairs[np.arange(launches), first], pairs[np.arange(launches), 1 - first]
+
+
+def candidates(epochs: pd.DataFrame, draws: int, launches: int = LEAST // 2) -> pd.DataFrame:
     """Every way to make a launch's value with every interval, a row each and case.
 
     `spread` is the standard deviation of the logs of a case's values, `paired_spread` that of the logs of ratios
@@ -92,10 +123,10 @@ def candidates(epochs: pd.DataFrame, draws: int, launches: int = 6) -> pd.DataFr
     rows = []
     for key, group in epochs.groupby(CASES, sort=False):
         values = launch_values(group)
+        if len(values) < 2 * launches:
+            continue
         for name in VALUES:
             seconds = values[name].to_numpy(dtype=float)
-            if len(seconds) < 2 * launches:
-                continue
             logs = np.log(seconds)
             sides = list(halves(len(seconds), launches, draws))
             for interval, function in INTERVALS.items():
@@ -119,7 +150,8 @@ def same_against_same(
 ) -> pd.DataFrame:
     """Our own comparison, each case against itself: a row per case and number of launches a side.
 
-    `minutes` is the machine time of both sides.
+    `minutes` is the machine time of both sides. `coverage_in_turns` is the coverage without a coin, see `turns`: these
+    comparisons overlap, so it rests on little.
     """
     rows = []
     for key, seconds in cases.items():
@@ -133,6 +165,9 @@ def same_against_same(
                     "launches": launches,
                     "minutes": 2 * launches * walls[key] / 60,
                     **_coverage(found),
+                    "coverage_in_turns": _coverage(
+                        [_interval(values[ours], values[theirs]) for ours, theirs in turns(len(values), launches)]
+                    )["coverage"],
                     "false": np.mean([verdict in ("slower", "faster") for verdict in verdicts]),
                     "equivalent": np.mean([verdict == "equivalent" for verdict in verdicts]),
                 }
@@ -159,30 +194,38 @@ def power(cases: dict[tuple[Any, ...], Array], rules: Sequence[Rule] = (), draws
     return pd.DataFrame(rows)
 
 
-def planted(
-    cases: dict[tuple[Any, ...], Array], reference: str, rules: Sequence[Rule] = (), draws: int = DRAWS
-) -> pd.DataFrame:
+def planted(epochs: pd.DataFrame, rules: Sequence[Rule] = (), draws: int = DRAWS) -> pd.DataFrame:
     """How often each rule calls a case slower that trained on more batches, against launches that it took turns with.
 
-    A row per rule and number of launches, `batches` being the ratio of the batches and `ratio` that of the times.
+    A row per pair of cases that differ in nothing else, rule and number of launches; `batches` is the ratio of the
+    batches, `ratio` that of the times.
     """
-    own = sorted(
-        (one for one in cases if one[CASES.index("backend")] == reference), key=lambda one: one[CASES.index("samples")]
-    )
-    if len(own) != 2:
-        return pd.DataFrame(columns=["rule", "launches", "batches", "ratio", "called"])
-    samples = [one[CASES.index("samples")] for one in own]
-    count, rows = min(len(cases[one]) for one in own), []
-    for rule in rules or RULES:
-        plain, slow = (np.array([rule.keep(launch) for launch in cases[one][:count]]) for one in own)
-        for launches in (number for number in LAUNCHES if number <= count):
-            generator, called = np.random.default_rng(launches), 0
-            for _ in range(draws):
-                chosen = np.sort(generator.choice(count, launches, replace=False))
-                called += rule.verdict(slow[chosen], plain[chosen]) == "slower"
+    rows: list[dict[str, Any]] = []
+    steady_epochs = epochs[~epochs["cold"].astype(bool)]
+    for key, group in steady_epochs.groupby([name for name in CASES if name != "samples"], sort=False):
+        samples = sorted(group["samples"].unique())
+        if len(samples) != 2:
+            continue
+        tables = [
+            group[group["samples"] == one].pivot_table(index="repetition", columns="epoch", values="seconds")
+            for one in samples
+        ]
+        both = tables[0].index.intersection(tables[1].index)
+        for rule in rules or RULES:
+            plain, slow = (np.array([rule.keep(one) for one in table.loc[both].to_numpy(float)]) for table in tables)
             ratio = float(np.exp(np.log(slow).mean() - np.log(plain).mean()))
-            row = {"rule": rule.title, "launches": launches, "batches": samples[1] / samples[0], "ratio": ratio}
-            rows.append({**row, "called": called / draws})
+            for launches in (number for number in LAUNCHES if number <= len(both)):
+                generator = np.random.default_rng(launches)
+                chosen = (np.sort(generator.choice(len(both), launches, replace=False)) for _ in range(draws))
+                called = np.mean([rule.verdict(slow[one], plain[one]) == "slower" for one in chosen])
+                row = {"rule": rule.title, "launches": launches, "batches": samples[1] / samples[0], "ratio": ratio}
+                rows.append(
+                    {
+                        **dict(zip([name for name in CASES if name != "samples"], key, strict=True)),
+                        **row,
+                        "called": called,
+                    }
+                )
     return pd.DataFrame(rows)
 
 

@@ -47,12 +47,13 @@ def against_reference(run: Run) -> Comparisons:
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
     level = statistics.level_of(len(found))
     against = f"backend={run.description['reference']}"
-    pilot = run.description["launches"] if "ordered" in run.description else None
+    pilot_size = run.description["launches"] if "ordered" in run.description else None
     rows = []
     for case, ours, theirs in found:
         ratios = statistics.paired_ratios(ours, theirs)
+        pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
         ratio = statistics.paired_interval(ratios, level, pilot)
-        launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN)
+        launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot)
         row = compared(case, ours, theirs, against, level, workloads[case["workload"]])
         rows.append({**row, **time_columns(ratio, TIME_MARGIN, launches)})
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)

@@ -140,11 +140,18 @@ def counted(run: Run) -> pd.DataFrame:
 
 
 def _counted(launches: pd.DataFrame) -> pd.Series:
-    """Of the ok launches of a case and repetition the first that was not disturbed, else the first; never by time."""
+    """Of a repetition of a group the first attempt in which no launch was disturbed, else the first; never by time.
+
+    A group is what differs only in its backend; a later attempt that has fewer ok launches than the first is none.
+    """
     good = launches[launches["status"] == "ok"]
-    order = good.assign(noisy=good["disturbed"] != "").sort_values(["noisy", "attempt"], kind="stable")
-    first = order.drop_duplicates([*CASES, "repetition"])
-    return pd.Series(launches.index.isin(first.index), index=launches.index)
+    place = [*(name for name in CASES if name != "backend"), "repetition"]
+    attempts = good.assign(noisy=good["disturbed"] != "").groupby([*place, "attempt"], sort=True)["noisy"]
+    table = attempts.agg(noisy="any", size="size").reset_index()
+    table["noisy"] |= table["size"] < table.groupby(place)["size"].transform("first")
+    chosen = table.sort_values(["noisy", "attempt"], kind="stable").drop_duplicates(place)[[*place, "attempt"]]
+    found = good[[*place, "attempt"]].reset_index().merge(chosen, on=[*place, "attempt"])["index"]
+    return pd.Series(launches.index.isin(found), index=launches.index)
 
 
 def cases(run: Run) -> pd.DataFrame:
@@ -235,9 +242,9 @@ def _description(path: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunFormatError(f"{path}: not a readable run description ({error})") from None
-    if not isinstance(description, dict) or description.get("schema") != record.SCHEMA:
+    if not isinstance(description, dict) or description.get("schema") not in record.READABLE:
         found = description.get("schema") if isinstance(description, dict) else None
-        raise RunFormatError(f"{path}: schema {found!r}, this version reads {record.SCHEMA}")
+        raise RunFormatError(f"{path}: schema {found!r}, this version reads {', '.join(map(str, record.READABLE))}")
     missing = {"id", "state", "plan", "reference", "launches", "workloads", "machine"} - set(description)
     if missing:
         raise RunFormatError(f"{path}: lacks {', '.join(sorted(missing))}")

@@ -16,6 +16,7 @@ from bench.analysis import statistics
 from bench.analysis.comparisons import pairs
 from bench.analysis.frames import CASES, Run, counted
 
+FEWEST = 3  # ratios, from which a deviation is worth anything
 Key = tuple[Any, ...]  # the values of a case's columns
 
 
@@ -33,9 +34,9 @@ class Order(NamedTuple):
 
 
 class _Pilot(NamedTuple):
-    """What a pilot shows: of each comparison both cases and the deviation of its log ratios; seconds of a launch."""
+    """What a pilot shows: of each comparison both cases, its log ratios' deviation and number; seconds of a launch."""
 
-    deviations: dict[tuple[Key, Key], float]
+    shown: dict[tuple[Key, Key], tuple[float, int]]
     seconds: Mapping[Key, float]
     launches: int
     most: int
@@ -45,7 +46,8 @@ class _Pilot(NamedTuple):
 def order(run: Run, pilot: int, most: int, within: float | None, budget_seconds: float | None) -> Order:
     """How many launches bring every ratio's interval within ± `within`, no longer than `budget_seconds` from now on.
 
-    Without `within`, as precise as the budget allows. Cases that cannot be compared keep their pilot.
+    Without `within`, as precise as the budget allows. Cases that cannot be compared, or whose pilot has fewer than
+    `FEWEST` ratios, keep their pilot; `launches` names the others.
     """
     found = _pilot(run, pilot, most)
     half, limit = math.log1p(within or 0.0), math.inf if budget_seconds is None else budget_seconds
@@ -57,34 +59,35 @@ def order(run: Run, pilot: int, most: int, within: float | None, budget_seconds:
     return Order(_launches(found, half), math.expm1(half), _seconds(found, half), wanted)
 
 
-def needed(deviation: float, pilot: int, most: int, half: float, level: float) -> int:
-    """Launches of each side for an interval of ± `half` on the log scale, given the deviation of a pilot's log ratios.
+def needed(deviation: float, shown: int, pilot: int, most: int, half: float, level: float) -> int:
+    """Launches of each side for an interval of ± `half` on the log scale, from the deviation of `shown` log ratios.
 
-    Stein's rule: the quantile is the pilot's, however many launches follow.
+    Stein's rule: the quantile is that of the ratios that the pilot has, however many launches follow.
     """
-    quantile = float(stats.t.ppf(0.5 + level / 2, pilot - 1))
+    quantile = float(stats.t.ppf(0.5 + level / 2, shown - 1))
     return min(most, max(pilot, math.ceil((quantile * deviation / half) ** 2))) if half > 0 else most
 
 
 def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
-    good, deviations = counted(run), {}
+    shown = {}
     found, _ = pairs(run)
     for case, ours, theirs in found:
         ratios = statistics.paired_ratios(ours, theirs)
-        if len(ratios) > 1:
+        ratios = ratios[ratios.index < pilot]
+        if len(ratios) >= FEWEST:
             key = tuple(case[name] for name in CASES)
             reference = tuple({**case, "backend": run.description["reference"]}[name] for name in CASES)
-            deviations[key, reference] = float(statistics.log_deviation(ratios))
-    groups = good.groupby(CASES, sort=False)
+            shown[key, reference] = statistics.log_deviation(ratios), len(ratios)
+    groups = counted(run).groupby(CASES, sort=False)
     seconds: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
-    return _Pilot(deviations, seconds, pilot, most, statistics.level_of(len(found)))
+    return _Pilot(shown, seconds, pilot, most, statistics.level_of(len(found)))
 
 
 def _launches(found: _Pilot, half: float) -> dict[Key, int]:
     """Of each case; the reference takes part in every repetition."""
     counts: dict[Key, int] = {}
-    for sides, deviation in found.deviations.items():
-        launches = needed(deviation, found.launches, found.most, half, found.level)
+    for sides, (deviation, shown) in found.shown.items():
+        launches = needed(deviation, shown, found.launches, found.most, half, found.level)
         counts |= {side: max(counts.get(side, 0), launches) for side in sides}
     return counts
 
@@ -101,9 +104,8 @@ def _narrowest(found: _Pilot) -> float:
 
 
 def _halves(found: _Pilot, launches: int) -> Iterator[float]:
-    quantile = float(stats.t.ppf(0.5 + found.level / 2, found.launches - 1))
-    for deviation in found.deviations.values():
-        yield quantile * deviation / math.sqrt(launches)
+    for deviation, shown in found.shown.values():
+        yield float(stats.t.ppf(0.5 + found.level / 2, shown - 1)) * deviation / math.sqrt(launches)
 
 
 def _affordable(found: _Pilot, least: float, limit: float) -> float:

@@ -7,14 +7,17 @@ sides. Spreads are those of recorded launches of a small model on two shared cor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis import precision, statistics
+from bench.analysis.statistics import Interval
 
 Array = npt.NDArray[np.float64]
+Noise = Callable[[int, np.random.Generator], Array]  # the logs of so many launches' epochs
 EPOCHS = 9
 MOST = 4_000
 BETWEEN = 0.15  # standard deviation of the logs of launches
@@ -54,12 +57,33 @@ def spikes(launches: int, generator: np.random.Generator) -> Array:
     return log_normal(launches, generator) + late * generator.uniform(0, np.log(3), (launches, EPOCHS))
 
 
-NOISES: dict[str, Callable[[int, np.random.Generator], Array]] = {
-    "log-normal": log_normal,
-    "drift": drift,
-    "bursts": bursts,
-    "bimodal": bimodal,
-    "spikes": spikes,
+def in_turns(model: Noise, launches: int, generator: np.random.Generator) -> Interval:
+    """Two equal sides that take turns: neighbours in time, which of them is first decided by a coin."""
+    seconds = np.exp(model(2 * launches, generator))
+    turned, index = generator.integers(0, 2, launches), np.arange(launches)
+    return _compared(seconds[2 * index + turned], seconds[2 * index + 1 - turned])
+
+
+def on_one_side(model: Noise, mean: float, launches: int, generator: np.random.Generator) -> Interval:
+    """Noise that only one side feels, as a neighbour may hurt two threads and not one.
+
+    `mean` is its log's in the long run; the ratio is in units of the long-run ratio, so the truth is 1 here too.
+    """
+    return _compared(np.exp(model(launches, generator) - mean), np.exp(log_normal(launches, generator)))
+
+
+def _compared(ours: Array, theirs: Array) -> Interval:
+    values = [np.array([statistics.launch_value(launch) for launch in side]) for side in (ours, theirs)]
+    return statistics.paired_interval(values[0] / values[1], 0.95)
+
+
+NOISES: dict[str, Callable[[int, np.random.Generator], Interval]] = {
+    "log-normal": partial(in_turns, log_normal),
+    "drift": partial(in_turns, drift),
+    "bursts": partial(in_turns, bursts),
+    "bimodal": partial(in_turns, bimodal),
+    "spikes": partial(in_turns, spikes),
+    "bursts on one side": partial(on_one_side, bursts, 0.25 * float(np.log(2))),
 }
 
 
@@ -70,12 +94,12 @@ def table(numbers: Sequence[int], ratios: Sequence[float], draws: int, seed: int
     where it is not, `equivalent` where it is beyond.
     """
     rows = []
-    for noise, model in NOISES.items():
+    for noise, interval in NOISES.items():
         for launches in numbers:
             generator = np.random.default_rng(seed)
-            draw = [_interval(model, launches, generator) for _ in range(draws)]
+            draw = [interval(launches, generator) for _ in range(draws)]
             for ratio in ratios:
-                found = [statistics.Interval(*(value * ratio for value in one)) for one in draw]
+                found = [Interval(*(value * ratio for value in one)) for one in draw]
                 verdicts = [statistics.time_verdict(one, 0.05) for one in found]
                 right = ("slower" if ratio > 1.05 else "faster" if ratio < 0.95 else "equivalent", "undecided")
                 rows.append(
@@ -92,26 +116,13 @@ def table(numbers: Sequence[int], ratios: Sequence[float], draws: int, seed: int
     return pd.DataFrame(rows)
 
 
-def _interval(
-    model: Callable[[int, np.random.Generator], Array], launches: int, generator: np.random.Generator
-) -> statistics.Interval:
-    """Two equal sides that take turns: neighbours in time, which of them is first decided by a coin."""
-    seconds = np.exp(model(2 * launches, generator))
-    turned = generator.integers(0, 2, launches)
-    index = np.arange(launches)
-    values = [
-        [statistics.launch_value(launch) for launch in seconds[2 * index + side]] for side in (turned, 1 - turned)
-    ]
-    return statistics.paired_interval(np.array(values[0]) / np.array(values[1]), 0.95)
-
-
 def ordered(within: float, pilot: int, between: float, draws: int, seed: int = 0) -> dict[str, float]:
     """What Stein's two stages come to where log ratios have a deviation of `between`."""
     generator, found = np.random.default_rng(seed), []
     for _ in range(draws):
         logs = generator.normal(0, between, MOST)
-        count = precision.needed(float(logs[:pilot].std(ddof=1)), pilot, MOST, np.log1p(within), 0.95)
-        one = statistics.paired_interval(np.exp(logs[:count]), 0.95, pilot)
+        count = precision.needed(float(logs[:pilot].std(ddof=1)), pilot, pilot, MOST, np.log1p(within), 0.95)
+        one = statistics.paired_interval(np.exp(logs[:count]), 0.95, np.exp(logs[:pilot]))
         found.append((one.low <= 1 <= one.high, np.sqrt(one.high / one.low) - 1, count))
     covered, widths, launches = (np.array(column, dtype=float) for column in zip(*found, strict=True))
     return {

@@ -19,6 +19,7 @@ from scipy import stats
 MOST_SEEDS = 10_000
 SPLITS = 1_000
 TREND_MARGIN = 0.01  # a change between the halves of a launch that is worth telling
+SETTLED_MARGIN = 0.05  # one that is ruled out where epochs are said to have settled
 Values = Sequence[float] | pd.Series | npt.NDArray[np.float64]
 
 
@@ -52,12 +53,12 @@ def trend(steady_seconds: Sequence[float]) -> float:
 
 
 def trend_verdict(found: Interval) -> str:
-    """`settled`, `getting faster`, `getting slower`, or `unknown` where there are too few launches to say."""
-    if not math.isfinite(found.low):
-        return "unknown"
+    """`getting faster` or `getting slower` beyond 1 %, `settled` within 5 %, by the whole interval; else `unknown`."""
     if found.high < 1 - TREND_MARGIN:
         return "getting faster"
-    return "getting slower" if found.low > 1 + TREND_MARGIN else "settled"
+    if found.low > 1 + TREND_MARGIN:
+        return "getting slower"
+    return "settled" if found.low >= 1 - SETTLED_MARGIN and found.high <= 1 + SETTLED_MARGIN else "unknown"
 
 
 def mean_interval(seconds: Values, level: float) -> Interval:
@@ -75,25 +76,25 @@ def mean_interval(seconds: Values, level: float) -> Interval:
     return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
-def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """The ratios of two cases' launch values within each repetition that both have, in their order."""
+def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.Series:
+    """The ratios of two cases' launch values within each repetition that both have, by repetition."""
     values = [side.set_index("repetition")["epoch_seconds"].astype(float) for side in (ours, theirs)]
-    return np.asarray((values[0] / values[1]).dropna().sort_index(), dtype=np.float64)
+    return (values[0] / values[1]).dropna().sort_index()
 
 
-def paired_interval(ratios: Values, level: float, pilot: int | None = None) -> Interval:
+def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -> Interval:
     """The geometric mean of ratios within repetitions, with a t interval on the log scale.
 
     Neighbours in time share what the machine does to them, so their ratio varies less than they do (README.md beside
-    this file). With `pilot`, so many first ratios decided how many there are, and after Stein only those give the
-    deviation: with all of them the interval would be too narrow. NaN limits for a single ratio, or without spread.
+    this file). With `pilot`, those of the ratios that decided how many there are, and after Stein only they give the
+    deviation and its degrees of freedom: with all of them the interval would be too narrow. NaN limits for a single
+    ratio, or without spread.
     """
-    if pilot is None or len(ratios) <= pilot:
+    if pilot is None or len(pilot) == len(ratios):
         return mean_interval(ratios, level)
-    logs = np.log(np.asarray(ratios, dtype=float))
-    centre, deviation = float(logs.mean()), float(logs[:pilot].std(ddof=1))
-    half = float(stats.t.ppf(0.5 + level / 2, pilot - 1)) * deviation / math.sqrt(len(logs))
-    if half == 0:
+    centre = float(np.log(np.asarray(ratios, dtype=float)).mean())
+    half = _half_width(np.log(np.asarray(pilot, dtype=float)), level) * math.sqrt(len(pilot) / len(ratios))
+    if not half > 0:
         return Interval(math.exp(centre), math.nan, math.nan)
     return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
@@ -147,16 +148,19 @@ def seeds_to_decide(differences: Values, level: float, margin: float, resolution
     return int(decided[0]) if len(decided) else None
 
 
-def repetitions_to_decide(ratios: Values, level: float, margin: float) -> int | None:
+def repetitions_to_decide(ratios: Values, level: float, margin: float, pilot: Values | None = None) -> int | None:
     """How many paired ratios a verdict would take, if mean and spread of their logs stayed as these show them.
 
-    None where these are too few to show a spread, or have none, or where even `MOST_SEEDS` would not do.
+    None where these are too few to show a spread, or have none, or where even `MOST_SEEDS` would not do. `pilot` as for
+    `paired_interval`.
     """
     logs = np.log(np.asarray(ratios, dtype=float))
-    if len(logs) < 2 or np.ptp(logs) == 0:
+    shown = logs if pilot is None else np.log(np.asarray(pilot, dtype=float))
+    if len(shown) < 2 or np.ptp(shown) == 0:
         return None
     counts = np.arange(len(logs), MOST_SEEDS + 1)
-    half = stats.t.ppf(0.5 + level / 2, counts - 1) * logs.std(ddof=1) / np.sqrt(counts)
+    freedom = counts - 1 if pilot is None or len(pilot) == len(ratios) else np.full_like(counts, len(shown) - 1)
+    half = stats.t.ppf(0.5 + level / 2, freedom) * shown.std(ddof=1) / np.sqrt(counts)
     return _first_decided(float(logs.mean()), half, counts, margin)
 
 

@@ -60,7 +60,7 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
     rows = []
     for ours, theirs in pairs:
         case = {name: ours[name].iloc[0] for name in CASES}
-        times = ours["epoch_seconds"], theirs["epoch_seconds"]  # not paired: the runs did not take turns
+        times = _times(newer, ours, theirs), _times(older, theirs, ours)  # not paired: the runs did not take turns
         ratio = statistics.ratio_interval(*times, level)
         launches = statistics.launches_to_decide(*times, level, margin)
         row = compared(case, ours, theirs, against, level, workloads[case["workload"]])
@@ -68,6 +68,16 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
     table = pd.DataFrame(rows, columns=COLUMNS)
     metrics = {name: workload["target"]["metric"] for name, workload in workloads.items()}
     return TwoRuns(table, metrics, margin, [words for _, words in found], left_out, list(_problems(table)))
+
+
+def _times(run: Run, case: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
+    """The launches' values of a case from as many epochs as both cases have: the fastest of more would be faster."""
+    epochs = min(case["epochs"].iloc[0], other["epochs"].iloc[0])
+    keys = [*CASES, "repetition", "attempt"]
+    both = run.epochs.merge(case[keys], on=keys)
+    steady = both[~both["cold"].astype(bool) & (both["epoch"] < epochs)]
+    launches = steady.groupby(["repetition", "attempt"])["seconds"]
+    return pd.Series([statistics.launch_value(list(seconds)) for _, seconds in launches])
 
 
 def _pairs(newer: Run, older: Run) -> tuple[list[tuple[pd.DataFrame, pd.DataFrame]], list[str]]:

@@ -27,7 +27,7 @@ def write(found: Calibration, folder: Path, console: Console | None = None) -> N
 def page(found: Calibration) -> Page:
     """Every table of a calibration."""
     tables = [_same(found.same), _power(found.power), *_planted(found.planted), *_candidates(found.candidates)]
-    return Page(f"Calibration {found.run}", [], [], tables, [], [])
+    return Page(f"Calibration {found.run}", [], found.problems, tables, [], [])
 
 
 def _same(table: pd.DataFrame) -> Table:
@@ -37,14 +37,29 @@ def _same(table: pd.DataFrame) -> Table:
             str(row["launches"]),
             f"{row['minutes']:.1f}",
             _percent(row["coverage"]),
+            _percent(row["coverage_in_turns"]),
             f"±{row['half_width']:.1%}",
             _percent(row["false"]),
             _percent(row["equivalent"]),
         ]
         for row in table.to_dict("records")
     ]
-    columns = ["case", "launches a side", "minutes", "covers 1", "half width", "false verdicts", "equivalent"]
-    return Table("Each case against itself", columns, rows, ["intervals of 95 %, verdicts by a margin of 5 %"])
+    columns = [
+        "case",
+        "launches a side",
+        "minutes",
+        "covers 1",
+        "in turns",
+        "half width",
+        "false verdicts",
+        "equivalent",
+    ]
+    return Table(
+        "Each case against itself",
+        columns,
+        rows,
+        ["intervals of 95 %, verdicts by a margin of 5 %; in turns: covers 1 without a coin"],
+    )
 
 
 def _power(table: pd.DataFrame) -> Table:
@@ -62,13 +77,17 @@ def _power(table: pd.DataFrame) -> Table:
 def _planted(table: pd.DataFrame) -> list[Table]:
     if table.empty:
         return []
-    seen = table.pivot_table(index="rule", columns="launches", values="called", sort=False)
-    rows = [[rule, *map(_percent, row)] for rule, row in zip(seen.index, seen.to_numpy(), strict=True)]
-    note = (
-        f"{table['batches'].iloc[0]:.3f} times the batches, in fact {significant(table['ratio'].iloc[0])} times the "
-        "seconds; how often it is called slower, by launches a side"
-    )
-    return [Table("A slow-down that was really planted", ["rule", *map(str, seen.columns)], rows, [note])]
+    found = []
+    for _, group in table.groupby(["workload", "backend", "device"], sort=False):
+        seen = group.pivot_table(index="rule", columns="launches", values="called", sort=False)
+        rows = [[rule, *map(_percent, row)] for rule, row in zip(seen.index, seen.to_numpy(), strict=True)]
+        note = (
+            f"{title(group.iloc[0])}: {group['batches'].iloc[0]:.3f} times the batches, in fact "
+            f"{significant(group['ratio'].iloc[0])} times the seconds; how often it is called slower, by launches a "
+            "side"
+        )
+        found.append(Table("A slow-down that was really planted", ["rule", *map(str, seen.columns)], rows, [note]))
+    return found
 
 
 def _candidates(table: pd.DataFrame) -> list[Table]:

@@ -101,10 +101,8 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
 def _noise_notes(case: Row) -> Iterator[str]:
     """What a reader has to know of a case's launches: disturbed ones, and epochs that had not settled."""
     if case["disturbed"]:
-        replaced = f"{case['replaced']} replaced" if case["replaced"] else "none replaced"
-        of = case["launches"] + case["replaced"]
-        noisy = f"{case['disturbed']} of {of} launches disturbed"
-        yield f"{case['backend']}: {noisy}, {replaced}; epochs.csv has the gauges"
+        anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
+        yield f"{case['backend']}: {case['disturbed']} launches were disturbed, {anew}; epochs.csv has the gauges"
     if case["trend_verdict"] in ("getting faster", "getting slower"):
         trend = with_interval(case["trend"], case["trend_low"], case["trend_high"])
         advice = f"; with more epochs (--epochs {2 * case['epochs']}) one sees more of the steady state"

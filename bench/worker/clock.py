@@ -66,12 +66,12 @@ class EpochClock(keras.callbacks.Callback):
         self._called = self._now()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if not self.epochs:
+            self.setup_seconds = self._now() - self._called
         self._validation_seconds = self._validation_cpu_seconds = 0.0
         self._probed = self._probe()
         self._before = self._counters()
         self._began = self._now()
-        if not self.epochs:
-            self.setup_seconds = self._began - self._called
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._barrier()

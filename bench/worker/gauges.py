@@ -17,7 +17,7 @@ PROBES = 8  # about a millisecond in all
 
 
 class Counters(NamedTuple):
-    """What has been counted so far: seconds of this process, ticks (all CPUs together) of the machine.
+    """What has been counted so far: seconds of this process, ticks of the CPUs that it may use, all together.
 
     `wait_seconds` is the time that this process's threads were ready to run and no CPU was free for them.
     """
@@ -67,14 +67,22 @@ class Noise:
 def counters(proc: Path = PROC) -> Counters:
     """The counters now; the machine's are 0 where the system does not tell them."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    try:
-        ticks = [int(word) for word in (proc / "stat").read_text().split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        ticks = [0] * 8
+    ticks = _ticks(proc)
     user, nice, system, _idle, _iowait, irq, softirq, stolen = ticks
     busy = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
     collections = gc.get_stats()[-1]["collections"]
     return Counters(time.process_time(), used.ru_nivcsw, _wait_seconds(proc), busy, stolen, sum(ticks), collections)
+
+
+def _ticks(proc: Path) -> list[int]:
+    """User, nice, system, idle, iowait, irq, softirq and stolen ticks of the CPUs that this process may use."""
+    usable = {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
+    try:
+        lines = [line.split() for line in (proc / "stat").read_text().splitlines()]
+        found = [[int(word) for word in line[1:9]] for line in lines if line[:1] and line[0] in usable]
+    except (OSError, ValueError):
+        found = []
+    return [sum(column) for column in zip(*found, strict=True)] or [0] * 8
 
 
 def _wait_seconds(proc: Path) -> float | None:
