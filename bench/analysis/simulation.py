@@ -2,6 +2,8 @@
 
 Each model draws the epochs of launches that take turns, so that what a machine does in the course of time reaches both
 sides. Spreads are those of recorded launches of a small model on two shared cores (README.md beside this file).
+
+python -m bench.analysis.simulation prints the table of that page.
 """
 
 from __future__ import annotations
@@ -131,3 +133,10 @@ def ordered(within: float, pilot: int, between: float, draws: int, seed: int = 0
         "narrow_enough": float((widths <= within * (1 + 1e-9)).mean()),
         "launches": float(launches.mean()),
     }
+
+
+if __name__ == "__main__":
+    pd.set_option("display.max_rows", None)
+    print(table(numbers=(5, 10, 20), ratios=(1.0, 1.1, 1.2), draws=2_000).to_string(index=False, float_format="%.3f"))
+    for within, between in ((0.03, 0.05), (0.05, 0.05), (0.03, 0.12), (0.05, 0.12)):
+        print(f"--within {within:.0%}, deviation {between}: {ordered(within, 6, between, 5_000)}")
