@@ -51,6 +51,34 @@ def test_drift_does_not_fool_sides_that_take_turns():
     assert (table["coverage"] > 0.9).all()
 
 
+def test_repetitions_in_a_row_cover_the_ratio_of_the_whole_where_neighbours_are_independent():
+    seconds = launches(160)[KEY]
+    other = table(launches(160, seed=1)[KEY] * 3, 19_200).assign(backend="torch")
+    found = calibration.stretches(pd.concat([table(seconds, 19_200), other]), "jax")
+
+    assert set(found["backend"]) == {"torch"}
+    assert found["ratio"].iloc[0] == pytest.approx(3, rel=0.05)
+    assert abs(found["autocorrelation"].iloc[0]) < 0.2
+    assert found["coverage"].mean() > 0.9
+
+
+def test_a_neighbour_that_only_one_side_feels_shows_as_autocorrelation_and_lost_coverage():
+    other = table(launches(160, noise=simulation.bursts)[KEY], 19_200).assign(backend="torch")
+    found = calibration.stretches(pd.concat([table(launches(160, seed=1)[KEY], 19_200), other]), "jax")
+
+    assert found["autocorrelation"].iloc[0] > 0.3
+    assert found["coverage"].mean() < 0.85
+
+
+def test_a_drift_is_felt_by_launches_and_not_by_their_ratios():
+    slow = np.exp(np.linspace(0, 1, 160))[:, None]
+    other = table(launches(160, seed=1)[KEY] * slow, 19_200).assign(backend="torch")
+    found = calibration.stretches(pd.concat([table(launches(160)[KEY] * slow, 19_200), other]), "jax")
+
+    assert found["autocorrelation_launches"].iloc[0] > 0.3
+    assert abs(found["autocorrelation"].iloc[0]) < 0.2
+
+
 def test_larger_slow_downs_and_more_launches_are_seen_more_often():
     table = calibration.power(launches(), draws=200)
 

@@ -53,6 +53,7 @@ class Calibration(NamedTuple):
     run: str
     candidates: pd.DataFrame
     same: pd.DataFrame
+    stretches: pd.DataFrame
     power: pd.DataFrame
     planted: pd.DataFrame
     problems: list[str]
@@ -75,6 +76,7 @@ def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
         run.description["id"],
         candidates(epochs, draws),
         same_against_same(cases, walls, draws),
+        stretches(epochs, run.description["reference"]),
         power(cases, draws=draws),
         planted(epochs, draws=draws),
         problems(run),
@@ -107,14 +109,6 @@ def halves(count: int, launches: int, draws: int) -> Iterator[tuple[Any, Any]]:
         pairs = begin + np.arange(2 * launches).reshape(-1, 2)
         turned = generator.integers(0, 2, launches)
         yield pairs[np.arange(launches), turned], pairs[np.arange(launches), 1 - turned]
-
-
-def turns(count: int, launches: int) -> Iterator[tuple[Any, Any]]:
-    """As `halves`, every run of launches once, the sides changing places from pair to pair as a run's backends do."""
-    for begin in range(count - 2 * launches + 1):
-        pairs = begin + np.arange(2 * launches).reshape(-1, 2)
-        first = np.arange(launches) % 2
-        yield pairs[np.arange(launches), first], pairs[np.arange(launches), 1 - first]
 
 
 def candidates(epochs: pd.DataFrame, draws: int, launches: int = LEAST // 2) -> pd.DataFrame:
@@ -153,8 +147,7 @@ def same_against_same(
 ) -> pd.DataFrame:
     """Our own comparison, each case against itself: a row per case and number of launches a side.
 
-    `minutes` is the machine time of both sides. `coverage_in_turns` is the coverage without a coin, see `turns`: these
-    comparisons overlap, so it rests on little.
+    `minutes` is the machine time of both sides.
     """
     rows = []
     for key, seconds in cases.items():
@@ -168,11 +161,50 @@ def same_against_same(
                     "launches": launches,
                     "minutes": 2 * launches * walls[key] / 60,
                     **_coverage(found),
-                    "coverage_in_turns": _coverage(
-                        [_interval(values[ours], values[theirs]) for ours, theirs in turns(len(values), launches)]
-                    )["coverage"],
                     "false": np.mean([verdict in ("slower", "faster") for verdict in verdicts]),
                     "equivalent": np.mean([verdict == "equivalent" for verdict in verdicts]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def stretches(epochs: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Real ratios, from repetitions in a row: does the interval of a stretch cover the ratio of the whole recording?
+
+    Here no coin makes the sides alike: what follows one another in time may depend on it. A row per case, held against
+    the reference backend's, and number of launches. `autocorrelation` is that of the log ratios of neighbouring
+    repetitions, `autocorrelation_launches` that of the case's own log values. Stretches overlap and are part of the
+    whole, so `coverage` rests on few and is a little too high.
+    """
+    steady_epochs = epochs[~epochs["cold"].astype(bool)]
+    values: dict[Any, pd.Series] = {
+        key: group.groupby("repetition")["seconds"].agg(statistics.launch_value)
+        for key, group in steady_epochs.groupby(CASES, sort=False)
+    }
+    backend, samples = CASES.index("backend"), CASES.index("samples")
+    rows = []
+    for key, ours in values.items():
+        against = [one for one in values if one[0] == key[0] and one[backend] == reference]
+        theirs = min(against, key=lambda one: one[samples], default=key)
+        if theirs == key:
+            continue
+        ratios = statistics.paired_ratios(*(one.reset_index(name="epoch_seconds") for one in (ours, values[theirs])))
+        logs = np.log(ratios.to_numpy())
+        for launches in _numbers(len(logs)):
+            found = [
+                statistics.paired_interval(ratios.to_numpy()[begin : begin + launches], LEVEL)
+                for begin in range(len(logs) - launches + 1)
+            ]
+            rows.append(
+                {
+                    **dict(zip(CASES, key, strict=True)),
+                    "launches": launches,
+                    "stretches": len(found),
+                    "ratio": float(np.exp(logs.mean())),
+                    "deviation": logs.std(ddof=1),
+                    "autocorrelation": _autocorrelation(logs),
+                    "autocorrelation_launches": _autocorrelation(np.log(ours.to_numpy())),
+                    "coverage": np.mean([one.low <= np.exp(logs.mean()) <= one.high for one in found]),
                 }
             )
     return pd.DataFrame(rows)
@@ -247,6 +279,10 @@ def _coverage(found: Sequence[Interval]) -> dict[str, float]:
         "coverage": float(np.mean([one.low <= 1 <= one.high for one in found])),
         "half_width": float(np.median([np.sqrt(one.high / one.low) - 1 for one in found])),
     }
+
+
+def _autocorrelation(values: Array) -> float:
+    return float(np.corrcoef(values[:-1], values[1:])[0, 1])
 
 
 def _numbers(count: int) -> list[int]:

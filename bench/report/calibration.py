@@ -13,6 +13,9 @@ from bench.record import title
 from bench.report import markdown, terminal
 from bench.report.view import Page, Table, significant
 
+CORRELATED = ("deviation", "autocorrelation", "autocorrelation_launches")
+SHOWN = (5, 10, 20)  # launches a stretch; the CSV file has all
+
 
 def write(found: Calibration, folder: Path, console: Console | None = None) -> None:
     """Write calibration.md and a CSV per table into the run's folder and print the page."""
@@ -26,7 +29,13 @@ def write(found: Calibration, folder: Path, console: Console | None = None) -> N
 
 def page(found: Calibration) -> Page:
     """Every table of a calibration."""
-    tables = [_same(found.same), *_power(found.power), *_planted(found.planted), *_candidates(found.candidates)]
+    tables = [
+        _same(found.same),
+        *_stretches(found.stretches),
+        *_power(found.power),
+        *_planted(found.planted),
+        *_candidates(found.candidates),
+    ]
     return Page(f"Calibration {found.run}", [], found.problems, tables, [], [])
 
 
@@ -37,7 +46,6 @@ def _same(table: pd.DataFrame) -> Table:
             str(row["launches"]),
             f"{row['minutes']:.1f}",
             _percent(row["coverage"]),
-            _percent(row["coverage_in_turns"]),
             f"±{row['half_width']:.1%}",
             _percent(row["false"]),
             _percent(row["equivalent"]),
@@ -49,7 +57,6 @@ def _same(table: pd.DataFrame) -> Table:
         "launches a side",
         "minutes",
         "covers 1",
-        "in turns",
         "half width",
         "false verdicts",
         "equivalent",
@@ -58,8 +65,26 @@ def _same(table: pd.DataFrame) -> Table:
         "Each case against itself",
         columns,
         rows,
-        ["intervals of 95 %, verdicts by a margin of 5 %; in turns: covers 1 without a coin"],
+        ["intervals of 95 %, verdicts by a margin of 5 %"],
     )
+
+
+def _stretches(table: pd.DataFrame) -> list[Table]:
+    if table.empty:
+        return []
+    rows = []
+    for _, group in table.groupby(CASES, sort=False):
+        first = group.iloc[0]
+        numbers = [f"{significant(first['ratio'])}", *(f"{first[name]:.2f}" for name in CORRELATED)]
+        covered = ", ".join(
+            f"{_percent(row['coverage'])} at {row['launches']}"
+            for row in group.to_dict("records")
+            if row["launches"] in SHOWN
+        )
+        rows.append([_case(first), *numbers, covered])
+    note = "intervals of 95 % from repetitions in a row; the stretches overlap, so few of them are independent"
+    columns = ["case", "ratio", "deviation of logs", "autocorrelation", "of launches", "covers that of the whole"]
+    return [Table("Ratios to the reference along the recording", columns, rows, [note])]
 
 
 def _power(table: pd.DataFrame) -> list[Table]:

@@ -33,8 +33,11 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
 
     began = time.perf_counter()
     keras.utils.set_random_seed(launch.seed)
-    model = workload.build()
-    if launch.weights is not None:
+    if launch.weights is None:
+        model = workload.build()
+    else:
+        with launch.backend.building(launch.weights.parent / "compiled"):
+            model = workload.build()  # its weights are drawn in vain
         model.set_weights(start.load_weights(launch.weights))
     metric = workload.target.metric
     model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[metric])

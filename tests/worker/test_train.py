@@ -38,6 +38,21 @@ def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, 
     assert set(LAUNCH_FIELDS) <= set(found)
 
 
+def test_what_draws_the_weights_is_compiled_once_a_run_and_what_trains_in_every_launch(launch, tmp_path, backend_name):
+    describe("mlp", [3], tmp_path / "0-mlp")
+
+    def compiled():
+        done, _ = launch(f"--weights={tmp_path / '0-mlp-seed3.npz'}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {path.name for path in (tmp_path / "compiled").glob("*-cache")}
+
+    first = compiled()
+
+    assert compiled() == first
+    assert (backend_name == "jax") == any("uniform" in name for name in first)
+    assert not any("train" in name for name in first)
+
+
 def test_setup_and_epochs_fit_into_the_fit(launch):
     """Setup and epochs do not overlap: together they take no longer than fit as a bare clock sees it."""
     done, content = launch(samples=12_800, epochs=4)

@@ -1,7 +1,9 @@
 """One module per backend, named as KERAS_BACKEND spells it, each with the same functions; see `Backend`."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -14,6 +16,9 @@ class Backend(Protocol):
 
     def configure(self, numerics: str, threads: int) -> None:
         """Set what can only be set after the import: threads, and TF32, which is off unless it is the numerics."""
+
+    def building(self, folder: Path) -> AbstractContextManager[None]:
+        """While a model is built: what is compiled to draw its weights may stay in `folder` for the next launch."""
 
     def barrier(self) -> None:
         """Return when the device has finished all that was asked of it."""

@@ -1,5 +1,8 @@
 """JAX."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -14,6 +17,28 @@ def environment(device: str, numerics: str, threads: int) -> dict[str, str]:  # 
 
 def configure(numerics: str, threads: int) -> None:
     pass
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """XLA compiles each draw anew in every launch, a sixth of a short one; what fit compiles must not be kept."""
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    try:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()  # else JAX goes on with the folder it has opened
 
 
 def barrier() -> None:

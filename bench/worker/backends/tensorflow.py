@@ -1,5 +1,7 @@
 """TensorFlow."""
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +19,10 @@ def configure(numerics: str, threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_tensor_float_32_execution(numerics == "tf32")
+
+
+def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
+    return nullcontext()
 
 
 def barrier() -> None:

@@ -1,5 +1,7 @@
 """PyTorch."""
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +19,10 @@ def configure(numerics: str, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high" if numerics == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = numerics == "tf32"
+
+
+def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
+    return nullcontext()
 
 
 def barrier() -> None:
