@@ -48,7 +48,7 @@ def fashion_mnist(folder: Path = FOLDER / "fashion_mnist") -> Dataset:
     def images(name: str) -> npt.NDArray[np.float32]:
         pixels = np.frombuffer(_read(folder / name, FASHION_MNIST_MD5[name]), np.uint8, offset=16)
         scaled = pixels.reshape(-1, 28, 28).astype(np.float32)
-        scaled -= FASHION_MNIST_MEAN  # in place: each copy would be 188 MB, and every launch pays for it
+        scaled -= FASHION_MNIST_MEAN  # in place: each copy would take 188 MB
         scaled /= FASHION_MNIST_DEVIATION
         return scaled
 
