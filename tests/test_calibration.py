@@ -229,12 +229,20 @@ def test_a_busy_core_moves_the_ratio_of_fastest_epochs_less_than_that_of_medians
     assert moved(np.min) < moved(np.median) / 1.5
 
 
-def test_at_as_many_false_verdicts_ours_sees_more_slow_downs_than_other_suites_rules():
-    """On the quiet recording; under load pyperf's means would see a little more, with a limit that nobody knows."""
+@pytest.mark.parametrize("name", ["quiet", "loaded"])
+def test_on_recorded_launches_other_suites_rules_see_differences_where_there_are_none(name):
+    table = calibration.power(calibration.steady(_recording(name)), draws=200)
+    equal = table[(table["launches"] == 10) & (table["factor"] == 1)].groupby("rule")["called"].mean()
+
+    assert equal[["ours", "ours, margin 0"]].max() <= 0.05
+    assert equal.drop(["ours", "ours, margin 0"]).min() > 0.15
+
+
+def test_at_as_many_false_verdicts_ours_sees_more_than_means_and_pooled_tests_on_a_quiet_machine():
     table = calibration.power(calibration.steady(_recording("quiet")), draws=200)
     seen = table[(table["launches"] == 10) & (table["factor"] == 1.10)].groupby("rule")["called_alike"].mean()
 
-    assert seen["ours"] > seen.drop(["ours", "ours, margin 0"]).max() + 0.05
+    assert seen["ours"] > seen[["keras.io, means within 5 %", "pyperf, pooled t test"]].max() + 0.05
 
 
 def _recording(name):

@@ -96,7 +96,9 @@ def _power(table: pd.DataFrame) -> list[Table]:
     }
     found = []
     for column, heading in (("called", "Which slow-downs are seen"), ("called_alike", "At as many false verdicts")):
-        mean = table.groupby(["rule", "launches", "factor"], sort=False)[column].mean().unstack("factor")
+        # A score knows no margin.
+        shown = table if column == "called" else table[table["rule"] != "ours, margin 0"]
+        mean = shown.groupby(["rule", "launches", "factor"], sort=False)[column].mean().unstack("factor")
         rows = [
             [rule, str(launches), *map(_percent, row)]
             for (rule, launches), row in zip(mean.index, mean.to_numpy(), strict=True)
