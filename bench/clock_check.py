@@ -63,14 +63,16 @@ def measure(options: RunOptions, folder: Path) -> dict[str, list[tuple[dict[str,
 
 def summary(title: str, pairs: Sequence[tuple[dict[str, Any], float]]) -> str:
     """Both comparisons of one case, in words; the second with a 95 % interval where there are two pairs or more."""
-    from bench.analysis.statistics import ratio_interval
+    import numpy as np
+
+    from bench.analysis.statistics import paired_interval
 
     steady = [sum(epoch["seconds"] for epoch in ours["epochs"][1:]) for ours, _ in pairs]
     loops = [ours["phases"]["fit"] - ours["setup_seconds"] - ours["epochs"][0]["seconds"] for ours, _ in pairs]
     shares = sorted(recorded / loop for recorded, loop in zip(steady, loops, strict=True))
     recorded = [ours["setup_seconds"] + sum(epoch["seconds"] for epoch in ours["epochs"]) for ours, _ in pairs]
     whole = sorted(seconds / ours["phases"]["fit"] for seconds, (ours, _) in zip(recorded, pairs, strict=True))
-    ratio = ratio_interval(recorded, [bare for _, bare in pairs], 0.95)
+    ratio = paired_interval(np.divide(recorded, [bare for _, bare in pairs]), 0.95)
     return (
         f"{title}: recorded steady epochs / bare clock around the same epochs {shares[len(shares) // 2]:.4f} "
         f"(worst of {len(shares)}: {shares[0]:.4f}); setup and all epochs / bare clock around fit "
