@@ -51,6 +51,12 @@ def test_drift_does_not_fool_sides_that_take_turns():
     assert (table["coverage"] > 0.9).all()
 
 
+def test_drift_does_fool_sides_that_follow_one_another():
+    table = calibration.same_against_same(launches(noise=simulation.drift), {KEY: 6.0}, 50).set_index("launches")
+
+    assert table.loc[20, "coverage_apart"] < 0.8
+
+
 def test_repetitions_in_a_row_cover_the_ratio_of_the_whole_where_neighbours_are_independent():
     seconds = launches(160)[KEY]
     other = table(launches(160, seed=1)[KEY] * 3, 19_200).assign(backend="torch")

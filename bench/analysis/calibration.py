@@ -147,22 +147,30 @@ def same_against_same(
 ) -> pd.DataFrame:
     """Our own comparison, each case against itself: a row per case and number of launches a side.
 
-    `minutes` is the machine time of both sides.
+    `minutes` is the machine time of both sides. `coverage_apart` and `false_apart` are those of launches in a row
+    against as many that follow them, which is what `compare` does with two runs; these comparisons overlap.
     """
     rows = []
     for key, seconds in cases.items():
         values = np.array([OURS.keep(launch) for launch in seconds])
         for launches in _numbers(len(values)):
             found = [_interval(values[ours], values[theirs]) for ours, theirs in halves(len(values), launches, draws)]
-            verdicts = [statistics.time_verdict(one, TIME_MARGIN) for one in found]
+            apart = [
+                statistics.ratio_interval(
+                    values[begin : begin + launches], values[begin + launches : begin + 2 * launches], LEVEL
+                )
+                for begin in range(len(values) - 2 * launches + 1)
+            ]
             rows.append(
                 {
                     **dict(zip(CASES, key, strict=True)),
                     "launches": launches,
                     "minutes": 2 * launches * walls[key] / 60,
                     **_coverage(found),
-                    "false": np.mean([verdict in ("slower", "faster") for verdict in verdicts]),
-                    "equivalent": np.mean([verdict == "equivalent" for verdict in verdicts]),
+                    "false": _share(found, ("slower", "faster")),
+                    "equivalent": _share(found, ("equivalent",)),
+                    "coverage_apart": _coverage(apart)["coverage"],
+                    "false_apart": _share(apart, ("slower", "faster")),
                 }
             )
     return pd.DataFrame(rows)
@@ -213,8 +221,9 @@ def stretches(epochs: pd.DataFrame, reference: str) -> pd.DataFrame:
 def power(cases: dict[tuple[Any, ...], Array], rules: Sequence[Rule] = (), draws: int = DRAWS) -> pd.DataFrame:
     """How often each rule calls a side slower whose times were multiplied: a row per case, rule, launches and factor.
 
-    All rules get the same launches, hence the same machine time; other suites' tools start one process a side and give
-    it more epochs instead, which are then those of more launches here: better than what they get.
+    All rules get the same launches, hence the same machine time. keras.io's and pytest-benchmark's start one process a
+    side and give it more epochs instead, which are those of more launches here: better than what they get. pyperf
+    starts twenty.
 
     Factor 1 counts `slower` and `faster`, both of which are false. A rule that is often wrong sees much, so
     `called_alike` gives each rule the limit of its score that 5 % of the comparisons of equal sides exceed: no user
@@ -282,6 +291,10 @@ def _coverage(found: Sequence[Interval]) -> dict[str, float]:
         "coverage": float(np.mean([one.low <= 1 <= one.high for one in found])),
         "half_width": float(np.median([np.sqrt(one.high / one.low) - 1 for one in found])),
     }
+
+
+def _share(found: Sequence[Interval], verdicts: Sequence[str]) -> float:
+    return float(np.mean([statistics.time_verdict(one, TIME_MARGIN) in verdicts for one in found]))
 
 
 def _autocorrelation(values: Array) -> float:
