@@ -82,6 +82,17 @@ def test_no_plugin_of_pytest_stands_between_keras_and_its_warnings_or_log_messag
     assert not active & {"warnings", "logging", "logging-plugin"}
 
 
+def test_no_import_hook_of_pytest_is_asked_while_keras_trains(tmp_path):
+    """With it every launch on torch took a tenth longer."""
+    file = tmp_path / "bench_hooks.py"
+    file.write_text("import sys\ndef bench_hooks():\n    print('hooks', [str(hook) for hook in sys.meta_path])\n")
+    command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", str(file), f"--rootdir={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert "hooks [" in done.stdout, done.stdout + done.stderr
+    assert "Rewriting" not in done.stdout
+
+
 def test_settings_of_the_users_own_do_not_reach_the_worker(launch, monkeypatch, tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float16", "image_data_format": "channels_first"}))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
