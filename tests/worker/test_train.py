@@ -83,7 +83,7 @@ def test_no_plugin_of_pytest_stands_between_keras_and_its_warnings_or_log_messag
 
 
 def test_no_import_hook_of_pytest_stands_in_a_worker(tmp_path):
-    """With it fits on torch took a tenth longer, see bench/worker/pytest.ini."""
+    """It seems to cost torch something, see bench/worker/pytest.ini."""
     file = tmp_path / "bench_hooks.py"
     file.write_text("import sys\ndef bench_hooks():\n    print('hooks', [str(hook) for hook in sys.meta_path])\n")
     command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", str(file), f"--rootdir={tmp_path}"]
