@@ -61,16 +61,17 @@ class Calibration(NamedTuple):
 
 def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
     """All tables from the counted launches of a run; raises TooFewLaunchesError where no case has `LEAST`."""
-    most = counted(run).groupby(CASES).size().max() if len(run.launches) else 0
+    launches = counted(run)
+    most = launches.groupby(CASES).size().max() if len(run.launches) else 0
     if not most >= LEAST:
         raise TooFewLaunchesError(
             f"{run.description['id']} has {0 if most != most else most:.0f} ok launches of a case, and a calibration "
             f"takes {LEAST} at least; " + ("; ".join(problems(run)) or "give --launches")
         )
     keys = [*CASES, "repetition", "attempt"]
-    epochs = run.epochs.merge(counted(run)[keys], on=keys)
+    epochs = run.epochs.merge(launches[keys], on=keys)
     cases = steady(epochs)
-    groups = counted(run).groupby(CASES, sort=False)
+    groups = launches.groupby(CASES, sort=False)
     walls: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
     return Calibration(
         run.description["id"],
@@ -169,7 +170,7 @@ def same_against_same(
                     **_coverage(found),
                     "false": _share(found, ("slower", "faster")),
                     "equivalent": _share(found, ("equivalent",)),
-                    "coverage_apart": _coverage(apart)["coverage"],
+                    "coverage_apart": _covered(apart, 1.0),
                     "false_apart": _share(apart, ("slower", "faster")),
                 }
             )
@@ -212,7 +213,7 @@ def stretches(epochs: pd.DataFrame, reference: str) -> pd.DataFrame:
                     "deviation": logs.std(ddof=1),
                     "autocorrelation": _autocorrelation(logs),
                     "autocorrelation_launches": _autocorrelation(np.log(ours.to_numpy())),
-                    "coverage": np.mean([one.low <= np.exp(logs.mean()) <= one.high for one in found]),
+                    "coverage": _covered(found, np.exp(logs.mean())),
                 }
             )
     return pd.DataFrame(rows)
@@ -235,17 +236,20 @@ def power(cases: dict[tuple[Any, ...], Array], rules: Sequence[Rule] = (), draws
             kept = np.array([rule.keep(launch) for launch in seconds])
             for launches in (1, *_numbers(len(seconds))):
                 sides = [(kept[ours], kept[theirs]) for ours, theirs in halves(len(seconds), launches, draws)]
-                limit = np.quantile([abs(rule.score(*both)) for both in sides], LEVEL)
-                for factor in (1.0, *SLOWDOWNS):
-                    slowed = [(ours * factor, theirs) for ours, theirs in sides]
+                scores = {
+                    factor: np.array([rule.score(ours * factor, theirs) for ours, theirs in sides])
+                    for factor in (1.0, *SLOWDOWNS)
+                }
+                scores[1.0] = np.abs(scores[1.0])  # where nothing differs either direction is false
+                limit = np.quantile(scores[1.0], LEVEL)
+                for factor, score in scores.items():
                     wanted = ("slower", "faster") if factor == 1 else ("slower",)
-                    beyond = [abs(rule.score(*both)) if factor == 1 else rule.score(*both) for both in slowed]
                     row = {
                         "rule": rule.title,
                         "launches": launches,
                         "factor": factor,
-                        "called": np.mean([rule.verdict(*both) in wanted for both in slowed]),
-                        "called_alike": np.mean(np.array(beyond) > limit),
+                        "called": np.mean([rule.verdict(ours * factor, theirs) in wanted for ours, theirs in sides]),
+                        "called_alike": np.mean(score > limit),
                     }
                     rows.append({**dict(zip(CASES, key, strict=True)), **row})
     return pd.DataFrame(rows)
@@ -288,9 +292,13 @@ def planted(epochs: pd.DataFrame, rules: Sequence[Rule] = (), draws: int = DRAWS
 
 def _coverage(found: Sequence[Interval]) -> dict[str, float]:
     return {
-        "coverage": float(np.mean([one.low <= 1 <= one.high for one in found])),
+        "coverage": _covered(found, 1.0),
         "half_width": float(np.median([np.sqrt(one.high / one.low) - 1 for one in found])),
     }
+
+
+def _covered(found: Sequence[Interval], truth: float) -> float:
+    return float(np.mean([one.low <= truth <= one.high for one in found]))
 
 
 def _share(found: Sequence[Interval], verdicts: Sequence[str]) -> float:
