@@ -107,9 +107,9 @@ def workload_names() -> tuple[str, ...]:
 
 
 def backend_names() -> tuple[str, ...]:
-    """The backends: one module in `bench/worker/backends/` is one backend."""
+    """The backends: one package in `bench/worker/backends/` is one backend."""
     folder = ROOT / "bench" / "worker" / "backends"
-    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
+    return tuple(sorted(path.parent.name for path in folder.glob("*/__init__.py")))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.environments import ROOT
+from bench.options import backend_names
 
 FRAMEWORKS = {"jax", "tensorflow", "torch"}
 TABLES = {"pandas", "scipy"}
@@ -40,6 +41,9 @@ def modules(folder, pattern="*.py"):
     return [name.removesuffix(".__init__") for name in names]
 
 
+BACKENDS = [f"bench.worker.backends.{name}" for name in backend_names()]
+
+
 def imported(names, stub="", root=ROOT):
     code = PROVER.format(root=str(root), modules=names, stub=stub)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
@@ -64,7 +68,10 @@ def test_a_world_does_not_import_anothers_libraries(names, foreign):
 @pytest.mark.parametrize(
     ("names", "foreign"),
     [
-        (modules("bench/worker") + modules("bench/worker/backends"), FRAMEWORKS | TABLES | {"rich", "psutil"}),
+        (
+            modules("bench/worker") + modules("bench/worker/backends") + BACKENDS,
+            FRAMEWORKS | TABLES | {"rich", "psutil"},
+        ),
         (modules("models"), FRAMEWORKS | TABLES | {"bench"}),
     ],
     ids=["worker", "models"],

@@ -1,11 +1,36 @@
-"""One module per backend, named as KERAS_BACKEND spells it, each with the same functions; see `Backend`."""
+"""One package per backend, named as KERAS_BACKEND spells it, each with the same functions; see `Backend`.
 
-from collections.abc import Mapping
+`__init__` of each is what every track needs; `loop` and `native` train without Keras's `fit`.
+"""
+
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
+
+Knobs = Mapping[str, Any]  # how a track is executed: the knob's name to its value
+
+
+class Pass(NamedTuple):
+    """What one pass over batches gave: the loss of every step, and the metric over all samples."""
+
+    losses: Sequence[float]
+    metric: float
+
+
+class Trainer(Protocol):
+    """A network being trained by the backend's own means, in the tracks `loop` and `native`."""
+
+    def place(self, x: Any, y: Any) -> Any:
+        """Batches from the host, of shape (steps, batch, …) each, to where and how `train` wants them."""
+
+    def train(self, batches: Any) -> Pass:
+        """Train one step on each of the placed batches, in their order; returns when the results are on the host."""
+
+    def store(self) -> None:
+        """Put the weights as they are now into the Keras model."""
 
 
 class Backend(Protocol):
@@ -43,3 +68,16 @@ def load(name: str) -> Backend:
     """The module of a backend."""
     module: ModuleType = import_module(f"{__name__}.{name}")
     return cast(Backend, module)
+
+
+def trainer(backend: str, track: str, model: Any, metric: str, knobs: Knobs) -> Trainer:
+    """The trainer of a compiled model in track `loop` or `native`; StartError where `native` cannot take it over."""
+    module = import_module(f"{__name__}.{backend}.{track}")
+    made: Trainer = module.make(model, metric, knobs)
+    return made
+
+
+def candidates(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
+    """The knobs of track `loop` or `native`, each with the values that a search tries; the first is the default."""
+    found: Mapping[str, Sequence[Any]] = import_module(f"{__name__}.{backend}.{track}").KNOBS
+    return found
