@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from bench.environments import ROOT
-from bench.record import DIFFERENCES
+from bench.record import DIFFERENCES, TRACKS
 
 DEVICES = ("cpu", "gpu")
 NUMERICS = ("float64", "float32", "tf32", "bfloat16")  # of the ladder; float64 is exact mode
@@ -73,7 +73,8 @@ class RunOptions(Selection):
     profile: str
     epochs: int | None
     samples: int | None
-    batch_size: int | None
+    batch_sizes: tuple[int, ...] | None
+    tracks: tuple[str, ...]
     within: float | None
     budget_seconds: float | None
     parity: bool
@@ -140,7 +141,8 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         profile=given.profile,
         epochs=given.epochs or profile.epochs,
         samples=given.samples,
-        batch_size=given.batch_size,
+        batch_sizes=given.batch_size,
+        tracks=tuple(sorted(given.tracks or ("fit",), key=TRACKS.index)),
         within=None if given.within is None else given.within / 100,
         budget_seconds=given.budget,
         parity=not given.no_parity,
@@ -162,7 +164,8 @@ def calibrate_options(given: argparse.Namespace) -> CalibrateOptions:
         profile="default",
         epochs=given.epochs,
         samples=given.samples,
-        batch_size=None,
+        batch_sizes=None,
+        tracks=("fit",),
         within=None,
         budget_seconds=None,
         parity=False,
@@ -192,8 +195,8 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
         return kind(
             **{
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
-                **{name: tuple(stored[name]) for name in ("workloads", "backends")},
-                "devices": stored["devices"] and tuple(stored["devices"]),
+                **{name: tuple(stored[name]) for name in ("workloads", "backends", "tracks")},
+                **{name: stored[name] and tuple(stored[name]) for name in ("devices", "batch_sizes")},
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
                 "output": folder.parent,
                 "resume": folder,
@@ -266,7 +269,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--budget", type=_time_span, metavar="20m", help="but no longer than this (s, m or h)")
     run.add_argument("--epochs", type=_at_least(2), metavar="N", help="the first is cold, so at least two")
     run.add_argument("--samples", type=_at_least(1), metavar="N", help="training samples: the first N of the data set")
-    run.add_argument("--batch-size", type=_at_least(1), metavar="N")
+    run.add_argument("--batch-size", type=_several(_at_least(1)), metavar="N,…", help="each makes cases of its own")
+    tracks = _several(_choice(TRACKS, "track"), TRACKS)
+    run.add_argument("--tracks", type=tracks, metavar="NAME,…", help=f"{', '.join(TRACKS)}, or `all`; default fit")
     run.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
     run.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
     run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
@@ -325,12 +330,15 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
 
 
+Word = TypeVar("Word", str, int)
+
+
 def _several(
-    one: Callable[[str], str], everything: tuple[str, ...] | None = None
-) -> Callable[[str], tuple[str, ...] | None]:
+    one: Callable[[str], Word], everything: tuple[Word, ...] | None = None
+) -> Callable[[str], tuple[Word, ...] | None]:
     """A list of words; `all` stands for `everything`, or, as None, for what leaving the option out means."""
 
-    def parse_list(text: str) -> tuple[str, ...] | None:
+    def parse_list(text: str) -> tuple[Word, ...] | None:
         words = [word.strip() for word in text.split(",") if word.strip()]
         if words == ["all"]:
             return everything

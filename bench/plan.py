@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.options import RunOptions, Selection, UsageError
-from bench.record import Case
+from bench.record import Case, stem
 
 # Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.
 CUT_EPOCHS = 4
@@ -47,7 +48,7 @@ def plan(
     gpus: Sequence[str],
     without_gpu: Mapping[str, str] | None = None,
 ) -> list[PlannedCase]:
-    """The cases of a run, the backends of one workload and device next to each other.
+    """The cases of a run, the backends of one workload, device, batch size and track next to each other.
 
     `gpus` are the machine's; `without_gpu` says of backends whose environment cannot use them why: those are skipped.
 
@@ -57,10 +58,10 @@ def plan(
     cases = []
     for description in descriptions:
         for device in devices:
-            samples, epochs, batch_size = _size(options, description, device)
-            attempted = samples == description["train_samples"] and epochs >= description["epochs"]
-            steps = epochs * (samples // batch_size)
-            for backend in options.backends:
+            samples, epochs = _size(options, description, device)
+            for batch_size, track, backend in itertools.product(
+                _batch_sizes(options, description, samples), options.tracks, options.backends
+            ):
                 case = Case(
                     workload=description["workload"],
                     dataset=description["dataset"],
@@ -72,10 +73,16 @@ def plan(
                     device=device,
                     numerics="float32",
                     task="train",
-                    track="fit",
+                    track=track,
                 )
-                expected = OVERHEAD_SECONDS + steps * description["step_seconds"]
+                declared = [description[name] for name in ("train_samples", "batch_size")]
+                attempted = [samples, batch_size] == declared and epochs >= description["epochs"]
+                share = batch_size / description["batch_size"]  # of the batch whose step was timed
+                steps = epochs * (samples // batch_size)
+                expected = OVERHEAD_SECONDS + steps * share * description["step_seconds"]
                 skip = (without_gpu or {}).get(backend) if device == "gpu" else None
+                if track == "native":
+                    skip = skip or description.get("without_native") or None
                 cases.append(PlannedCase(case, skip, attempted, expected, options.launches))
     return cases
 
@@ -102,7 +109,7 @@ def schedule(cases: Sequence[PlannedCase], seed: int, begun: int = 0) -> list[Pl
     and turned round in every other one, three backends go through all six orders in six repetitions, so that a drift of
     the machine, or what a neighbour leaves behind, hits all of them alike. A group that takes fewer
     repetitions than another is left out in between, and so is a case of a group: all are spread over the same time, and
-    the case with the most launches, the reference, takes part in every repetition of its group.
+    of two cases of a group the one with more launches takes part in every repetition of the other.
     """
     wanted = {planned.case: planned.launches for planned in cases if planned.skip is None}
     most = max(wanted.values(), default=0)
@@ -117,9 +124,20 @@ def schedule(cases: Sequence[PlannedCase], seed: int, begun: int = 0) -> list[Pl
             most_of_group = max(wanted[case] for case in group) - begun
             if _due(most_of_group, most - begun, repetition - begun):
                 place = (repetition - begun) * most_of_group // (most - begun)
-                due = [case for case in order if _due(wanted[case] - begun, most_of_group, place)]
+                rank = _ranks(most_of_group)[place]
+                due = [case for case in order if rank < wanted[case] - begun]
                 ordered += [PlannedLaunch(case, repetition, seed + repetition) for case in due]
     return ordered
+
+
+def _ranks(repetitions: int) -> list[int]:
+    """For each repetition when its turn comes to be taken, so that the first n to be taken lie evenly, for every n.
+
+    Van der Corput's order. Who takes fewer repetitions than another takes some of the other's, which so are pairs.
+    """
+    digits = max(repetitions - 1, 1).bit_length()
+    order = sorted(range(repetitions), key=lambda one: int(f"{one:0{digits}b}"[::-1], 2))
+    return [order.index(repetition) for repetition in range(repetitions)]
 
 
 def _due(launches: int, repetitions: int, repetition: int) -> bool:
@@ -128,20 +146,20 @@ def _due(launches: int, repetitions: int, repetition: int) -> bool:
 
 
 def group_of(case: Case) -> Case:
-    """What cases have in common that differ only in their backend."""
-    return replace(case, backend="")
+    """What cases have in common that take turns: those that differ only in their backend and track."""
+    return replace(case, backend="", track="")
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:
-    """Cases that differ only in their backend, together."""
+    """Cases that take turns, together."""
     groups: dict[Case, list[Case]] = {}
     for case in cases:
         groups.setdefault(group_of(case), []).append(case)
     return list(groups.values())
 
 
-def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> tuple[int, int, int]:
-    """Samples, epochs and batch size of one workload on one device."""
+def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> tuple[int, int]:
+    """Samples and epochs of one workload on one device."""
     name, available = Path(description["workload"]).stem, description["train_samples"]
     if options.samples is not None:
         samples = options.samples
@@ -151,13 +169,18 @@ def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> t
         samples = description["cpu_samples"] or available
     else:
         samples = available
-    batch_size = options.batch_size or description["batch_size"]
     if samples > available:
         raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
-    if batch_size > samples:
-        raise UsageError(f"{name}: a batch of {batch_size} is larger than its {samples} training samples in this run")
     declared = description["epochs"]
     epochs = options.epochs or (declared if samples == available else min(CUT_EPOCHS, declared))
     if epochs < 2:
         raise UsageError(f"{name}: declares {declared} epoch; the first is cold, so at least 2 are needed (--epochs 2)")
-    return samples, epochs, batch_size
+    return samples, epochs
+
+
+def _batch_sizes(options: RunOptions, description: Mapping[str, Any], samples: int) -> tuple[int, ...]:
+    sizes = options.batch_sizes or (description["batch_size"],)
+    if max(sizes) > samples:
+        name = stem(description["workload"])
+        raise UsageError(f"{name}: a batch of {max(sizes)} is larger than its {samples} training samples in this run")
+    return sizes

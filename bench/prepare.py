@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench import environments
 from bench.launch import launch
 from bench.options import Selection, UsageError
 from bench.plan import PlannedLaunch
+from bench.record import Case
 
 LIMIT_SECONDS = 300.0
 
@@ -22,12 +23,16 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run starts from: the backends' interpreters, the workloads' descriptions, and who described them."""
+    """What a run starts from: the backends' interpreters, the workloads' descriptions, and who described them.
+
+    `knobs` are those that a search found best for a case, where there was one.
+    """
 
     folder: Path
     pythons: Mapping[str, Path | None]
     backend: str
     workloads: Sequence[Mapping[str, Any]]
+    knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
 
     def weights(self, planned: PlannedLaunch) -> Path:
         """The initial weights of a launch, as the prepare worker wrote them."""
@@ -38,6 +43,8 @@ class Prepared:
         """The command that runs one launch: a pytest node with the case as its options."""
         script = f"bench/worker/bench_{planned.case.task}.py"
         command = [str(python), "-m", "pytest", "-c", "bench/worker/pytest.ini", script, *planned.case.options()]
+        knobs = self.knobs.get(planned.case)
+        command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
         return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 SCHEMA = 2
 READABLE = (1, 2)  # 1 knew neither attempts nor most of the noise gauges
+TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
@@ -63,7 +64,7 @@ def stem(workload: Any) -> str:
 
 def title(case: Any) -> str:
     """What tells a case, or a row with its columns, apart from its neighbours, for people."""
-    return f"{stem(case['workload'])} {case['backend']} {case['device']}"
+    return f"{stem(case['workload'])} {case['backend']} {case['device']} {case['track']} batch {case['batch_size']}"
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case))

@@ -20,6 +20,7 @@ from bench.plan import PlannedCase, check_devices, plan, schedule
 from bench.prepare import Prepared, prepare, without_gpu
 from bench.progress import Progress, duration
 from bench.runs import continued, describe, interruptible, known_seconds, new_run, remove, write_state
+from bench.tuning import tune
 
 if TYPE_CHECKING:
     from bench.analysis.precision import Order
@@ -88,7 +89,7 @@ def _measure(
     began: float,
     now: Callable[[], float],
 ) -> None:
-    """Parity, then the launches, then those that an ordered precision takes; run.json always says how far it is."""
+    """Parity, the search for knobs, the launches, and those that an ordered precision takes; run.json says how far."""
     folder = prepared.folder
     spent = description.pop("wall_seconds", 0.0)
     until = None if options.budget_seconds is None else began + options.budget_seconds - spent
@@ -103,6 +104,10 @@ def _measure(
             description["parity"] = _prove(options, prepared, cases, console)
             write("running")
             announce(folder, console)
+        began_tuning = now()
+        prepared = replace(prepared, knobs=tune(prepared, cases, options.output, console))
+        description["tuning_seconds"] = description.get("tuning_seconds", 0.0) + now() - began_tuning
+        write("running")
         with Progress(console) as progress:
             measuring = Measuring(prepared, cases, known, progress, now)
             cases = measuring.all(cases, schedule(cases, options.seed), until)

@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bench.analysis import frames
-from bench.analysis.comparisons import Comparisons, against_reference
+from bench.analysis import comparisons as comparing
+from bench.analysis import frames, knobs
+from bench.analysis.comparisons import Comparisons
 from bench.analysis.frames import PHASES, Run
+from bench.analysis.knobs import Choice
 from bench.analysis.parity import Parity, compare
+from bench.record import title
 
 
 class Analysis(NamedTuple):
@@ -17,6 +20,7 @@ class Analysis(NamedTuple):
     run: Run
     cases: pd.DataFrame
     comparisons: Comparisons
+    choices: list[Choice]
     parity: Parity | None
     spent: dict[str, float]
     problems: list[str]
@@ -29,10 +33,10 @@ def analyse(folder: Path) -> Analysis:
     """
     run = frames.load(folder)
     cases = frames.cases(run)
-    comparisons = against_reference(run)
+    comparisons = comparing.compare(run)
     parity = compare(folder, run.description)
     found = problems(run, cases, comparisons) + (parity.problems if parity else [])
-    return Analysis(run, cases, comparisons, parity, time_spent(run), found)
+    return Analysis(run, cases, comparisons, knobs.choices(run), parity, time_spent(run), found)
 
 
 def time_spent(run: Run) -> dict[str, float]:
@@ -52,6 +56,8 @@ def time_spent(run: Run) -> dict[str, float]:
     ladders = run.description.get("parity", {}).get("ladders", [])
     if ladders:
         parts["parity"] = sum(ladder["wall_seconds"] for ladder in ladders)
+    if run.description.get("tuning_seconds", 0) >= 0.5:
+        parts["search for knobs"] = run.description["tuning_seconds"]
     parts["prepare"] = wall - sum(parts.values())
     return parts
 
@@ -59,7 +65,7 @@ def time_spent(run: Run) -> dict[str, float]:
 def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[str]:
     """What keeps a run from being a full success: cases without a result, unusable records, metrics that differ."""
     found = [
-        f"{case['workload']} {case['backend']} {case['device']}: {case['status']}, {case['reason']}"
+        f"{title(case)}: {case['status']}, {case['reason']}"
         for case, planned in zip(cases.to_dict("records"), run.description["plan"], strict=True)
         if case["status"] != "ok" and not planned["skip"]
     ]
@@ -68,7 +74,6 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
     found += run.warnings + comparisons.refused
     differing = comparisons.table[comparisons.table["metric_verdict"] == "different"]
     found += [
-        f"{row.workload} {row.backend} {row.device}: its metric is different from {row.against}"
-        for row in differing.itertuples()
+        f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")
     ]
     return found

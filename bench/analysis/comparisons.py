@@ -1,13 +1,17 @@
-"""Each case against the reference backend's: how much slower, and is the metric the same?"""
+"""Each case against its opponents, the reference backend and other tracks: how much slower, is the metric the same?"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, Run, counted
+from bench.record import title
 
 TIME_MARGIN = 0.05
 COLUMNS = [
@@ -35,21 +39,34 @@ class Comparisons(NamedTuple):
     refused: list[str]
 
 
-def against_reference(run: Run) -> Comparisons:
-    """Compare every case that has an ok launch with the reference backend's case of the same group.
+class Pair(NamedTuple):
+    """A case and its opponent, `backend=…` or `track=…` in `against`, each with its counted launches.
 
-    Times are paired by repetition, metrics by seed. `ratio` is seconds / the reference's seconds. The intervals of all
-    rows hold together with 95 %: times as one family, metrics as another. `ratio_launches` and `metric_seeds` say how
+    `level` is that of each interval of its family, for which all hold together with 95 %: one family are the pairs
+    against the reference backend, another those against other tracks, since they answer different questions.
+    """
+
+    case: dict[str, Any]
+    opponent: dict[str, Any]
+    against: str
+    ours: pd.DataFrame
+    theirs: pd.DataFrame
+    level: float
+
+
+def compare(run: Run) -> Comparisons:
+    """Compare every case that has an ok launch with its opponents, see `opponents`.
+
+    Times are paired by repetition, metrics by seed. `ratio` is seconds / the opponent's seconds. Times and metrics are
+    families of their own, see `Pair`. `ratio_launches` and `metric_seeds` say how
     many a verdict takes, the run's included. `noise_floor` is the larger of both sides': how large a ratio launches
     give against themselves. A pair whose launches did not start from the same weights and batches is refused.
     """
     found, refused = pairs(run)
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
-    level = statistics.level_of(len(found))
-    against = f"backend={run.description['reference']}"
     pilot_size = run.description["launches"] if "ordered" in run.description else None
     rows = []
-    for case, ours, theirs in found:
+    for case, _, against, ours, theirs, level in found:
         ratios = statistics.paired_ratios(ours, theirs)
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
         ratio = statistics.paired_interval(ratios, level, pilot)
@@ -59,8 +76,22 @@ def against_reference(run: Run) -> Comparisons:
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
 
 
-def pairs(run: Run) -> tuple[list[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]], list[str]]:
-    """The cases that can be held against the reference's, each with both sides' launches, and why others cannot."""
+def opponents(case: dict[str, Any], reference: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a case is held against: the reference backend's, and the tracks that say what its own costs.
+
+    `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table. `shipped` trains other
+    batches than they, so it is held against the reference's alone.
+    """
+    if case["backend"] != reference:
+        yield f"backend={reference}", {**case, "backend": reference}
+    if case["track"] in ("fit", "tuned", "loop"):
+        yield "track=native", {**case, "track": "native"}
+    if case["track"] == "fit":
+        yield "track=tuned", {**case, "track": "tuned"}
+
+
+def pairs(run: Run) -> tuple[list[Pair], list[str]]:
+    """The cases that can be held against an opponent, and in words why others cannot."""
     good = counted(run)
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
@@ -68,15 +99,22 @@ def pairs(run: Run) -> tuple[list[tuple[dict[str, Any], pd.DataFrame, pd.DataFra
     for planned in run.description["plan"]:
         case = planned["case"]
         ours = groups.get(tuple(case[name] for name in CASES))
-        theirs = groups.get(tuple({**case, "backend": reference}[name] for name in CASES))
-        if case["backend"] == reference or ours is None or theirs is None:
-            continue
-        fault = _different_start(ours, theirs, workloads[case["workload"]].get("weights", {}))
-        if fault:
-            refused.append(f"{case['workload']} {case['backend']} {case['device']} is not compared: {fault}")
-        else:
-            found.append((case, ours, theirs))
-    return found, refused
+        for against, opponent in opponents(case, reference):
+            theirs = groups.get(tuple(opponent[name] for name in CASES))
+            if ours is None or theirs is None:
+                continue
+            fault = _different_start(ours, theirs, workloads[case["workload"]].get("weights", {}))
+            if fault:
+                refused.append(f"{title(case)} is not compared with {against}: {fault}")
+            else:
+                found.append(Pair(case, opponent, against, ours, theirs, math.nan))
+    sizes = Counter(family(pair.against) for pair in found)
+    return [pair._replace(level=statistics.level_of(sizes[family(pair.against)])) for pair in found], refused
+
+
+def family(against: str) -> str:
+    """`backend` or `track`: which question a comparison answers."""
+    return against.partition("=")[0]
 
 
 def compared(
@@ -121,11 +159,11 @@ def _different_start(ours: pd.DataFrame, theirs: pd.DataFrame, drawn: dict[str, 
     for launch in [*ours.to_dict("records"), *theirs.to_dict("records")]:
         if launch["weights_digest"] != drawn.get(str(launch["seed"]), launch["weights_digest"]):
             return f"{launch['backend']} did not start seed {launch['seed']} from the weights drawn for the run"
-    both = ours.merge(theirs, on="seed", suffixes=("", "_reference"))
+    both = ours.merge(theirs, on="seed", suffixes=("", "_opponent"))
     if both.empty:
         return "no seed has a launch on both sides"
     for name in ("weights_digest", "batches_digest", "parameters"):
-        unlike = both[both[name] != both[f"{name}_reference"]]
+        unlike = both[both[name] != both[f"{name}_opponent"]]
         if len(unlike):
             return f"{name} differs for seed {unlike['seed'].iloc[0]}"
     return None

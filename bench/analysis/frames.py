@@ -74,6 +74,7 @@ LAUNCH_VALUES = [
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
 LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "disturbed", "counted", "wall_seconds"]
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS]
+TUNING_COLUMNS = [*CASES, "knobs", "status", "reason", "step_seconds", "chosen", "steps", "searched_in"]
 INTERVAL_LEVEL = 0.95
 ENOUGH_FOR_P99 = 100
 
@@ -83,11 +84,15 @@ class RunFormatError(Exception):
 
 
 class Run(NamedTuple):
-    """A run as it was recorded: run.json, a row per launch, a row per epoch, and what had to be left out, in words."""
+    """A run as it was recorded: run.json, a row per launch, per epoch and per configuration that a search tried.
+
+    `warnings` say in words what had to be left out.
+    """
 
     description: dict[str, Any]
     launches: pd.DataFrame
     epochs: pd.DataFrame
+    tuning: pd.DataFrame
     warnings: list[str]
 
 
@@ -118,9 +123,23 @@ def load(folder: Path) -> Run:
         epochs += _epoch_rows(launch)
     table = pd.DataFrame(launches, columns=LAUNCH_COLUMNS)
     table["counted"] = _counted(table)
-    run = Run(description, table, pd.DataFrame(epochs, columns=EPOCH_COLUMNS), warnings)
+    tuning = _tuning(folder / "tuning.csv", warnings)
+    run = Run(description, table, pd.DataFrame(epochs, columns=EPOCH_COLUMNS), tuning, warnings)
     warnings.extend(_without_spread(run))
     return run
+
+
+def _tuning(path: Path, warnings: list[str]) -> pd.DataFrame:
+    """What the search for knobs tried, `knobs` as dictionaries."""
+    nothing = pd.DataFrame(columns=TUNING_COLUMNS)
+    if not path.exists():
+        return nothing
+    try:
+        found = pd.read_csv(path, keep_default_na=False, na_values={"step_seconds": [""]})[TUNING_COLUMNS]
+        return found.assign(knobs=found["knobs"].map(json.loads))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        warnings.append(f"left out: {path.name}: {str(error).splitlines()[0]}")
+        return nothing
 
 
 def _without_spread(run: Run) -> Iterator[str]:
@@ -142,10 +161,10 @@ def counted(run: Run) -> pd.DataFrame:
 def _counted(launches: pd.DataFrame) -> pd.Series:
     """Of a repetition of a group the first attempt in which no launch was disturbed, else the first; never by time.
 
-    A group is what differs only in its backend; a later attempt that has fewer ok launches than the first is none.
+    A group is what differs only in its backend and track. An attempt with fewer ok launches than the first is none.
     """
     good = launches[launches["status"] == "ok"]
-    place = [*(name for name in CASES if name != "backend"), "repetition"]
+    place = [*(name for name in CASES if name not in ("backend", "track")), "repetition"]
     attempts = good.assign(noisy=good["disturbed"] != "").groupby([*place, "attempt"], sort=True)["noisy"]
     table = attempts.agg(noisy="any", size="size").reset_index()
     table["noisy"] |= table["size"] < table.groupby(place)["size"].transform("first")

@@ -34,13 +34,12 @@ class Order(NamedTuple):
 
 
 class _Pilot(NamedTuple):
-    """What a pilot shows: of each comparison both cases, its log ratios' deviation and number; seconds of a launch."""
+    """What a pilot shows: of each comparison both cases and its `spread`; seconds of a launch."""
 
-    shown: dict[tuple[Key, Key], tuple[float, int]]
+    shown: dict[tuple[Key, Key], float]
     seconds: Mapping[Key, float]
     launches: int
     most: int
-    level: float
 
 
 def order(run: Run, pilot: int, most: int, within: float | None, budget_seconds: float | None) -> Order:
@@ -59,35 +58,38 @@ def order(run: Run, pilot: int, most: int, within: float | None, budget_seconds:
     return Order(_launches(found, half), math.expm1(half), _seconds(found, half), wanted)
 
 
-def needed(deviation: float, shown: int, pilot: int, most: int, half: float, level: float) -> int:
-    """Launches of each side for an interval of ± `half` on the log scale, from the deviation of `shown` log ratios.
+def spread(deviation: float, shown: int, level: float) -> float:
+    """Half of the interval that a single ratio would have, from the deviation of `shown` log ratios.
 
     Stein's rule: the quantile is that of the ratios that the pilot has, however many launches follow.
     """
-    quantile = float(stats.t.ppf(0.5 + level / 2, shown - 1))
-    return min(most, max(pilot, math.ceil((quantile * deviation / half) ** 2))) if half > 0 else most
+    return float(stats.t.ppf(0.5 + level / 2, shown - 1)) * deviation
+
+
+def needed(half_of_one: float, pilot: int, most: int, half: float) -> int:
+    """Launches of each side for an interval of ± `half` on the log scale, from the `spread` of a pilot."""
+    return min(most, max(pilot, math.ceil((half_of_one / half) ** 2))) if half > 0 else most
 
 
 def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
     shown = {}
     found, _ = pairs(run)
-    for case, ours, theirs in found:
-        ratios = statistics.paired_ratios(ours, theirs)
+    for pair in found:
+        ratios = statistics.paired_ratios(pair.ours, pair.theirs)
         ratios = ratios[ratios.index < pilot]
         if len(ratios) >= FEWEST:
-            key = tuple(case[name] for name in CASES)
-            reference = tuple({**case, "backend": run.description["reference"]}[name] for name in CASES)
-            shown[key, reference] = statistics.log_deviation(ratios), len(ratios)
+            sides = tuple(tuple(side[name] for name in CASES) for side in (pair.case, pair.opponent))
+            shown[sides[0], sides[1]] = spread(statistics.log_deviation(ratios), len(ratios), pair.level)
     groups = counted(run).groupby(CASES, sort=False)
     seconds: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
-    return _Pilot(shown, seconds, pilot, most, statistics.level_of(len(found)))
+    return _Pilot(shown, seconds, pilot, most)
 
 
 def _launches(found: _Pilot, half: float) -> dict[Key, int]:
-    """Of each case; the reference takes part in every repetition."""
+    """Of each case as many as the widest of its comparisons takes."""
     counts: dict[Key, int] = {}
-    for sides, (deviation, shown) in found.shown.items():
-        launches = needed(deviation, shown, found.launches, found.most, half, found.level)
+    for sides, half_of_one in found.shown.items():
+        launches = needed(half_of_one, found.launches, found.most, half)
         counts |= {side: max(counts.get(side, 0), launches) for side in sides}
     return counts
 
@@ -104,8 +106,8 @@ def _narrowest(found: _Pilot) -> float:
 
 
 def _halves(found: _Pilot, launches: int) -> Iterator[float]:
-    for deviation, shown in found.shown.values():
-        yield float(stats.t.ppf(0.5 + found.level / 2, shown - 1)) * deviation / math.sqrt(launches)
+    for half_of_one in found.shown.values():
+        yield half_of_one / math.sqrt(launches)
 
 
 def _affordable(found: _Pilot, least: float, limit: float) -> float:

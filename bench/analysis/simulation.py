@@ -123,7 +123,8 @@ def ordered(within: float, pilot: int, between: float, draws: int, seed: int = 0
     generator, found = np.random.default_rng(seed), []
     for _ in range(draws):
         logs = generator.normal(0, between, MOST)
-        count = precision.needed(float(logs[:pilot].std(ddof=1)), pilot, pilot, MOST, np.log1p(within), 0.95)
+        half_of_one = precision.spread(float(logs[:pilot].std(ddof=1)), pilot, 0.95)
+        count = precision.needed(half_of_one, pilot, MOST, np.log1p(within))
         one = statistics.paired_interval(np.exp(logs[:count]), 0.95, np.exp(logs[:pilot]))
         found.append((one.low <= 1 <= one.high, np.sqrt(one.high / one.low) - 1, count))
     covered, widths, launches = (np.array(column, dtype=float) for column in zip(*found, strict=True))

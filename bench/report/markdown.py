@@ -14,6 +14,9 @@ def render(page: Page) -> str:
     parts.append(
         "\n".join(["## What was measured, on what", "", *(f"- {name}: {_text(text)}" for name, text in page.facts)])
     )
+    if page.snippets:
+        blocks = [f"{_text(name)}:\n\n```python\n{code}\n```" for name, code in page.snippets]
+        parts.append("\n\n".join(["## The fastest calls of fit", *blocks]))
     if page.commands:
         lines = [f"# {' '.join(name.split())}\n{command}" for name, command in page.commands]
         parts.append("\n".join(["## One launch by hand", "", "```sh", *lines, "```"]))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis import Analysis
-from bench.analysis.comparisons import TIME_MARGIN
+from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
-from bench.report import parity
+from bench.record import title
+from bench.report import parity, tracks
 from bench.report.view import (
     NOTHING,
     Page,
@@ -33,18 +34,19 @@ def page(analysis: Analysis) -> Page:
         title=f"Run {description['id']}",
         summary=_sentences(analysis) + parity.sentences(analysis.parity),
         problems=analysis.problems,
-        tables=_tables(analysis) + parity.tables(analysis.parity),
+        tables=tracks.tables(analysis) + _tables(analysis) + parity.tables(analysis.parity),
         facts=_facts(analysis),
         commands=_commands(analysis),
+        snippets=tracks.snippets(analysis),
     )
 
 
 def _tables(analysis: Analysis) -> list[Table]:
-    """A table per group of cases that differ only in their backend."""
+    """A table per workload, device, batch size and track, with a row per backend."""
     key = [name for name in CASES if name != "backend"]
     targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
     attempted = {_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
-    compared = {_key(row): row for row in analysis.comparisons.table.to_dict("records")}
+    compared = {_key(row): row for row in _against(analysis, "backend")}
     built = []
     for _, group in analysis.cases.groupby(key, sort=False):
         rows = group.to_dict("records")
@@ -124,9 +126,8 @@ def _sentences(analysis: Analysis) -> list[str]:
     """The verdicts in words."""
     metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
     said = []
-    for row in analysis.comparisons.table.to_dict("records"):
-        what = f"{_name(row)} on {row['device']}: {row['backend']}"
-        reference = row["against"].removeprefix("backend=")
+    for row in _rows(analysis):
+        what, reference = _sides(row)
         ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
         if row["verdict"] == "equivalent":
             said.append(f"{what} and {reference} take the same time within {TIME_MARGIN:.0%}: ratio {ratio}.")
@@ -135,11 +136,33 @@ def _sentences(analysis: Analysis) -> list[str]:
         else:
             said.append(f"{what} against {reference} is undecided: ratio {ratio}; {launches(row)}.")
     return said + [
-        f"{_name(row)} on {row['device']}: whether {row['backend']} reaches the {metrics[row['workload']]} of "
-        f"{row['against'].removeprefix('backend=')} is undecided: {difference(row)}; {seeds(row)}."
-        for row in analysis.comparisons.table.to_dict("records")
+        "{}: whether it reaches the {} of {} is undecided: {}; {}.".format(
+            _sides(row)[0], metrics[row["workload"]], _sides(row)[1], difference(row), seeds(row)
+        )
+        for row in _rows(analysis)
         if row["metric_verdict"] == "undecided"
     ]
+
+
+def _rows(analysis: Analysis) -> list[Row]:
+    return [*analysis.comparisons.table.to_dict("records")]
+
+
+def _against(analysis: Analysis, kind: str) -> list[Row]:
+    """The comparisons with another backend, or with another track."""
+    return [row for row in _rows(analysis) if family(row["against"]) == kind]
+
+
+def _sides(row: Row) -> tuple[str, str]:
+    """What is compared with what, in words."""
+    kind, _, other = row["against"].partition("=")
+    ours = row["backend"] if kind == "backend" and row["track"] == "fit" else f"{row['backend']} {row['track']}"
+    theirs = other if kind == "track" or row["track"] == "fit" else f"{other} {row['track']}"
+    return f"{_name(row)} on {row['device']}{_batch(row)}: {ours}", theirs
+
+
+def _batch(row: Row) -> str:
+    return f", batch {row['batch_size']}"
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -160,11 +183,15 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
         facts.append(("wall time", f"{total:.0f} s: {parts}"))
     if len(analysis.comparisons.table):
-        level = analysis.comparisons.table["level"].iloc[0]
-        rows = len(analysis.comparisons.table)
-        family = f"the {rows} ratios at {level:.2%} each, so that all hold together with 95 %, the differences likewise"
+        said = [
+            f"the {len(rows)} ratios against {'the reference' if kind == 'backend' else 'other tracks'} at "
+            f"{rows[0]['level']:.2%} each"
+            for kind in ("backend", "track")
+            if (rows := _against(analysis, kind))
+        ]
+        families = f"{', '.join(said)}, so that all hold together with 95 %, the differences likewise"
         margins = f"margins {TIME_MARGIN:.0%} of time and the target's own of its metric"
-        facts.append(("intervals", f"s/epoch at {INTERVAL_LEVEL:.0%}; {family}; {margins}"))
+        facts.append(("intervals", f"s/epoch at {INTERVAL_LEVEL:.0%}; {families}; {margins}"))
     return facts
 
 
@@ -172,12 +199,12 @@ def _settings(analysis: Analysis) -> list[tuple[str, str]]:
     """Versions and what was in force, as each backend's first ok launch read it back."""
     good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
     said = []
-    for (backend, device), group in good.groupby(["backend", "device"], sort=False):
+    for (backend, device, track), group in good.groupby(["backend", "device", "track"], sort=False):
         launch = group.iloc[0]
         words = [f"{name} {version}" for name, version in launch["versions"].items()]
         words += [f"{name} {value}" for name, value in launch["resolved"].items() if name not in ("device", "flags")]
         words += [f"{name} {value}" for name, value in launch["resolved"].get("flags", {}).items()]
-        said.append((f"{backend} on {device}", ", ".join(words)))
+        said.append((f"{backend} on {device}, {track}", ", ".join(words)))
     return said
 
 
@@ -190,10 +217,7 @@ def _commands(analysis: Analysis) -> list[tuple[str, str]]:
         .first(skipna=False)
         .reset_index()
     )
-    return [
-        (f"{_name(row)} {row['backend']} {row['device']}", shlex.join(row["command"]))
-        for row in first.to_dict("records")
-    ]
+    return [(title(row), shlex.join(row["command"])) for row in first.to_dict("records")]
 
 
 def _name(case: Row) -> str:
@@ -206,5 +230,5 @@ def _key(case: Row) -> tuple[Any, ...]:
 
 def _level(analysis: Analysis) -> str:
     """The level of each ratio's interval, for the heading; nothing where nothing was compared."""
-    table = analysis.comparisons.table
-    return "" if table.empty else f" [{100 * table['level'].iloc[0]:.4g}%]"
+    rows = _against(analysis, "backend")
+    return f" [{100 * rows[0]['level']:.4g}%]" if rows else ""

@@ -1,7 +1,7 @@
 """The view that terminal and Markdown render, nothing but text, and how numbers become text."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -30,6 +30,7 @@ class Page(NamedTuple):
     tables: list[Table]
     facts: list[tuple[str, str]]
     commands: list[tuple[str, str]]
+    snippets: Sequence[tuple[str, str]] = ()  # Python to be pasted, each with its name
 
 
 def missing(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""pytest-benchmark: epochs of training, the whole `fit` in one go, each epoch a round."""
+"""pytest-benchmark: epochs of training, the whole training in one go, each epoch a round."""
 
 import math
 import os
@@ -9,7 +9,7 @@ import keras
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.worker import environment, memory, nvml, start
+from bench.worker import environment, memory, nvml, start, tracks
 from bench.worker.clock import Epoch, EpochClock, ReplayClock
 from bench.worker.conftest import Launch
 
@@ -25,7 +25,10 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     began = time.perf_counter()
     workload = start.load_workload(case.workload)
     dataset = start.load_dataset(case.dataset)
-    batches = start.batches(dataset, case.samples, case.batch_size, launch.seed)
+    if case.track == "shipped":
+        batches = start.as_they_come(dataset, case.samples)
+    else:
+        batches = start.batches(dataset, case.samples, case.batch_size, launch.seed)
     x_test, y_test = dataset.x_test, dataset.y_test
     del dataset
     memory.reset_peak()  # reading the data set took memory that training does not
@@ -40,7 +43,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
             model = workload.build()  # its weights are drawn in vain
         model.set_weights(start.load_weights(launch.weights))
     metric = workload.target.metric
-    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[metric])
+    tracks.compile_model(model, workload, case.track, launch.knobs)
     record["weights_digest"] = start.digest(model.get_weights())
     record["batches_digest"] = batches.digest
     record["parameters"] = model.count_params()
@@ -53,17 +56,8 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     gpu = nvml.gauge() if case.device == "gpu" else nvml.nothing
     clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu)
     launch.messenger.send("fit")
-    clock.start()
     began = time.perf_counter()
-    model.fit(
-        batches.x,
-        batches.y,
-        batch_size=case.batch_size,
-        epochs=case.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[clock],
-    )
+    tracks.train(case, model, batches.x, batches.y, launch.knobs, clock)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
     record["setup_seconds"] = clock.setup_seconds
@@ -100,7 +94,8 @@ def _check_device(launch: Launch, model: keras.Model) -> None:
 def _resolved(launch: Launch, model: keras.Model) -> dict[str, Any]:
     """What was in force, read back rather than repeated from the options."""
     return {
-        "jit_compile": model.jit_compile,
+        **launch.knobs,
+        **({} if launch.case.track in tracks.IN_OWN_HANDS else {"jit_compile": model.jit_compile}),
         "run_eagerly": model.run_eagerly,
         "dtype_policy": model.dtype_policy.name,
         "device": launch.backend.device_of(model.variables[0].value),

@@ -1,6 +1,7 @@
 """The glue between a case's options and its pytest node: environment first, then the record's `launch` object."""
 
 import gc
+import json
 import platform
 import time
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class Launch:
     case: Case
     seed: int
     weights: Path | None
+    knobs: dict[str, Any]
     backend: backends.Backend
     messenger: Messenger
     record: dict[str, Any] = field(default_factory=dict)
@@ -37,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, kind in CASE_TYPES.items():
         group.addoption(f"--{name.replace('_', '-')}", type=kind, required=True)
     group.addoption("--seed", type=int, required=True, help="of the batches' order and of random layers")
+    group.addoption("--knobs", type=json.loads, default={}, help="of its track, as JSON; default: the track's own")
     group.addoption("--weights", type=Path, help="initial weights written by bench.worker.prepare; default: drawn here")
 
 
@@ -46,12 +49,19 @@ def pytest_configure(config: pytest.Config) -> None:
     messenger = Messenger()
     began = time.perf_counter()
     try:
-        backend = environment.prepare(case.backend, case.device, case.numerics)
+        shipped = case.track == "shipped"
+        backend = environment.prepare(case.backend, case.device, None if shipped else case.numerics)
         import keras  # noqa: F401 - so that its time is told apart from the test's
+
+        from bench.worker import tracks
+
+        knobs = {**tracks.defaults(case.backend, case.track), **config.getoption("knobs")}
+        if knobs.get("malloc") == "keep":
+            tracks.keep_freed_memory()
     except Exception as error:
         messenger.send("failed", reason=f"cannot import its backend: {type(error).__name__}: {error}")
         raise
-    launch = Launch(case, config.getoption("seed"), config.getoption("weights"), backend, messenger)
+    launch = Launch(case, config.getoption("seed"), config.getoption("weights"), knobs, backend, messenger)
     launch.record["phases"] = {"import": time.perf_counter() - began}
     config.stash[KEY] = launch
 
@@ -92,6 +102,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         "seed": launch.seed,
         "status": "ok",
         "reason": "",
+        "knobs": launch.knobs,
         **launch.record,
         "versions": environment.versions(launch.case.backend),
     }

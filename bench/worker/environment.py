@@ -27,8 +27,11 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare(backend: str, device: str, numerics: str) -> backends.Backend:
-    """Choose backend, device and arithmetic, drop the user's own settings of them, and import the framework."""
+def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend:
+    """Choose backend, device and arithmetic, drop the user's own settings of them, and import the framework.
+
+    With None as numerics, precision and number of threads are the framework's own.
+    """
     module = backends.load(backend)
     for name in FOREIGN:
         os.environ.pop(name, None)
@@ -38,7 +41,8 @@ def prepare(backend: str, device: str, numerics: str) -> backends.Backend:
     os.environ["KERAS_HOME"] = home
     os.environ["KERAS_BACKEND"] = backend
     os.environ.update(module.environment(device, numerics, threads()))
-    module.configure(numerics, threads())
+    if numerics is not None:
+        module.configure(numerics, threads())
     return module
 
 

@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 
 ACTIVATIONS = ("linear", "relu", "gelu", "silu", "tanh", "sigmoid")
 METRIC = "accuracy"
+KNOBS_OF = {"convolution": "Conv2D", "layout": "Conv2D"}  # knobs that change nothing without layers of that kind
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         "parameters": model.count_params(),
         "target": vars(workload.target),
         "step_seconds": _step_seconds(name, model, workload, dataset),
+        "without_native": _without_native(model),
         "weights": digests,
     }
 
@@ -105,6 +106,18 @@ def _outputs(name: str, model: Any, dataset: Any) -> Any:
             f"workload {name}: {late} is made only when data comes; let build() call model(keras.Input(…))"
         )
     return outputs
+
+
+def _without_native(model: Any) -> str:
+    """Why a compiled model cannot be trained without Keras; empty where it can."""
+    from bench.worker import network
+    from bench.worker.start import StartError
+
+    try:
+        network.read(model)
+    except StartError as error:
+        return str(error)
+    return ""
 
 
 def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:

@@ -36,8 +36,11 @@ class Trainer(Protocol):
 class Backend(Protocol):
     """What the worker asks of a backend. The module imports its framework only inside the functions."""
 
-    def environment(self, device: str, numerics: str, threads: int) -> Mapping[str, str]:
-        """Environment variables that must be set before the framework is imported."""
+    def environment(self, device: str, numerics: str | None, threads: int) -> Mapping[str, str]:
+        """Environment variables that must be set before the framework is imported.
+
+        With None as numerics, those that choose the device and let memory be measured, and no other.
+        """
 
     def configure(self, numerics: str, threads: int) -> None:
         """Set what can only be set after the import: threads, and TF32, which is off unless it is the numerics."""

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 
-def environment(device: str, numerics: str, threads: int) -> dict[str, str]:  # noqa: ARG001 - see configure
+def environment(device: str, numerics: str | None, threads: int) -> dict[str, str]:
     return {
-        "OMP_NUM_THREADS": str(threads),
+        **({"OMP_NUM_THREADS": str(threads)} if numerics else {}),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # else the peak is the pool's size
         **({"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {}),
     }

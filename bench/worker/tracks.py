@@ -1,0 +1,96 @@
+"""The tracks: one workload trained as one types it, as it is compared, tuned, in a loop of its own, without Keras.
+
+Each is the same network from the same weights; `fit`, `tuned`, `loop` and `native` take the same batches in the same
+order. A *knob* is a choice of how a track is executed; which values are tried is said by `knobs`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from bench.record import Case
+from bench.worker import backends, inputs
+from bench.worker.backends import Knobs
+from bench.worker.clock import EpochClock
+from bench.worker.start import StartError
+from models import Workload
+
+IN_OWN_HANDS = ("loop", "native")
+FIT_KNOBS: Mapping[str, Sequence[Any]] = {
+    "jit_compile": ("auto", True, False),
+    "steps_per_execution": (1, 8, 32),
+    "input": inputs.INPUTS,
+}
+# Of glibc's mallopt. Freed memory goes back to the kernel by default and has to be paged in again, thousands of pages a
+# step: JAX and torch, which allocate anew in every step, lose up to a third of it on a CPU.
+M_TRIM_THRESHOLD, M_MMAP_MAX, NEVER = -1, -4, 2**31 - 1
+
+
+def knobs(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
+    """The knobs of a track, each with its values, of which the first is the default; `malloc` is one of all of them."""
+    return FIT_KNOBS if track == "tuned" else backends.candidates(backend, track)
+
+
+def defaults(backend: str, track: str) -> dict[str, Any]:
+    """What each knob is where nobody turned it."""
+    if track not in ("tuned", *IN_OWN_HANDS):
+        return {}
+    return {**{name: values[0] for name, values in knobs(backend, track).items()}, "malloc": "default"}
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep what it frees for its next use; StartError where the C library cannot.
+
+    It cannot be undone, and what the frameworks allocate themselves (a GPU's memory, TensorFlow's tensors) is not
+    touched.
+    """
+    library = ctypes.CDLL(None)
+    if sys.platform != "linux" or not hasattr(library, "mallopt"):
+        raise StartError("malloc=keep needs glibc's mallopt, which this system does not have")
+    if not (library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, NEVER)):
+        raise StartError("malloc=keep: mallopt refused it")
+
+
+def compile_model(model: keras.Model, workload: Workload, track: str, given: Knobs) -> None:
+    """Compile a model as its track is executed."""
+    how = {name: given[name] for name in ("jit_compile", "steps_per_execution") if track == "tuned"}
+    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[workload.target.metric], **how)
+
+
+def train(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: EpochClock) -> None:
+    """Train a compiled model for the case's epochs, each timed by the clock; the weights end up in the model.
+
+    `x` and `y` are arrays of shape (samples, …). With `shipped` `fit` shuffles them and takes the last partial batch
+    too; otherwise their length is a multiple of the batch size.
+    """
+    if case.track in IN_OWN_HANDS:
+        _own_hands(case, model, x, y, given, clock)
+        return
+    clock.start()
+    if case.track == "shipped":
+        model.fit(x, y, batch_size=case.batch_size, epochs=case.epochs, callbacks=[clock])
+        return
+    handed = inputs.arguments(given.get("input", "arrays"), x, y, case.batch_size)
+    model.fit(**handed, epochs=case.epochs, shuffle=False, verbose=0, callbacks=[clock])
+
+
+def _own_hands(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: EpochClock) -> None:
+    metric = model.get_compile_config()["metrics"][0]
+    clock.start()
+    trainer = backends.trainer(case.backend, case.track, model, metric, given)
+    batches = trainer.place(*(in_batches(one, case.batch_size) for one in (x, y)))
+    for epoch in range(case.epochs):
+        clock.on_epoch_begin(epoch)
+        done = trainer.train(batches)
+        clock.on_epoch_end(epoch, {"loss": sum(done.losses) / len(done.losses), metric: done.metric})
+    trainer.store()
+
+
+def in_batches(samples: Any, batch_size: int) -> Any:
+    """An array of shape (samples, …) as (steps, batch, …)."""
+    return samples.reshape(-1, batch_size, *samples.shape[1:])

@@ -1,0 +1,206 @@
+"""The search for a track's best knobs: every configuration trains a few steps, slow ones are given up early.
+
+    python -m bench.worker.tune --workload=mlp … --track=tuned --steps=128 --weights=FILE --output=FILE
+
+Each line of the output is a JSON object: `{"begun": {knobs}}` before a configuration is tried, and afterwards
+`{"knobs", "status", "reason", "step_seconds"}`. Lines that are there already are taken as they are, so that a search
+goes on after a configuration has taken its process down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.record import CASE_TYPES, Case
+from bench.worker import environment
+from bench.worker.messages import Messenger
+
+# Passes over the steps: the first is cold, the fastest of the others counts.
+LEAST_PASSES, MOST_PASSES, ENOUGH_SECONDS = 4, 12, 0.5
+GIVEN_UP = 1.5  # times the fastest so far: what one pass says is enough
+FINALISTS = 2  # are tried once more, with memory that is kept
+
+Knobs = dict[str, Any]
+Row = dict[str, Any]  # knobs, status, reason, step_seconds
+
+
+class EnoughError(Exception):
+    """A configuration need not be timed any longer."""
+
+
+def main() -> None:
+    """Try what has not been tried; the parent reads nothing but the output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, kind in CASE_TYPES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
+    parser.add_argument("--steps", type=int, required=True, help="of a pass")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    given = vars(parser.parse_args())
+    steps, weights, output = (given.pop(name) for name in ("steps", "weights", "output"))
+    case = Case(**given)
+    messenger = Messenger()
+    backend = environment.prepare(case.backend, case.device, case.numerics)
+
+    from bench.worker import inputs, start, tracks
+
+    trial = Trial(replace(case, samples=steps * case.batch_size, epochs=MOST_PASSES), weights, backend.barrier)
+    values = trial.values(tracks.knobs(case.backend, case.track))
+
+    def refused(name: str, value: Any) -> str:
+        return inputs.unavailable(value, case.backend) if name == "input" else ""
+
+    known = read(output)
+    with output.open("a", encoding="utf-8") as file:
+
+        def write(line: Mapping[str, Any]) -> None:
+            print(json.dumps(line), file=file, flush=True)
+
+        def measure(knobs: Knobs, best: float) -> Row:
+            write({"begun": knobs})
+            try:
+                if knobs["malloc"] == "keep":
+                    tracks.keep_freed_memory()
+                seconds, reason = trial.step_seconds(knobs, best * GIVEN_UP)
+                row = {"knobs": knobs, "status": "ok", "reason": reason, "step_seconds": seconds}
+            except Exception as error:  # whatever a knob makes a framework do
+                row = {"knobs": knobs, "status": "failed", "reason": start.reason(error), "step_seconds": None}
+            write(row)
+            messenger.send("tried", **row)
+            return row
+
+        for row in search(values, known, measure, refused):
+            if row["status"] == "skipped" and row not in known:
+                write(row)
+
+
+def read(path: Path) -> list[Row]:
+    """The configurations that a search has dealt with."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if "begun" not in line]
+
+
+def search(
+    values: Mapping[str, Sequence[Any]],
+    known: Sequence[Row],
+    measure: Callable[[Knobs, float], Row],
+    refused: Callable[[str, Any], str],
+) -> Iterator[Row]:
+    """Every configuration of the knobs' values, a row each; `measure` is given the fastest step so far.
+
+    First the default (each knob's first value), then each other value alone, then those together that neither failed
+    nor were far slower alone. A value that `refused` has a reason for is skipped. The fastest are tried again with
+    `malloc=keep`, last, since it cannot be undone within a process.
+    """
+    default = {**{name: options[0] for name, options in values.items()}, "malloc": "default"}
+    rows: list[Row] = []
+
+    def best() -> float:
+        return min((row["step_seconds"] for row in rows if row["status"] == "ok"), default=float("inf"))
+
+    def tried(knobs: Knobs) -> Row:
+        found = next((row for row in known if row["knobs"] == knobs), None)
+        reasons = [refused(name, knobs[name]) for name in turned(knobs, default)]
+        reason = "; ".join(filter(None, reasons)) or _hopeless(knobs, default, rows)
+        if found is None and reason:
+            found = {"knobs": knobs, "status": "skipped", "reason": reason, "step_seconds": None}
+        rows.append(found or measure(knobs, best()))
+        return rows[-1]
+
+    every = [{**default, **dict(zip(values, chosen, strict=True))} for chosen in itertools.product(*values.values())]
+    for knobs in sorted(every, key=lambda one: len(turned(one, default))):
+        if len(turned(knobs, default)) < 2 or not any(refused(name, value) for name, value in knobs.items()):
+            yield tried(knobs)
+    finished = [row for row in rows if row["status"] == "ok"]
+    for row in sorted(finished, key=lambda row: row["step_seconds"])[:FINALISTS]:
+        yield tried({**row["knobs"], "malloc": "keep"})
+
+
+def turned(knobs: Knobs, default: Knobs) -> list[str]:
+    """The knobs that are not at their default."""
+    return [name for name, value in knobs.items() if value != default[name]]
+
+
+def _hopeless(knobs: Knobs, default: Knobs, rows: Sequence[Row]) -> str:
+    """Why a combination need not be tried: one of its knobs, turned alone, failed or was far slower."""
+    if len(turned(knobs, default)) < 2 or knobs["malloc"] == "keep":
+        return ""
+    for name in turned(knobs, default):
+        alone = next(row for row in rows if row["knobs"] == {**default, name: knobs[name]})
+        if alone["status"] != "ok":
+            return f"{name}={knobs[name]} alone {alone['status']}"
+        if rows[0]["status"] == "ok" and alone["step_seconds"] > GIVEN_UP * rows[0]["step_seconds"]:
+            return (
+                f"{name}={knobs[name]} alone took {alone['step_seconds'] / rows[0]['step_seconds']:.1f} times as long"
+            )
+    return ""
+
+
+class Trial:
+    """Trains a case's workload a few steps at a time."""
+
+    def __init__(self, case: Case, weights: Path, barrier: Callable[[], None]) -> None:
+        from bench.worker import start
+
+        self._case, self._barrier = case, barrier
+        self._workload = start.load_workload(case.workload)
+        self._weights = start.load_weights(weights)
+        dataset = start.load_dataset(case.dataset)
+        self._batches = start.batches(dataset, case.samples, case.batch_size, seed=0)
+
+    def values(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The knobs' values that this workload tells apart; of `jit_compile` the default and its opposite."""
+        from bench.worker import network
+
+        model = self._workload.build()
+        model.compile(optimizer=self._workload.optimizer(), loss=self._workload.loss())
+        kinds = {type(layer).__name__ for layer in model.layers}
+        idle = {name for name, kind in network.KNOBS_OF.items() if kind not in kinds}
+        found = {name: options[:1] if name in idle else options for name, options in values.items()}
+        if "jit_compile" in found:
+            found["jit_compile"] = ("auto", not model.jit_compile)
+        return found
+
+    def step_seconds(self, knobs: Knobs, limit: float) -> tuple[float, str]:
+        """Seconds of a steady step, and a word where its first steady pass passed the limit and was its last."""
+        import keras
+
+        from bench.worker import tracks
+        from bench.worker.clock import Epoch, EpochClock
+
+        case, steps = self._case, self._case.samples // self._case.batch_size
+        passes: list[float] = []
+
+        def watch(_index: int, epoch: Epoch) -> None:
+            passes.append(epoch.seconds / steps)
+            slow = len(passes) > 1 and min(passes[1:]) > limit
+            if slow or (len(passes) >= LEAST_PASSES and sum(passes[1:]) * steps > ENOUGH_SECONDS):
+                raise EnoughError
+
+        keras.utils.set_random_seed(0)
+        model = self._workload.build()
+        model.set_weights(self._weights)
+        tracks.compile_model(model, self._workload, case.track, knobs)
+        clock = EpochClock(self._workload.target.metric, self._barrier, watch)
+        try:
+            tracks.train(case, model, self._batches.x, self._batches.y, knobs, clock)
+        except EnoughError:
+            pass
+        finally:
+            del model
+            keras.backend.clear_session()
+            gc.collect()
+        return min(passes[1:]), "" if len(passes) >= LEAST_PASSES else "given up after one pass"
+
+
+if __name__ == "__main__":
+    main()
