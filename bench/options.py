@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from bench.environments import ROOT
-from bench.record import DIFFERENCES, TRACKS
+from bench.record import CLIMBS, DIFFERENCES, TRACKS
 
 DEVICES = ("cpu", "gpu")
 NUMERICS = ("float64", "float32", "tf32", "bfloat16")  # of the ladder; float64 is exact mode
@@ -100,6 +100,7 @@ class ParityOptions(Selection):
 
     steps: int
     numerics: tuple[str, ...]
+    tracks: tuple[str, ...]
 
 
 def workload_names() -> tuple[str, ...]:
@@ -214,7 +215,12 @@ def parse_parity(arguments: Sequence[str]) -> ParityOptions:
 def parity_options(given: argparse.Namespace) -> ParityOptions:
     """What the parsed words of `parity` mean. Exact mode is always climbed: everything else is judged against it."""
     numerics = tuple(dict.fromkeys(("float64", *(given.numerics or ("float32",)))))
-    options = ParityOptions(**_selection(given, workload_names(), given.seeds), steps=given.steps, numerics=numerics)
+    options = ParityOptions(
+        **_selection(given, workload_names(), given.seeds),
+        steps=given.steps,
+        numerics=numerics,
+        tracks=given.tracks or tuple(CLIMBS),
+    )
     if len(options.backends) < 2:
         raise UsageError(f"--backends {options.backends[0]}: parity compares backends; name at least two")
     return options
@@ -286,6 +292,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,…",
         help="what is judged against exact mode (float64); default float32",
     )
+
+    climbed = _several(_choice(tuple(CLIMBS), "track with a ladder"))
+    parity.add_argument("--tracks", type=climbed, metavar="NAME,…", help=f"default {', '.join(CLIMBS)}")
 
     calibrate = commands.add_parser("calibrate", help="are the verdicts right, on this machine?", allow_abbrev=False)
     _add_selection(calibrate)

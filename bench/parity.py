@@ -14,10 +14,11 @@ from rich.console import Console
 
 from bench import environments, machine
 from bench.launch import Outcome, launch
-from bench.options import NUMERICS, ParityOptions, Selection
+from bench.options import NUMERICS, ParityOptions, RunOptions
 from bench.plan import devices_of
 from bench.prepare import Prepared, prepare, without_gpu
 from bench.progress import duration
+from bench.record import CLIMBS
 from bench.runs import describe, interruptible, new_run, remove, write_state
 
 SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
@@ -33,6 +34,7 @@ class Ladder:
     backend: str
     device: str
     numerics: str
+    climbs: tuple[str, ...]
     skip: str | None = None
 
     @property
@@ -75,17 +77,25 @@ def parity(options: ParityOptions, console: Console) -> Path:
 
 
 def plan_ladders(
-    options: Selection, devices: Sequence[str], numerics: Sequence[str], without_gpu: Mapping[str, str]
+    options: ParityOptions | RunOptions,
+    devices: Sequence[str],
+    numerics: Sequence[str],
+    without_gpu: Mapping[str, str],
 ) -> list[Ladder]:
-    """One ladder for each backend, device and numerics; `without_gpu` says of backends why they cannot use it."""
+    """One ladder for each backend, device and numerics; `without_gpu` says of backends why they cannot use it.
+
+    In exact mode it is climbed once for every track that has a ladder, otherwise for `fit` alone.
+    """
     planned = []
+    every = tuple(dict.fromkeys(climb for track in ("fit", *options.tracks) for climb in CLIMBS.get(track, ())))
     for kind in sorted(numerics, key=NUMERICS.index):
         for device in devices:
             for backend in options.backends:
                 skip = without_gpu.get(backend) if device == "gpu" else None
                 if kind == "tf32" and device == "cpu":
                     skip = "a CPU has no TF32"
-                planned.append(Ladder(backend, device, kind, skip))
+                climbs = every if kind == "float64" else CLIMBS["fit"]
+                planned.append(Ladder(backend, device, kind, climbs, skip))
     return planned
 
 
@@ -99,8 +109,9 @@ def climb(
     climbed: list[dict[str, Any]],
 ) -> None:
     """Climb ladder after ladder into `<run>/ladders/`; `climbed` takes up how each process ended."""
-    seconds = sum(workload["step_seconds"] for workload in prepared.workloads) * steps * len(seeds)
     for ladder in ladders:
+        taken = steps * len(seeds) * len(ladder.climbs)
+        seconds = sum(workload["step_seconds"] for workload in prepared.workloads) * taken
         python = prepared.pythons[ladder.backend]
         if ladder.skip is not None:
             outcome = Outcome("skipped", ladder.skip, 0.0)
@@ -133,6 +144,7 @@ def command(
         "device": ladder.device,
         "numerics": ladder.numerics,
         "steps": steps,
+        "climbs": ",".join(ladder.climbs),
         "test-samples": test_samples,
         "seeds": ",".join(map(str, seeds)),
         "weights": (prepared.folder / "weights").resolve(),

@@ -19,6 +19,12 @@ TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
+LADDER_OPTIMIZERS = ("own", "SGD")  # a ladder's: the workload's own, or one that every library writes alike
+CLIMBS = {  # a track with its optimizer: `own` is the workload's, SGD what every library writes alike
+    "fit": ("fit-own",),
+    "loop": ("fit-own", "loop-own"),
+    "native": ("fit-SGD", "native-SGD"),
+}
 STATUSES = ("ok", "skipped", "failed", "timeout", "out of memory")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench import machine, record
+from bench.ceilings import measure
 from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
@@ -89,7 +90,7 @@ def _measure(
     began: float,
     now: Callable[[], float],
 ) -> None:
-    """Parity, the search for knobs, the launches, and those that an ordered precision takes; run.json says how far."""
+    """Parity, ceilings, knobs, the launches, those that an ordered precision takes; run.json says how far it is."""
     folder = prepared.folder
     spent = description.pop("wall_seconds", 0.0)
     until = None if options.budget_seconds is None else began + options.budget_seconds - spent
@@ -104,6 +105,8 @@ def _measure(
             description["parity"] = _prove(options, prepared, cases, console)
             write("running")
             announce(folder, console)
+        if "ceilings" not in description:
+            description["ceilings"] = measure(prepared, cases, console)
         began_tuning = now()
         prepared = replace(prepared, knobs=tune(prepared, cases, options.output, console))
         description["tuning_seconds"] = description.get("tuning_seconds", 0.0) + now() - began_tuning

@@ -25,6 +25,7 @@ SHORT = ("weights", "outputs", "loss", "gradients", "losses")
 def about(**changes):
     """What a recording says of itself."""
     given = {"workload": "mlp", "backend": "torch", "device": "cpu", "numerics": "float64", "seed": 0, "track": "fit"}
+    given |= {"optimizer": "own"}
     return {**given, "error": "", "batches_digest": "abc", "unseen": [], **changes}
 
 
@@ -36,7 +37,9 @@ def save(folder, changes=None, **described):
     arrays = {key: array for key, array in {**arrays, **(changes or {})}.items() if array is not None}
     if not exact:
         arrays = {key: array.astype(np.float32) for key, array in arrays.items()}
-    name = "-".join(str(content[key]) for key in ("workload", "seed", "backend", "device", "numerics"))
+    name = "-".join(
+        str(content[key]) for key in ("workload", "seed", "backend", "device", "numerics", "track", "optimizer")
+    )
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"{name}.npz", about=np.array(json.dumps(content)), **arrays)
     return folder / f"{name}.npz"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +45,8 @@ CASE_VALUES = [
     "cold_epoch_seconds",
     "setup_seconds",
     "samples_per_second",
+    "flops_per_second",
+    "ceiling_share",
     "trend",
     "trend_low",
     "trend_high",
@@ -196,6 +199,7 @@ def cases(run: Run) -> pd.DataFrame:
                 "status": status,
                 "reason": reason,
                 **_case_values(group, key, level),
+                **_rate(group, planned["case"], run.description),
                 **epochs.get(key, {}),
             }
         )
@@ -210,7 +214,6 @@ def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dic
         return {"launches": 0, **noise}
     epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
     case = dict(zip(CASES, key, strict=True))
-    trained_samples = case["samples"] - case["samples"] % case["batch_size"]
     trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
     means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
     return {
@@ -221,12 +224,31 @@ def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dic
         "epoch_seconds_high": epoch.high,
         "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
         "setup_seconds": good["setup_seconds"].mean(),
-        "samples_per_second": trained_samples / epoch.estimate,
+        "samples_per_second": _trained(case) / epoch.estimate,
         **dict(zip(("trend", "trend_low", "trend_high"), trend, strict=True)),
         "trend_verdict": statistics.trend_verdict(trend),
         "parameters": good["parameters"].iloc[0],
         **means,
     }
+
+
+def _rate(group: pd.DataFrame, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
+    """Floating-point operations per second in an epoch, and as a share of the fastest backend's matrix product."""
+    workload: dict[str, Any] = next(
+        (one for one in description["workloads"] if one["workload"] == case["workload"]), {}
+    )
+    good = group[group["counted"].astype(bool)]
+    if not workload.get("step_flops") or good.empty:
+        return {}
+    seconds = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL).estimate
+    rate = workload["step_flops"] / workload["batch_size"] * _trained(case) / seconds
+    ceiling = max(description.get("ceilings", {}).get(case["device"], {}).values(), default=math.nan)
+    return {"flops_per_second": rate, "ceiling_share": rate / ceiling}
+
+
+def _trained(case: dict[str, Any]) -> int:
+    """Samples of an epoch: without the last partial batch, but for `shipped`."""
+    return int(case["samples"] - (case["samples"] % case["batch_size"] if case["track"] != "shipped" else 0))
 
 
 def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:

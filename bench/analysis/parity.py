@@ -6,6 +6,7 @@ within `RUNGS`; recordings in float32 and the like are held against it, and agai
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,6 @@ import pandas as pd
 from bench.analysis.distances import (
     COUNTED,
     NEGLIGIBLE,
-    RECORDED_RUNGS,
     ROUNDED_RUNGS,
     RUNGS,
     Array,
@@ -26,7 +26,7 @@ from bench.analysis.distances import (
     size,
     step_distance,
 )
-from bench.analysis.recordings import EXACT, LADDER, Recording, faults, load, title
+from bench.analysis.recordings import EXACT, LADDER, Recording, faults, load, rungs_of, title
 
 COLUMNS = [
     "workload",
@@ -35,6 +35,7 @@ COLUMNS = [
     "device",
     "numerics",
     "track",
+    "optimizer",
     "seed",
     "rung",
     "location",
@@ -53,6 +54,8 @@ ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}  # the u
 WORSE = 10.0  # times the others' largest error
 UNREMARKABLE = 32.0  # units of rounding, below which nobody is worse than anybody
 DIVERGED = 0.1  # of a loss
+
+GROUP = ("workload", "seed", "optimizer")  # recordings of the same computation
 
 Row = dict[str, Any]
 MISSING: Array = np.array(np.nan)
@@ -103,11 +106,11 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
     recordings, problems = load(folder / "ladders")
     problems += faults(recordings, planned, description)
     rows: list[Row] = []
+    optimizers = dict.fromkeys(one.about["optimizer"] for one in recordings)
     for workload in description["workloads"]:
-        for seed in planned["seeds"]:
-            group = [
-                one for one in recordings if (one.about["workload"], one.about["seed"]) == (workload["workload"], seed)
-            ]
+        for seed, optimizer in itertools.product(planned["seeds"], optimizers):
+            key = workload["workload"], seed, optimizer
+            group = [one for one in recordings if tuple(one.about[name] for name in GROUP) == key]
             rows += _group_rows(group, description["reference"])
     table = pd.DataFrame(rows, columns=COLUMNS)
     proved = _proved(table, recordings, planned["seeds"])
@@ -116,12 +119,13 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
 
 
 def _group_rows(group: Sequence[Recording], reference: str) -> list[Row]:
-    """The rows of one workload and seed."""
+    """The rows of one workload, seed and optimizer."""
     exact = [one for one in group if one.about["numerics"] == EXACT and not one.about["error"]]
     if not exact:
         return []
     # On a CPU where there is one: what a GPU does is then judged too, the reference backend's included.
-    golden = min(exact, key=lambda one: (one.about["backend"] != reference, one.about["device"] != "cpu"))
+    order = {"track": "fit", "backend": reference, "device": "cpu"}
+    golden = min(exact, key=lambda one: [one.about[name] != value for name, value in order.items()])
     rows = []
     for one in group:
         if one.about["numerics"] == EXACT and one is not golden:
@@ -135,7 +139,7 @@ def _group_rows(group: Sequence[Recording], reference: str) -> list[Row]:
 
 def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[Row]:
     """A row for each location of each rung that both climbed, without its verdict."""
-    about = {name: ours.about[name] for name in ("workload", "backend", "device", "numerics", "track", "seed")}
+    about = {name: ours.about[name] for name in (*LADDER, "seed")}
     about["reference"] = golden.about["backend"]
     for rung in rungs:
         mine, theirs = _at(ours, rung), _at(golden, rung)
@@ -143,6 +147,8 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
             return  # it ended early, which is a problem of its own
         trainable = golden.rungs.get("gradients", {})
         largest = max((size(array) for name, array in theirs.items() if name in trainable), default=0.0)
+        if not mine and rung not in ours.rungs and ours.about["track"] == "native":
+            continue  # it shows no layers' outputs
         unseen = {*ours.about["unseen"], *golden.about["unseen"]} if rung == "outputs" else set()
         for location in dict.fromkeys((*theirs, *mine)):
             if location in unseen:
@@ -200,14 +206,15 @@ def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequenc
     """The exact ladders that were climbed whole for every seed and failed nowhere, as was the golden one."""
     whole: dict[tuple[str, ...], set[int]] = {}
     for one in recordings:
-        everything = all(rung in one.rungs for rung in RECORDED_RUNGS)
+        everything = all(rung in one.rungs for rung in rungs_of(one.about))
         if one.about["numerics"] == EXACT and not one.about["error"] and everything:
             whole.setdefault(tuple(one.about[name] for name in LADDER), set()).add(one.about["seed"])
     complete = {ladder for ladder, climbed in whole.items() if climbed >= set(seeds)}
     exact = table[table["numerics"].eq(EXACT)]
     proved: set[tuple[Hashable, ...]] = set()
     for ladder, rows in exact.groupby(LADDER, sort=False):
-        golden = any(other[:2] == (ladder[0], rows["reference"].iloc[0]) for other in complete)
+        wanted = (ladder[0], rows["reference"].iloc[0], ladder[-1])
+        golden = any((other[0], other[1], other[-1]) == wanted for other in complete)
         if ladder in complete and golden and rows["passed"].all():
             proved.add(ladder)
     return proved
@@ -218,7 +225,7 @@ def _broken(table: pd.DataFrame) -> list[str]:
     problems = []
     failed = table[table["passed"].eq(False)]
     parted = {(row.workload, row.backend, row.device) for row in failed[failed["numerics"].eq(EXACT)].itertuples()}
-    for (*ladder, numerics), rows in failed.groupby(LADDER, sort=False):
+    for (*ladder, numerics, _, _), rows in failed.groupby(LADDER, sort=False):
         if numerics != EXACT and tuple(ladder) in parted:
             continue  # a consequence
         row = rows.iloc[0]

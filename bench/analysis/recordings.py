@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench import record
 from bench.analysis.distances import RECORDED_RUNGS, ROUNDED_RUNGS, Array
-from bench.record import stem
+from bench.record import CLIMBS, stem
 
-LADDER = ["workload", "backend", "device", "numerics"]
+LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer"]
 EXACT = "float64"
-ABOUT = ("workload", "backend", "device", "numerics", "track", "seed", "error", "batches_digest", "unseen")
+NATIVE = CLIMBS["native"]
+ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen")
+OLDER = {"optimizer": "own"}  # what recordings did not say when nothing else was climbed
 
 
 class Recording(NamedTuple):
@@ -41,7 +43,7 @@ def load(folder: Path) -> tuple[list[Recording], list[str]]:
                         array = archive[name]
                         parts = np.stack([array.real, array.imag], -1) if array.dtype.kind == "c" else array
                         rungs.setdefault(rung, {})[location] = parts
-            recordings.append(Recording({name: about[name] for name in ABOUT}, rungs))
+            recordings.append(Recording({name: {**OLDER, **about}[name] for name in ABOUT}, rungs))
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             problems.append(f"left out: {path.name}: not a readable recording ({type(error).__name__})")
     return sorted(recordings, key=lambda one: one.about["numerics"] != EXACT), problems
@@ -59,7 +61,8 @@ def faults(recordings: Sequence[Recording], planned: Mapping[str, Any], descript
 
 def title(about: Any) -> str:
     """What tells one ladder from the others, for people."""
-    return f"{record.title(about)} {about['numerics']}"
+    track = "" if about["track"] == "fit" else f" {about['track']}"
+    return f"{stem(about['workload'])} {about['backend']} {about['device']}{track} {about['numerics']}"
 
 
 def _unclimbed(
@@ -75,11 +78,15 @@ def _unclimbed(
         if ladder["status"] != "ok":
             problems.append(f"parity: {name} was not climbed: {ladder['status']}, {ladder['reason']}")
             continue
-        for workload in description["workloads"]:
-            for seed in planned["seeds"]:
-                key = (workload["workload"], ladder["backend"], ladder["device"], ladder["numerics"], seed)
-                if key not in there:
-                    problems.append(f"parity: {stem(workload['workload'])}: {name} left no recording of seed {seed}")
+        for workload, seed, climb in itertools.product(
+            description["workloads"], planned["seeds"], ladder.get("climbs", CLIMBS["fit"])
+        ):
+            key = (workload["workload"], ladder["backend"], ladder["device"], ladder["numerics"])
+            if (*key, *climb.split("-"), seed) not in there and not (
+                climb in NATIVE and workload["without_native_ladder"]
+            ):
+                of = "" if climb in CLIMBS["fit"] else f" {climb}"
+                problems.append(f"parity: {stem(workload['workload'])}: {name}{of} left no recording of seed {seed}")
     for one in recordings:
         missing = [rung for rung in _expected(one) if rung not in one.rungs]
         if one.about["error"]:
@@ -89,9 +96,15 @@ def _unclimbed(
     return problems
 
 
+def rungs_of(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The rungs that a whole ladder has; track `native` shows no layers' outputs."""
+    rungs = RECORDED_RUNGS if about["numerics"] == EXACT else ROUNDED_RUNGS
+    return tuple(rung for rung in rungs if rung != "outputs" or about["track"] != "native")
+
+
 def _expected(one: Recording) -> tuple[str, ...]:
     """The rungs that a recording has unless it ended early, as it does where a loss is no finite number."""
-    rungs = RECORDED_RUNGS if one.about["numerics"] == EXACT else ROUNDED_RUNGS
+    rungs = rungs_of(one.about)
     losses = one.rungs.get("losses", {}).get("loss", np.zeros(1))
     return rungs if np.isfinite(losses).all() else rungs[: rungs.index("losses")]
 

@@ -27,7 +27,7 @@ def tables(found: Parity | None) -> list[Table]:
         built.append(
             Table(
                 f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch {LADDER_BATCH}{seeds}",
-                ["workload", "backend", "parity", *ERRORS, "classes that differ", "test metric"],
+                ["workload", "backend", "track", "parity", *ERRORS, "classes that differ", "test metric"],
                 [_exact_row(rows, key in found.proved) for key, rows in found.exact.groupby(LADDER, sort=False)],
                 [
                     "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
@@ -61,11 +61,18 @@ def _proved(found: Parity) -> Iterator[str]:
         ladders = [key for key, _ in rows.groupby(LADDER, sort=False)]
         if all(key in found.proved for key in ladders):
             reference = rows["reference"].iloc[0]
-            who = " and ".join(dict.fromkeys(str(backend) for _, backend, _, _ in ladders))
-            yield (
-                f"{stem(workload)}: {who} compute what {reference} computes, "
-                f"in exact mode on every rung of {found.steps} steps."
-            )
+            others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
+            if len(others):
+                yield (
+                    f"{stem(workload)}: {' and '.join(others)} compute what {reference} computes, "
+                    f"in exact mode on every rung of {found.steps} steps."
+                )
+            tracks = rows[rows["track"].ne("fit")]["track"].unique()
+            if len(tracks):
+                yield (
+                    f"{stem(workload)}: track {' and '.join(tracks)} compute what fit does, on every backend in exact "
+                    f"mode{' (native with SGD)' if 'native' in tracks else ''}."
+                )
 
 
 def _most_accurate(found: Parity) -> Iterator[str]:
@@ -90,6 +97,7 @@ def _exact_row(rows: pd.DataFrame, proved: bool) -> list[str]:
     return [
         stem(first["workload"]),
         f"{first['backend']} {first['device']}",
+        first["track"] + ("" if first["optimizer"] == "own" else f", {first['optimizer']}"),
         verdict,
         *(f"{largest[name]:.0e}" if name in largest else NOTHING for name in ERRORS),
         classes,

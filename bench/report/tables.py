@@ -68,6 +68,7 @@ def _tables(analysis: Analysis) -> list[Table]:
                     "noise floor",
                     f"test {target['metric']}",
                     "samples/s",
+                    "GFLOP/s",
                     "cold epoch s",
                     "setup s",
                     "peak MiB",
@@ -93,11 +94,18 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
         significant(compared["noise_floor"]) if compared else NOTHING,
         metric,
         NOTHING if missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
+        NOTHING if missing(case["flops_per_second"]) else _rate(case),
         significant(case["cold_epoch_seconds"]),
         significant(case["setup_seconds"]),
         number(case["peak_host_mib"], 0),
         f"{difference(compared)} {compared['metric_verdict'] if compared else ''}".rstrip(),
     ]
+
+
+def _rate(case: Row) -> str:
+    """Floating-point operations per second, in parentheses the share of what the machine reaches at best."""
+    share = "" if missing(case["ceiling_share"]) else f" ({case['ceiling_share']:.0%})"
+    return f"{significant(case['flops_per_second'] / 1e9)}{share}"
 
 
 def _noise_notes(case: Row) -> Iterator[str]:
@@ -175,6 +183,15 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         ("GPUs", ", ".join(machine["gpus"]) or "none"),
         ("flags", ", ".join(f"{name}={value}" for name, value in machine["flags"].items()) or "none set"),
     ]
+    for device, speeds in description.get("ceilings", {}).items():
+        reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
+        words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
+        facts.append((f"ceiling on {device}", words))
+    for workload in description["workloads"]:
+        if workload.get("uncounted"):
+            facts.append(
+                (f"{_name(workload)}", f"operations not counted, because of {', '.join(workload['uncounted'])}")
+            )
     facts += _settings(analysis)
     if "ordered" in description:
         facts.append(("precision", description["ordered"]["words"]))
@@ -183,13 +200,13 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
         facts.append(("wall time", f"{total:.0f} s: {parts}"))
     if len(analysis.comparisons.table):
-        said = [
+        kinds = [
             f"the {len(rows)} ratios against {'the reference' if kind == 'backend' else 'other tracks'} at "
             f"{rows[0]['level']:.2%} each"
             for kind in ("backend", "track")
             if (rows := _against(analysis, kind))
         ]
-        families = f"{', '.join(said)}, so that all hold together with 95 %, the differences likewise"
+        families = f"{', '.join(kinds)}, so that all hold together with 95 %, the differences likewise"
         margins = f"margins {TIME_MARGIN:.0%} of time and the target's own of its metric"
         facts.append(("intervals", f"s/epoch at {INTERVAL_LEVEL:.0%}; {families}; {margins}"))
     return facts

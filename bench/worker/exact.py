@@ -12,7 +12,7 @@ from typing import Any
 
 
 class MovedError(Exception):
-    """A private name that parity relies on is not where it was; the message names it."""
+    """A private name that is replaced here is not where it was; the message names it."""
 
 
 def enable(backend: str) -> None:
@@ -33,7 +33,7 @@ def found(module: str, name: str) -> Any:
         import keras
 
         raise MovedError(
-            f"{module}.{name}, which parity replaces, is gone (Keras {keras.__version__}): bench/worker has to follow"
+            f"{module}.{name}, which is replaced here, is gone (Keras {keras.__version__}): bench/worker has to follow"
         ) from None
 
 

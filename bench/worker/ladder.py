@@ -1,18 +1,21 @@
 """Parity's recording half: one process climbs the ladder for every workload and seed on one backend.
 
     python -m bench.worker.ladder --backend torch --device cpu --numerics float64 --steps 300 --seeds 0,1 \
-        --weights FOLDER --output FOLDER --workloads mlp cnn
+        --climbs fit-own,loop-own,fit-SGD,native-SGD --weights FOLDER --output FOLDER --workloads mlp cnn
 
-Each workload and seed leaves one file, `<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>.npz`, whose arrays
-are named `rung/location`; `about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The
-comparing half is bench/analysis/parity.py, which says what each rung is for and how close it has to come.
+A climb is a track and an optimizer: the workload's own, or momentum SGD, since `native` uses its library's Adam, which
+places epsilon differently. Each workload, seed and climb leaves one file, named
+`<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>-<climb>.npz`, whose arrays are named `rung/location`;
+`about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The comparing half is
+bench/analysis/parity.py, which says what each rung is for and how close it has to come.
 """
 
 import argparse
 import functools
+import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,15 @@ from bench.worker.messages import Messenger
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
 EVALUATION_BATCH = 1_000
+CHUNK = 256  # steps that a trainer is given at a time
+SGD_RATE, SGD_MOMENTUM = 2**-7, 0.875  # at 2**-4 a transformer leaves every bound within 30 steps
 POLICIES = {"bfloat16": "mixed_bfloat16"}
 
 Recording = dict[str, npt.NDArray[Any]]
+
+
+class NotClimbedError(Exception):
+    """A workload that track `native` cannot take over, or whose draws it makes itself."""
 
 
 def main() -> None:
@@ -39,6 +48,7 @@ def main() -> None:
     parser.add_argument("--steps", required=True, type=int)
     parser.add_argument("--test-samples", type=int, default=0, help="the first N are predicted; default: all")
     parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
+    parser.add_argument("--climbs", default=["fit-own"], type=lambda text: text.split(","), help="TRACK-OPTIMIZER,…")
     parser.add_argument("--weights", required=True, type=Path, help="the folder that bench.worker.prepare wrote")
     parser.add_argument("--output", required=True, type=Path, help="the folder for the recordings")
     parser.add_argument("--workloads", required=True, nargs="+")
@@ -56,25 +66,31 @@ def main() -> None:
         messenger.send("failed", reason=str(error))
         raise
     common = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
-    common |= {"track": "fit", "batch_size": LADDER_BATCH, "versions": environment.versions(given.backend)}
+    common |= {"batch_size": LADDER_BATCH, "versions": environment.versions(given.backend)}
     for seed in given.seeds:  # outside, so that workloads with the same data set share its batches
-        for index, name in enumerate(given.workloads):
+        for (index, name), climbing in itertools.product(enumerate(given.workloads), given.climbs):
             stem = f"{index}-{Path(name).stem}-seed{seed}"
-            about = {**common, "workload": name, "seed": seed, "error": "", "batches_digest": "", "unseen": []}
+            track, _, optimizer = climbing.partition("-")
+            about = {**common, "workload": name, "seed": seed, "track": track, "optimizer": optimizer}
+            about |= {"error": "", "batches_digest": "", "unseen": []}
             recording: Recording = {}
             try:
                 climb(recording, about, start.load_weights(given.weights / f"{stem}.npz"), backend)
+            except NotClimbedError:
+                continue  # the plan says why
             except Exception as error:  # whatever a user's model raises; the other workloads go on
                 about["error"] = start.reason(error)
-            _save(given.output / f"{stem}-{given.backend}-{given.device}-{given.numerics}.npz", recording, about)
+            place = f"{stem}-{given.backend}-{given.device}-{given.numerics}-{climbing}.npz"
+            _save(given.output / place, recording, about)
             messenger.send("climbed", workload=name, seed=seed)
 
 
 def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backend: backends.Backend) -> None:
-    """Fill `recording` with the rungs of one workload and seed, in their order; `about` gets the rest.
+    """Fill `recording` with the rungs of one workload, seed and track, in their order; `about` gets the rest.
 
     Every rung starts from the same weights, random state and optimizer. With numerics other than float64 the ladder is
-    short: what training has amplified for long says nothing about the arithmetic.
+    short: what training has amplified for long says nothing about the arithmetic. Track `native` gives no layers'
+    outputs, and its gradients are read from what one step of SGD does to the weights.
     """
     import keras
 
@@ -98,8 +114,16 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
         keras.utils.set_random_seed(about["seed"])
         for variable, value in state:
             variable.assign(value)
-        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[metric])
+        sgd = keras.optimizers.SGD(SGD_RATE, momentum=SGD_MOMENTUM)
+        optimizer = sgd if about["optimizer"] == "SGD" else workload.optimizer()
+        model.compile(optimizer=optimizer, loss=workload.loss(), metrics=[metric])
         model.optimizer.build(model.trainable_variables)
+
+    def stepper(batch_size: int) -> Stepper:
+        restart()
+        if about["track"] == "fit":
+            return _by_fit(model, batches, batch_size)
+        return _by_trainer(about["backend"], about["track"], model, metric, batches, batch_size)
 
     def note(rung: str, locations: Sequence[str], values: Sequence[Any]) -> None:
         for location, value in zip(_distinct(locations), values, strict=True):
@@ -109,27 +133,27 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
 
     restart()
     note("weights", paths, model.weights)
-    x, y = (keras.ops.convert_to_tensor(part[:OBSERVED]) for part in (batches.x, batches.y))
-    with observed() as seen:
-        model(x, training=True)
-    shown = [(location, value) for location, value in seen if value is not None]
-    note("outputs", [location for location, _ in shown], [value for _, value in shown])
-    about["unseen"] = [location for location, value in seen if value is None]
+    trained = [variable.path for variable in model.trainable_variables]
+    if about["track"] == "native":
+        _check_native(model)
+        losses = stepper(OBSERVED)(0, 1)
+        before = {variable.path: value for variable, value in state}
+        moved = [(before[one.path] - _array(one)) / SGD_RATE for one in model.trainable_variables]
+        note("loss", ["loss"], losses)
+        note("gradients", trained, moved)
+    else:
+        _note_forward(model, batches, about, note)
+        restart()
+        loss, gradients = backend.gradients(model, *_observed_batch(batches))
+        note("loss", ["loss"], [loss])
+        note("gradients", trained, gradients)
 
-    restart()
-    loss, gradients = backend.gradients(model, x, y)
-    note("loss", ["loss"], [loss])
-    note("gradients", [variable.path for variable in model.trainable_variables], gradients)
-
-    restart()
-    losses = []
-    for step in range(about["steps"] if is_exact else min(about["steps"], ROUNDED_STEPS)):
-        first = step * LADDER_BATCH % len(batches.x)
-        batch = slice(first, first + LADDER_BATCH)
-        logs = model.train_on_batch(batches.x[batch], batches.y[batch], return_dict=True)
-        losses.append(float(logs["loss"]))
+    take, losses = stepper(LADDER_BATCH), []
+    steps = about["steps"] if is_exact else min(about["steps"], ROUNDED_STEPS)
+    for first in (0, *range(1, steps, CHUNK)):  # the first alone, for the rung after it
+        losses += take(first, min(CHUNK, steps - first) if first else 1)
         recording["losses/loss"] = np.array(losses)
-        if step == 0 and is_exact:
+        if not first and is_exact:
             note("one step", paths, model.weights)
         if not math.isfinite(losses[-1]):
             return
@@ -143,6 +167,74 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
         predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
         result = model.compute_metrics(dataset.x_test[tested], dataset.y_test[tested], predicted)
         note("metric", [metric], [result[metric]])
+
+
+def _check_native(model: Any) -> None:
+    from bench.worker import network
+    from bench.worker.start import StartError
+
+    try:
+        refused = network.refused_on_ladder(network.read(model))
+    except StartError as error:
+        refused = str(error)
+    if refused:
+        raise NotClimbedError(refused)
+
+
+Stepper = Callable[[int, int], list[float]]  # the first step's number and how many, to their losses
+
+
+def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
+    """Steps as `fit` takes them; the last is the first whose loss is no finite number."""
+
+    def take(first: int, count: int) -> list[float]:
+        losses = []
+        for step in range(first, first + count):
+            x, y = _batch(batches, step, batch_size)
+            losses.append(float(model.train_on_batch(x, y, return_dict=True)["loss"]))
+            if not math.isfinite(losses[-1]):
+                break
+        return losses
+
+    return take
+
+
+def _by_trainer(backend: str, track: str, model: Any, metric: str, batches: Any, batch_size: int) -> Stepper:
+    """Steps of track `loop` or `native`, as many at a time as are asked for; the weights end up in the model."""
+    from bench.worker import tracks
+
+    trainer = backends.trainer(backend, track, model, metric, tracks.defaults(backend, track))
+
+    def take(first: int, count: int) -> list[float]:
+        taken = [_batch(batches, step, batch_size) for step in range(first, first + count)]
+        done = trainer.train(trainer.place(*(np.stack(parts) for parts in zip(*taken, strict=True))))
+        trainer.store()
+        losses = [float(loss) for loss in done.losses]
+        finite = list(itertools.takewhile(math.isfinite, losses))
+        return losses[: len(finite) + 1]
+
+    return take
+
+
+def _batch(batches: Any, step: int, batch_size: int) -> tuple[Any, Any]:
+    first = step * batch_size % len(batches.x)
+    return batches.x[first : first + batch_size], batches.y[first : first + batch_size]
+
+
+def _observed_batch(batches: Any) -> tuple[Any, Any]:
+    import keras
+
+    x, y = (keras.ops.convert_to_tensor(part[:OBSERVED]) for part in (batches.x, batches.y))
+    return x, y
+
+
+def _note_forward(model: Any, batches: Any, about: dict[str, Any], note: Callable[..., None]) -> None:
+    """The rung of the layers' outputs."""
+    with observed() as seen:
+        model(_observed_batch(batches)[0], training=True)
+    shown = [(location, value) for location, value in seen if value is not None]
+    note("outputs", [location for location, _ in shown], [value for _, value in shown])
+    about["unseen"] = [location for location, value in seen if value is None]
 
 
 @functools.lru_cache(maxsize=1)

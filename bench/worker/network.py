@@ -71,6 +71,12 @@ def read(model: keras.Model) -> Network:
     return Network(nodes, weights, trainable, optimizer, constants)
 
 
+def refused_on_ladder(network: Network) -> str:
+    """Why a network cannot climb parity's ladder without Keras; empty where it can."""
+    drawn = [node.location for node in network.nodes if node.kind == "Dropout" and node.settings["rate"]]
+    return f"native: each backend draws the mask of {drawn[0]} in its own way" if drawn else ""
+
+
 def _nodes(model: keras.Model) -> tuple[Node, ...]:
     """The calls of the model's layers, recorded while a copy of its graph is built on the same layers."""
     if isinstance(model, keras.Sequential):

@@ -75,7 +75,8 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         "parameters": model.count_params(),
         "target": vars(workload.target),
         "step_seconds": _step_seconds(name, model, workload, dataset),
-        "without_native": _without_native(model),
+        **_flops(model, dataset, workload.batch_size),
+        **_without_native(model),
         "weights": digests,
     }
 
@@ -108,16 +109,27 @@ def _outputs(name: str, model: Any, dataset: Any) -> Any:
     return outputs
 
 
-def _without_native(model: Any) -> str:
-    """Why a compiled model cannot be trained without Keras; empty where it can."""
+def _flops(model: Any, dataset: Any, batch_size: int) -> dict[str, Any]:
+    """Floating-point operations of a step on a batch of the workload's size; None where layers could not be counted."""
+    from bench.worker import exact, flops
+
+    try:
+        found = flops.step_flops(model, dataset.x_train[:1], batch_size)
+    except exact.MovedError as error:
+        return {"step_flops": None, "uncounted": [str(error)]}
+    return {"step_flops": found.flops, "uncounted": list(found.uncounted)}
+
+
+def _without_native(model: Any) -> dict[str, str]:
+    """Why a compiled model cannot be trained without Keras, or that not climb parity's ladder; empty where it can."""
     from bench.worker import network
     from bench.worker.start import StartError
 
     try:
-        network.read(model)
+        ladder = network.refused_on_ladder(network.read(model))
     except StartError as error:
-        return str(error)
-    return ""
+        return {"without_native": str(error), "without_native_ladder": str(error)}
+    return {"without_native": "", "without_native_ladder": ladder}
 
 
 def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:

@@ -1,0 +1,64 @@
+"""Track `loop` on TensorFlow: the Keras model and optimizer in a `tf.function` of our own, with or without XLA."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from bench.worker.backends import Knobs, Pass
+
+# `scan` makes the whole pass one call, with a loop in the graph, `call` one step, which is called for each batch. On a
+# CPU XLA is the faster of the two where operations are small, and the slower by far where there are convolutions.
+KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "xla": (False, True)}
+
+
+def make(model: Any, metric: str, knobs: Knobs) -> "Loop":
+    """See `Trainer`."""
+    return Loop(model, metric, knobs)
+
+
+class Loop:
+    """See `Trainer`."""
+
+    def __init__(self, model: Any, metric: str, knobs: Knobs) -> None:
+        self._model, self._metric = model, metric
+        self._whole = knobs["steps"] == "scan"
+        self._begun = False
+        model.optimizer.build(model.trainable_variables)
+        pass_ = self._scan if self._whole else self._step
+        self._compiled = tf.function(pass_, autograph=False, jit_compile=knobs["xla"])
+
+    def place(self, x: Any, y: Any) -> Any:
+        if not self._begun:
+            self._begin(x[0], y[0])
+        if self._whole:
+            return tf.constant(x), tf.constant(y)
+        return [(tf.constant(one), tf.constant(other)) for one, other in zip(x, y, strict=True)]
+
+    def train(self, batches: Any) -> Pass:
+        model = self._model
+        model.reset_metrics()
+        # Arguments, since a function would take what it closes over for constants, and XLA compile them in.
+        losses = self._compiled(*batches) if self._whole else tf.stack([self._compiled(*batch) for batch in batches])
+        return Pass(losses.numpy(), float(model.get_metrics_result()[self._metric]))
+
+    def store(self) -> None:
+        """Nothing is left to do: the Keras model's own variables are trained."""
+
+    def _begin(self, x: Any, y: Any) -> None:
+        """Let Keras make the metrics' variables, which it does at their first use and cannot do in the function."""
+        self._model.compute_metrics(x, y, self._model(x, training=False))
+        self._begun = True
+
+    def _scan(self, x: Any, y: Any) -> Any:
+        kind = self._model.compute_dtype
+        return tf.map_fn(lambda step: self._step(x[step], y[step]), tf.range(x.shape[0]), fn_output_signature=kind)
+
+    def _step(self, x: Any, y: Any) -> Any:
+        model = self._model
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+            loss = model.compute_loss(x, y, outputs, training=True)
+        model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        model.compute_metrics(x, y, outputs)
+        return loss

@@ -1,0 +1,250 @@
+"""Track `native` on TensorFlow: variables, `tf.nn` and fused optimizers, without Keras; see bench/worker/network.py."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bench.worker import network
+from bench.worker.backends import Knobs, Pass
+from bench.worker.network import Network, Node
+
+# On a CPU XLA is the faster where operations are small, and the slower by far where there are convolutions.
+KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "xla": (False, True)}
+
+Tensor = Any  # tf.Tensor, which is not there when the types are checked
+Variables = dict[str, Any]
+
+
+def make(model: Any, metric: str, knobs: Knobs) -> "Native":  # noqa: ARG001 - `read` refuses all but accuracy
+    """See `Trainer`."""
+    return Native(model, network.read(model), knobs)
+
+
+class Native:
+    """See `Trainer`."""
+
+    def __init__(self, model: Any, read: Network, knobs: Knobs) -> None:
+        self._model, self._network = model, read
+        self._whole = knobs["steps"] == "scan"
+        self._variables = {path: tf.Variable(value) for path, value in read.weights.items()}
+        self._trainable = [self._variables[path] for path in read.trainable]
+        self._optimizer = (SGD if read.optimizer == "SGD" else Adam)(self._trainable, read.constants)
+        pass_ = self._scan if self._whole else self._step
+        self._compiled = tf.function(pass_, autograph=False, jit_compile=knobs["xla"])
+
+    def place(self, x: Any, y: Any) -> Any:
+        if self._whole:
+            return tf.constant(x), tf.constant(y)
+        return [(tf.constant(one), tf.constant(other)) for one, other in zip(x, y, strict=True)]
+
+    def train(self, batches: Any) -> Pass:
+        # Arguments, since a function would take what it closes over for constants, and XLA compile them in.
+        if self._whole:
+            losses, correct = self._compiled(*batches)
+        else:
+            losses, correct = map(tf.stack, zip(*[self._compiled(*batch) for batch in batches], strict=True))
+        return Pass(losses.numpy(), float(np.mean(correct.numpy())))
+
+    def store(self) -> None:
+        self._network.store(self._model, {path: variable.numpy() for path, variable in self._variables.items()})
+
+    def _scan(self, x: Tensor, y: Tensor) -> Any:
+        kind = network.float_type(self._network)
+        return tf.map_fn(
+            lambda step: self._step(x[step], y[step]), tf.range(x.shape[0]), fn_output_signature=(kind, kind)
+        )
+
+    def _step(self, x: Tensor, y: Tensor) -> Any:
+        labels = tf.cast(y, tf.int64)
+        with tf.GradientTape() as tape:
+            logits = forward(self._network, self._variables, x)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        self._optimizer.apply(tape.gradient(loss, self._trainable))
+        return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, axis=-1) == labels, loss.dtype))
+
+
+class SGD:
+    """Keras's SGD, with its momentum and Nesterov's, in one fused operation a variable."""
+
+    def __init__(self, variables: Sequence[Any], constants: Mapping[str, float]) -> None:
+        self._variables, self._given = variables, constants
+        self._velocities = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
+
+    def apply(self, gradients: Sequence[Tensor]) -> None:
+        kind = gradients[0].dtype
+        rate, momentum = (tf.constant(self._given[name], kind) for name in ("learning_rate", "momentum"))
+        for variable, velocity, gradient in zip(self._variables, self._velocities, gradients, strict=True):
+            if not self._given["momentum"]:
+                tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
+                continue
+            tf.raw_ops.ResourceApplyKerasMomentum(
+                var=variable.handle,
+                accum=velocity.handle,
+                lr=rate,
+                grad=gradient,
+                momentum=momentum,
+                use_nesterov=bool(self._given["nesterov"]),
+            )
+
+
+class Adam:
+    """Adam in one fused operation a variable, with the formula that Keras has too."""
+
+    def __init__(self, variables: Sequence[Any], constants: Mapping[str, float]) -> None:
+        self._variables, self._given = variables, constants
+        self._moments = [[tf.Variable(tf.zeros_like(variable)) for _ in range(2)] for variable in variables]
+        self._steps = tf.Variable(0, dtype=tf.int64)
+
+    def apply(self, gradients: Sequence[Tensor]) -> None:
+        kind = gradients[0].dtype
+        names = ("learning_rate", "beta_1", "beta_2", "epsilon")
+        rate, beta_1, beta_2, epsilon = (tf.constant(self._given[name], kind) for name in names)
+        step = tf.cast(self._steps.assign_add(1), kind)
+        powers = beta_1**step, beta_2**step
+        for variable, (first, second), gradient in zip(self._variables, self._moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=first.handle,
+                v=second.handle,
+                beta1_power=powers[0],
+                beta2_power=powers[1],
+                lr=rate,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+
+
+def forward(read: Network, variables: Variables, x: Tensor) -> Tensor:
+    """The logits of a batch, training; the variables that are no parameters are updated."""
+    values = [tf.cast(x, network.float_type(read))]
+    for node in read.nodes:
+        call = Call(node, {role: variables[path] for role, path in node.weights.items()})
+        values.append(KINDS[node.kind](call, *(values[index] for index in node.inputs)))
+    return values[-1]
+
+
+class Call:
+    """One node being computed: its settings and weights."""
+
+    def __init__(self, node: Node, weights: Variables) -> None:
+        self.settings, self.weights = node.settings, weights
+
+    def activate(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.settings["activation"]](x)
+
+    def biased(self, x: Tensor) -> Tensor:
+        return tf.nn.bias_add(x, self.weights["bias"]) if "bias" in self.weights else x
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """As tf.nn.gelu, which passes the square root through float32."""
+    return 0.5 * x * (1.0 + tf.math.erf(x * tf.constant(2**-0.5, x.dtype)))
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": tf.nn.relu,
+    "gelu": _gelu,
+    "silu": tf.nn.silu,
+    "tanh": tf.tanh,
+    "sigmoid": tf.sigmoid,
+}
+
+
+def _dense(call: Call, x: Tensor) -> Tensor:
+    return _shaped(call.activate(call.biased(_rows(x) @ call.weights["kernel"])), x.shape[:-1])
+
+
+def _rows(x: Tensor) -> Tensor:
+    """As a matrix: a product of more dimensions takes its gradient by the kernel one by one, and sums them."""
+    return x if x.shape.rank == 2 else tf.reshape(x, (-1, x.shape[-1]))
+
+
+def _shaped(x: Tensor, before: Any) -> Tensor:
+    return x if len(before) == 1 else tf.reshape(x, (*before, x.shape[-1]))
+
+
+def _convolution(call: Call, x: Tensor) -> Tensor:
+    kernel, strides, padding = call.weights["kernel"], call.settings["strides"], call.settings["padding"].upper()
+    return call.activate(call.biased(tf.nn.conv2d(x, kernel, strides, padding)))
+
+
+def _maximum(call: Call, x: Tensor) -> Tensor:
+    return tf.nn.max_pool2d(x, call.settings["size"], call.settings["strides"], call.settings["padding"].upper())
+
+
+def _average(call: Call, x: Tensor) -> Tensor:
+    return tf.nn.avg_pool2d(x, call.settings["size"], call.settings["strides"], "VALID")
+
+
+def _over_all(_call: Call, x: Tensor) -> Tensor:
+    return tf.reduce_mean(x, axis=tuple(range(1, x.shape.rank - 1)))
+
+
+def _flatten(_call: Call, x: Tensor) -> Tensor:
+    return tf.reshape(x, (x.shape[0], -1))
+
+
+def _reshape(call: Call, x: Tensor) -> Tensor:
+    return tf.reshape(x, (x.shape[0], *call.settings["shape"]))
+
+
+def _activation(call: Call, x: Tensor) -> Tensor:
+    return call.activate(x)
+
+
+def _dropout(call: Call, x: Tensor) -> Tensor:
+    return tf.nn.dropout(x, call.settings["rate"])
+
+
+def _batch_normalization(call: Call, x: Tensor) -> Tensor:
+    given, epsilon = call.weights, call.settings["epsilon"]
+    mean, variance = tf.nn.moments(x, list(range(x.shape.rank - 1)))
+    momentum = tf.constant(call.settings["momentum"], x.dtype)
+    for role, now in (("mean", mean), ("variance", variance)):
+        given[role].assign(given[role] * momentum + now * (1 - momentum))
+    return tf.nn.batch_normalization(x, mean, variance, given.get("beta"), given.get("gamma"), epsilon)
+
+
+def _layer_normalization(call: Call, x: Tensor) -> Tensor:
+    mean, variance = tf.nn.moments(x, -1, keepdims=True)
+    given, epsilon = call.weights, call.settings["epsilon"]
+    return tf.nn.batch_normalization(x, mean, variance, given.get("beta"), given.get("gamma"), epsilon)
+
+
+def _attention(call: Call, query: Tensor, value: Tensor, key: Tensor | None = None) -> Tensor:
+    given, scale = call.weights, call.settings["size"] ** -0.5
+    sources = {"query": query, "key": value if key is None else key, "value": value}
+    q, k, v = (
+        tf.einsum("btd,dhk->bthk", x, given[f"{name} kernel"]) + given[f"{name} bias"] for name, x in sources.items()
+    )
+    shares = tf.nn.softmax(tf.einsum("bthk,bshk->bhts", q * scale, k))
+    mixed = tf.einsum("bhts,bshk->bthk", shares, v)
+    return tf.einsum("bthk,hkd->btd", mixed, given["output kernel"]) + given["output bias"]
+
+
+def _add(_call: Call, *terms: Tensor) -> Tensor:
+    return tf.add_n(terms)
+
+
+KINDS: dict[str, Callable[..., Tensor]] = {
+    "Dense": _dense,
+    "Conv2D": _convolution,
+    "MaxPooling2D": _maximum,
+    "AveragePooling2D": _average,
+    "GlobalAveragePooling1D": _over_all,
+    "GlobalAveragePooling2D": _over_all,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Activation": _activation,
+    "ReLU": _activation,
+    "Dropout": _dropout,
+    "BatchNormalization": _batch_normalization,
+    "LayerNormalization": _layer_normalization,
+    "MultiHeadAttention": _attention,
+    "Add": _add,
+}
