@@ -195,7 +195,7 @@ def _announce(
     guesses = {planned.case: planned.expected_seconds for planned in cases}
     for planned in cases:
         case = planned.case
-        size = f"{case.samples} samples, {case.epochs} epochs, batch {case.batch_size}"
+        size = f"{case.samples} samples, {case.epochs} epochs"
         basis = "took" if case in known else "guessed:"
         note = planned.skip or f"a launch {basis} about {duration(known.get(case, guesses[case]))}"
         console.print(f"{case.title}: {size}; {note}", markup=False, highlight=False, soft_wrap=True)

@@ -158,6 +158,8 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: C
     rows = [line for line in lines if "begun" not in line]
     best = choose(rows)
     said = f"{len(rows)} configurations in {duration(seconds)}" if rows else f"no search: {outcome.reason}"
+    if rows and best is None:
+        said += f", of which none works: {rows[0]['reason']}"
     console.print(f"{case.title}: {said}", markup=False, highlight=False, soft_wrap=True)
     common = {**asdict(case), "steps": steps, "searched_in": prepared.folder.name, "circumstances": now}
     return [{**common, **row, "chosen": row is best} for row in rows]

@@ -113,7 +113,7 @@ def tune() -> None:
         with path.open("a") as file:
             print(json.dumps({"begun": knobs}), file=file, flush=True)
             backend, fault = os.environ.get("FAKE_TUNE", ":").split(":")
-            if [backend, turned] == [option("--backend"), "a"]:
+            if backend == option("--backend") and (turned == "a" or fault == "no backend"):
                 misbehave(fault)
             row = {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": 0.001 * (3, 1, 2)[number]}
             print(json.dumps(row), file=file, flush=True)

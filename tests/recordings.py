@@ -54,4 +54,8 @@ def ladder(backend="torch", numerics="float64", **changes):
 def description(ladders, seeds=(0,), workloads=("mlp",)):
     """The parts of run.json that parity reads."""
     planned = {"steps": 5, "seeds": list(seeds), "test_samples": None, "ladders": ladders}
-    return {"reference": "jax", "workloads": [{"workload": name} for name in workloads], "parity": planned}
+    return {
+        "reference": "jax",
+        "workloads": [{"workload": name, "without_native_ladder": ""} for name in workloads],
+        "parity": planned,
+    }

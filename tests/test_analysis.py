@@ -129,7 +129,10 @@ def test_launches_that_all_took_exactly_as_long_give_no_interval_and_say_so(reco
     analysis = analyse(recorded_run)
 
     assert set(analysis.comparisons.table.query("workload == 'mlp'")["verdict"]) == {"undecided"}
-    assert any("mlp jax cpu: all 3 launches took exactly 0.5 s an epoch" in problem for problem in analysis.problems)
+    assert any(
+        "mlp jax cpu fit batch 128: all 3 launches took exactly 0.5 s an epoch" in problem
+        for problem in analysis.problems
+    )
 
 
 def test_epochs_that_still_become_faster_are_told(recorded_run):
@@ -246,7 +249,9 @@ def test_launches_that_started_differently_are_not_compared(recorded_run, name):
     analysis = analyse(recorded_run)
 
     assert len(analysis.comparisons.table) == 3
-    assert analysis.comparisons.refused == [f"mlp torch cpu is not compared: {name} differs for seed 1"]
+    assert analysis.comparisons.refused == [
+        f"mlp torch cpu fit batch 128 is not compared with backend=jax: {name} differs for seed 1"
+    ]
     assert analysis.problems == analysis.comparisons.refused
 
 
@@ -254,7 +259,8 @@ def test_backends_that_all_start_from_other_weights_than_the_runs_are_not_compar
     change(recorded_run, "r001*mlp*", lambda launch: launch.update(weights_digest="another"))
 
     assert analyse(recorded_run).comparisons.refused == [
-        f"mlp {backend} cpu is not compared: {backend} did not start seed 1 from the weights drawn for the run"
+        f"mlp {backend} cpu fit batch 128 is not compared with backend=jax: "
+        f"{backend} did not start seed 1 from the weights drawn for the run"
         for backend in ("tensorflow", "torch")
     ]
 
@@ -277,7 +283,9 @@ def test_a_failed_launch_makes_its_case_failed_and_keeps_what_the_others_measure
     assert (found["status"], found["launches"]) == ("failed", 2)
     assert found["reason"] == "2 of 3 launches ok; killed by signal 9 (SIGKILL)"
     assert found["epoch_seconds"] > 0
-    assert analysis.problems == ["cnn torch cpu: failed, 2 of 3 launches ok; killed by signal 9 (SIGKILL)"]
+    assert analysis.problems == [
+        "cnn torch cpu fit batch 128: failed, 2 of 3 launches ok; killed by signal 9 (SIGKILL)"
+    ]
 
 
 def test_a_case_without_any_good_launch_is_a_row_without_figures(recorded_run):

@@ -327,7 +327,7 @@ def test_a_ladder_that_ended_early_is_not_proved(compare):
     short = {key: None for key in RUNGS if not key.startswith("weights")}
     found = compare({("tensorflow", "float64"): short}, described={("tensorflow", "float64"): {"error": "no float64"}})
 
-    assert found.proved == {("mlp", "torch", "cpu", "float64")}
+    assert found.proved == {("mlp", "torch", "cpu", "float64", "fit", "own")}
     assert "mlp: tensorflow" not in " ".join(sentences(found))
     assert "not climbed to the end" in str(tables(found))
 
@@ -336,9 +336,9 @@ def test_a_ladder_without_one_of_its_seeds_is_not_proved(compare, tmp_path):
     found = compare(seeds=(0, 1))
     assert len(found.proved) == 2
 
-    (tmp_path / "ladders" / "mlp-1-torch-cpu-float64.npz").unlink()
+    (tmp_path / "ladders" / "mlp-1-torch-cpu-float64-fit-own.npz").unlink()
     again = parity.compare(tmp_path, description([ladder(backend) for backend in BACKENDS], (0, 1)))
-    assert again.proved == {("mlp", "tensorflow", "cpu", "float64")}
+    assert again.proved == {("mlp", "tensorflow", "cpu", "float64", "fit", "own")}
 
 
 def test_float32_that_is_infinite_fails_even_where_nobody_does_better(compare):
@@ -418,3 +418,30 @@ def test_where_nothing_could_be_compared_nobody_is_said_to_agree(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert done.stdout == "nothing could be compared\n"
+
+
+def test_tracks_with_another_optimizer_are_held_against_the_golden_recording_with_it(tmp_path):
+    """What SGD does is not held against what Adam did."""
+    moved = {"one step/dense/kernel": RUNGS["one step/dense/kernel"] + 1.0}
+    for backend in ("jax", "torch"):
+        save(tmp_path / "ladders", backend=backend)
+        for track in ("fit", "native"):
+            changes = {**moved, **({"outputs/flatten": None, "outputs/dense": None} if track == "native" else {})}
+            save(tmp_path / "ladders", changes, backend=backend, track=track, optimizer="SGD")
+    climbs = ["fit-own", "fit-SGD", "native-SGD"]
+    described = description([ladder(backend, climbs=climbs) for backend in ("jax", "torch")])
+    found = parity.compare(tmp_path, described)
+
+    assert found.problems == []
+    assert ("mlp", "torch", "cpu", "float64", "native", "SGD") in found.proved
+    assert ("mlp", "jax", "cpu", "float64", "native", "SGD") in found.proved
+
+
+def test_a_native_track_that_computes_something_else_is_named(tmp_path):
+    for track, changes in (("fit", {}), ("native", off("gradients/dense/bias", 1e-3))):
+        save(tmp_path / "ladders", changes, backend="jax", track=track, optimizer="SGD")
+    climbs = ["fit-SGD", "native-SGD"]
+    described = description([ladder("jax", climbs=climbs)])
+    (problem,) = parity.compare(tmp_path, described).problems
+
+    assert problem.startswith("parity: mlp jax cpu native float64 parts from jax float64 at gradients, dense/bias")

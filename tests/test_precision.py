@@ -36,7 +36,7 @@ def pilot(backends=("jax", "tensorflow")):
             rows.append(row)
     planned = [{"case": asdict(case(backend)), "skip": None} for backend in backends]
     description = {"reference": "jax", "plan": planned, "workloads": [{"workload": "mlp", "weights": {}}]}
-    return Run(description, pd.DataFrame(rows, columns=LAUNCH_COLUMNS), pd.DataFrame(), [])
+    return Run(description, pd.DataFrame(rows, columns=LAUNCH_COLUMNS), pd.DataFrame(), pd.DataFrame(), [])
 
 
 def order(run, within=None, budget=None, most=MOST):

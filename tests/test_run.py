@@ -92,7 +92,7 @@ def test_nothing_but_records_lies_among_the_records(measure):
 def test_a_plain_line_says_how_each_launch_went(measure):
     measure()
 
-    assert "[1/9] mlp jax cpu: " in measure.said.getvalue()
+    assert "[1/9] mlp jax cpu fit batch 128: " in measure.said.getvalue()
     assert "9 launches (3 of each case), about" in measure.said.getvalue()
 
 
@@ -202,7 +202,7 @@ def test_a_workload_that_cannot_be_used_is_a_usage_error_and_leaves_nothing(meas
 
 def test_a_dry_run_lists_the_cases_and_leaves_nothing(measure, tmp_path):
     assert measure("--dry-run") is None
-    assert "mlp torch cpu: 60000 samples, 10 epochs" in measure.said.getvalue()
+    assert "mlp torch cpu fit batch 128: 60000 samples, 10 epochs" in measure.said.getvalue()
     assert not (tmp_path / "results").exists()
 
 
@@ -213,7 +213,7 @@ def test_what_earlier_runs_took_is_what_a_run_is_expected_to_take(measure):
         record.write(path, {**content, "launch": {**content["launch"], "wall_seconds": 77.0}})
     measure("--dry-run")
 
-    assert "mlp jax cpu: 60000 samples, 10 epochs, batch 128; a launch took about 77 s" in measure.said.getvalue()
+    assert "mlp jax cpu fit batch 128: 60000 samples, 10 epochs; a launch took about 77 s" in measure.said.getvalue()
 
 
 def test_a_results_folder_that_cannot_be_written_is_said_before_anything_runs(measure, tmp_path):
@@ -295,7 +295,7 @@ def test_a_parity_run_is_a_run_of_its_own(climb):
     analysis = analyse(folder)
 
     assert state(folder) == "finished"
-    assert len(list((folder / "ladders").iterdir())) == 3 * 2 * 2
+    assert len(list((folder / "ladders").iterdir())) == 3 * 2 * (4 + 1)  # exact mode is climbed by fit, loop and native
     assert set(analysis.parity.table["seed"]) == {0, 1}
     assert analysis.problems == []
 
@@ -355,7 +355,11 @@ def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_
     assert "parts at outputs" in done.stdout
     assert "at outputs, dense" in " ".join(done.stdout.split())
     assert "parts from jax float64 at outputs, dense" in (folder / "report.md").read_text()
-    assert (folder / "parity.csv").read_text().startswith("workload,backend,reference,device,numerics,track,seed,rung")
+    assert (
+        (folder / "parity.csv")
+        .read_text()
+        .startswith("workload,backend,reference,device,numerics,track,optimizer,seed,rung")
+    )
 
 
 def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_closest(climb):
@@ -365,7 +369,7 @@ def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_clo
 
     assert "mlp: tensorflow and torch compute what jax computes, in exact mode on every rung of 300 steps." in page
     assert "float32 is closest to exact mode" in page
-    assert "| mlp | torch cpu | proved | 0e+00 |" in page
+    assert "| mlp | torch cpu | fit | proved | 0e+00 |" in page
     assert not (folder / "cases.csv").exists()
 
 

@@ -97,7 +97,7 @@ def test_a_metric_that_changed_is_a_problem(newer, older):
     found = held(newer, older)
 
     assert row(found, "cnn", "jax")["metric_verdict"] == "different"
-    assert found.problems == ["cnn jax cpu reaches another metric"]
+    assert found.problems == ["cnn jax cpu fit batch 128 reaches another metric"]
 
 
 def other_machine(folder):
@@ -126,7 +126,7 @@ def other_numerics(folder):
     [
         ("machine", other_machine, "machine: cpu "),
         ("versions", lambda folder: change(folder, "*", lambda one: one["versions"].update(keras="9.9")), "keras "),
-        ("samples", other_samples, "mlp jax cpu: samples 6400 and 12800"),
+        ("samples", other_samples, "mlp jax cpu fit batch 128: samples 6400 and 12800"),
         ("numerics", other_numerics, "numerics float32 and tf32"),
         ("weights", lambda folder: change(folder, "*", lambda one: one.update(weights_digest="x")), "weights differ"),
         ("weights", lambda folder: change(folder, "*", lambda one: one.update(seed=one["seed"] + 9)), "no seed is in"),
@@ -146,7 +146,7 @@ def test_a_case_that_only_one_run_has_is_named(newer, older):
         path.unlink()
     found = held(newer, older)
 
-    assert found.left_out == ["mlp torch cpu is only in three-launches"]
+    assert found.left_out == ["mlp torch cpu fit batch 128 is only in three-launches"]
     assert len(found.table) == 5
 
 

@@ -135,7 +135,8 @@ def _sentences(analysis: Analysis) -> list[str]:
     metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
     said = []
     for row in _rows(analysis):
-        what, reference = _sides(row)
+        ours, reference = _sides(row)
+        what = f"{_where(row, analysis)}: {ours}"
         ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
         if row["verdict"] == "equivalent":
             said.append(f"{what} and {reference} take the same time within {TIME_MARGIN:.0%}: ratio {ratio}.")
@@ -144,9 +145,8 @@ def _sentences(analysis: Analysis) -> list[str]:
         else:
             said.append(f"{what} against {reference} is undecided: ratio {ratio}; {launches(row)}.")
     return said + [
-        "{}: whether it reaches the {} of {} is undecided: {}; {}.".format(
-            _sides(row)[0], metrics[row["workload"]], _sides(row)[1], difference(row), seeds(row)
-        )
+        f"{_where(row, analysis)}: whether {_sides(row)[0]} reaches the {metrics[row['workload']]} of "
+        f"{_sides(row)[1]} is undecided: {difference(row)}; {seeds(row)}."
         for row in _rows(analysis)
         if row["metric_verdict"] == "undecided"
     ]
@@ -162,15 +162,17 @@ def _against(analysis: Analysis, kind: str) -> list[Row]:
 
 
 def _sides(row: Row) -> tuple[str, str]:
-    """What is compared with what, in words."""
+    """What is compared with what, in words; track `fit` goes without saying among backends."""
     kind, _, other = row["against"].partition("=")
-    ours = row["backend"] if kind == "backend" and row["track"] == "fit" else f"{row['backend']} {row['track']}"
-    theirs = other if kind == "track" or row["track"] == "fit" else f"{other} {row['track']}"
-    return f"{_name(row)} on {row['device']}{_batch(row)}: {ours}", theirs
+    if kind == "backend" and row["track"] == "fit":
+        return row["backend"], other
+    return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
 
 
-def _batch(row: Row) -> str:
-    return f", batch {row['batch_size']}"
+def _where(row: Row, analysis: Analysis) -> str:
+    """Workload and device, with the batch size where the run has several."""
+    sizes = analysis.cases.loc[analysis.cases["workload"].eq(row["workload"]), "batch_size"].nunique()
+    return f"{_name(row)} on {row['device']}" + (f", batch {row['batch_size']}" if sizes > 1 else "")
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:

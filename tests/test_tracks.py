@@ -1,0 +1,209 @@
+"""What is made of several tracks: opponents, families of intervals, which knob mattered, the report's tables."""
+
+import csv
+import json
+
+import pytest
+
+from bench import tuning
+from bench.analysis import analyse, comparisons, frames, knobs, statistics
+from bench.record import Case
+from bench.report import tables, tracks
+
+FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
+
+
+@pytest.fixture
+def tracked(recorded_run):
+    """The recorded run of mlp and cnn as if it had been made with every track, each faster than the one before."""
+    description = json.loads((recorded_run / "run.json").read_text())
+    plan = description["plan"]
+    description["plan"] = [
+        {**one, "case": {**one["case"], "track": track}} for track in FACTORS for one in plan if not one["skip"]
+    ]
+    for one in description["workloads"]:
+        one |= {"step_flops": 1_000_000, "uncounted": []}
+    description["ceilings"] = {"cpu": {"jax": 1e9, "torch": 2e9}}
+    (recorded_run / "run.json").write_text(json.dumps(description))
+    for path in list((recorded_run / "launches").glob("*.json")):
+        content = json.loads(path.read_text())
+        path.unlink()
+        for track, factor in FACTORS.items():
+            launch = json.loads(json.dumps(content["launch"]))
+            launch["case"]["track"] = track
+            for epoch in launch["epochs"]:
+                epoch["seconds"] *= factor
+            if track == "shipped":
+                launch["batches_digest"] = "as they come"
+            renamed = path.with_name(f"{path.stem}-{track}.json")
+            renamed.write_text(json.dumps({**content, "launch": launch}))
+    return recorded_run
+
+
+def write_search(folder, case, rows):
+    common = {**vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
+    with (folder / tuning.FILE).open("a", newline="") as file:
+        writer = csv.DictWriter(file, tuning.COLUMNS)
+        writer.writeheader()
+        for given, seconds, status, reason in rows:
+            chosen = seconds == min(other for _, other, *_ in rows if other)
+            values = {"knobs": json.dumps(given), "step_seconds": seconds, "status": status, "reason": reason}
+            writer.writerow({**common, **values, "chosen": chosen})
+
+
+def a_case(track="tuned", backend="torch", **columns):
+    given = {"workload": "mlp", "dataset": "fashion_mnist", "samples": 6_400, "epochs": 3, "batch_size": 128}
+    rest = {"input": "arrays", "backend": backend, "device": "cpu", "numerics": "float32", "task": "train"}
+    return Case(**{**given, **rest, "track": track, **columns})
+
+
+def test_a_case_is_held_against_the_reference_and_against_the_tracks_that_say_what_it_costs():
+    def against(track, backend):
+        return [name for name, _ in comparisons.opponents(vars(a_case(track, backend)), "jax")]
+
+    assert against("fit", "torch") == ["backend=jax", "track=native", "track=tuned"]
+    assert against("loop", "jax") == ["track=native"]
+    assert against("native", "torch") == ["backend=jax"]
+    assert against("shipped", "torch") == ["backend=jax"]  # it trains other batches than the other tracks
+    assert against("native", "jax") == []
+
+
+def test_the_ratio_of_two_tracks_is_that_of_their_epochs(tracked):
+    found = comparisons.compare(frames.load(tracked)).table
+    fit = found[found["track"].eq("fit") & found["against"].eq("track=native")]
+
+    assert len(fit) == 6  # two workloads on three backends
+    assert fit["ratio"].tolist() == pytest.approx([1.1 / 0.7] * 6)
+
+
+def test_backends_and_tracks_are_families_of_their_own(tracked):
+    found = comparisons.compare(frames.load(tracked)).table
+    kinds = found["against"].map(comparisons.family)
+
+    for kind in ("backend", "track"):
+        rows = found[kinds.eq(kind)]
+        assert rows["level"].tolist() == pytest.approx([statistics.level_of(len(rows))] * len(rows))
+    assert kinds.value_counts().to_dict() == {"backend": 20, "track": 24}
+
+
+def test_a_track_that_saw_other_batches_is_refused(tracked):
+    for path in (tracked / "launches").glob("*mlp-torch*-native.json"):
+        content = json.loads(path.read_text())
+        content["launch"]["batches_digest"] = "others"
+        path.write_text(json.dumps(content))
+    refused = comparisons.compare(frames.load(tracked)).refused
+
+    assert any("mlp torch cpu fit" in line and "track=native: batches_digest differs" in line for line in refused)
+
+
+def test_the_rate_counts_the_operations_of_an_epoch_and_its_share_is_of_the_fastest_product(tracked):
+    run = frames.load(tracked)
+    case = frames.cases(run).iloc[0]
+    described = next(one for one in run.description["workloads"] if one["workload"] == case["workload"])
+    steps = case["samples"] / described["batch_size"]
+
+    assert case["flops_per_second"] == pytest.approx(1e6 * steps / case["epoch_seconds"])
+    assert case["ceiling_share"] == pytest.approx(case["flops_per_second"] / 2e9)
+
+
+def test_an_uncounted_workload_has_no_rate(tracked):
+    path = tracked / "run.json"
+    description = json.loads(path.read_text())
+    for one in description["workloads"]:
+        one["step_flops"] = None
+    path.write_text(json.dumps(description))
+
+    assert frames.cases(frames.load(tracked))["flops_per_second"].isna().all()
+
+
+@pytest.fixture
+def searched(tracked):
+    """The search for torch's tuned mlp."""
+    run = frames.load(tracked)
+    planned = next(
+        one["case"]
+        for one in run.description["plan"]
+        if [one["case"][name] for name in ("workload", "backend", "track")] == ["mlp", "torch", "tuned"]
+    )
+    default = {"jit_compile": "auto", "steps_per_execution": 1, "input": "arrays", "malloc": "default"}
+    write_search(
+        tracked,
+        Case(**planned),
+        [
+            (default, 0.004, "ok", ""),
+            ({**default, "jit_compile": True}, None, "failed", "InductorError: no compiler"),
+            ({**default, "input": "tf.data"}, None, "skipped", "tf.data needs tensorflow"),
+            ({**default, "input": "DataLoader"}, 0.003, "ok", ""),
+            ({**default, "input": "DataLoader", "malloc": "keep"}, 0.002, "ok", ""),
+            ({**default, "malloc": "keep"}, 0.0025, "ok", ""),
+        ],
+    )
+    return tracked
+
+
+def test_what_a_knob_brings_is_told_with_the_others_as_chosen(searched):
+    (choice,) = knobs.choices(frames.load(searched))
+
+    assert choice.gain == pytest.approx(2.0)
+    assert choice.gains == pytest.approx({"input": 1.25, "malloc": 1.5})
+    assert choice.without == {
+        "jit_compile=True": "InductorError: no compiler",
+        "input=tf.data": "tf.data needs tensorflow",
+    }
+    assert choice.tried == 4
+
+
+def test_the_report_says_what_keras_costs_which_knob_mattered_and_the_call_to_paste(searched):
+    found = analyse(searched)
+    page = tables.page(found)
+    table = page.tables[0]
+    torch = next(row for row in table.rows if row[0] == "torch")
+
+    assert table.title == "What Keras costs: mlp on cpu, batch 128"
+    assert table.columns[1:6] == list(FACTORS)
+    assert torch[table.columns.index("Keras overhead (fit / native)")].startswith("1.57 [")
+    assert torch[table.columns.index("left on the table (fit / tuned)")].startswith("1.22 [")
+    note = next(line for line in table.notes if line.startswith("torch tuned"))
+    assert "malloc=keep (without it a step takes 1.50 times as long)" in note
+    assert "jit_compile=True: InductorError: no compiler" in note
+    ((name, code),) = page.snippets
+    assert name.startswith("mlp torch cpu tuned")
+    assert "DataLoader(samples" in code
+    assert "mallopt" in code
+    compile(code.replace("…", "..."), name, "exec")
+
+
+def test_a_damaged_search_is_left_out_with_a_warning_and_the_rest_is_reported(searched):
+    (searched / tuning.FILE).write_text("not,a\nsearch\n")
+    run = frames.load(searched)
+
+    assert any(line.startswith("left out: tuning.csv") for line in run.warnings)
+    assert knobs.choices(run) == []
+
+
+@pytest.mark.parametrize("handed", list(tracks.INPUTS))
+def test_every_input_can_be_pasted(handed):
+    given = {"jit_compile": True, "steps_per_execution": 32, "input": handed, "malloc": "default"}
+    choice = knobs.Choice(vars(a_case()), given, given, 1.0, {}, {}, 1)
+
+    compile(tracks._call(choice).replace("…", "..."), handed, "exec")
+
+
+def test_a_sweep_of_batch_sizes_shows_samples_per_second(recorded_run):
+    description = json.loads((recorded_run / "run.json").read_text())
+    plan = [one for one in description["plan"] if one["case"]["workload"] == "mlp"]
+    small = [{**one, "case": {**one["case"], "batch_size": 32}} for one in plan]
+    description["plan"] = [*small, *plan]
+    (recorded_run / "run.json").write_text(json.dumps(description))
+    for path in list((recorded_run / "launches").glob("*mlp*.json")):
+        content = json.loads(path.read_text())
+        content["launch"]["case"]["batch_size"] = 32
+        for epoch in content["launch"]["epochs"]:
+            epoch["seconds"] *= 2
+        path.with_name(f"{path.stem}-32.json").write_text(json.dumps(content))
+    page = tables.page(analyse(recorded_run))
+    table = next(one for one in page.tables if one.title.startswith("Samples per second"))
+    speeds = {row[0]: [float(cell.replace(",", "")) for cell in row[1:]] for row in table.rows}
+
+    assert table.columns == ["batch size", "jax", "tensorflow", "torch"]
+    assert speeds["128"] == pytest.approx([2 * speed for speed in speeds["32"]], rel=0.01)
