@@ -224,9 +224,10 @@ def _broken(table: pd.DataFrame) -> list[str]:
     """For each ladder that failed, the first rung that did, with both values."""
     problems = []
     failed = table[table["passed"].eq(False)]
-    parted = {(row.workload, row.backend, row.device) for row in failed[failed["numerics"].eq(EXACT)].itertuples()}
-    for (*ladder, numerics, _, _), rows in failed.groupby(LADDER, sort=False):
-        if numerics != EXACT and tuple(ladder) in parted:
+    by_fit = failed[failed["numerics"].eq(EXACT) & failed["track"].eq("fit")]
+    parted = {(row.workload, row.backend, row.device) for row in by_fit.itertuples()}
+    for (*ladder, numerics, track, _), rows in failed.groupby(LADDER, sort=False):
+        if (numerics, track) != (EXACT, "fit") and tuple(ladder) in parted:
             continue  # a consequence
         row = rows.iloc[0]
         seeds = rows["seed"].nunique()

@@ -38,7 +38,7 @@ def climbed(backend_name, folder, numerics, workload, steps=3):
     command += [f"--weights={folder}", f"--output={folder}", "--workloads", workload]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with np.load(folder / f"0-{Path(workload).stem}-seed0-{backend_name}-cpu-{numerics}.npz") as archive:
+    with np.load(folder / f"0-{Path(workload).stem}-seed0-{backend_name}-cpu-{numerics}-fit-own.npz") as archive:
         return json.loads(str(archive["about"])), {name: archive[name] for name in archive.files if name != "about"}
 
 

@@ -1,0 +1,105 @@
+"""The search for knobs: what it tries, in which order, and what it leaves out with a reason."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench.environments import ROOT
+from bench.worker import tune
+from bench.worker.prepare import describe
+
+VALUES = {"a": (0, 1, 2), "b": ("x", "y")}
+
+
+@pytest.fixture
+def searched():
+    """Search with made-up seconds by knobs; gives the rows, and what was measured in which order."""
+
+    def search(seconds, values=VALUES, known=(), refused=lambda _name, _value: ""):
+        asked = []
+
+        def measure(knobs, best):
+            asked.append((tuple(knobs.values()), best))
+            taken = seconds(**knobs)
+            if isinstance(taken, str):
+                return {"knobs": knobs, "status": "failed", "reason": taken, "step_seconds": None}
+            return {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": taken}
+
+        return list(tune.search(values, list(known), measure, refused)), asked
+
+    return search
+
+
+def test_the_default_comes_first_then_each_value_alone_then_together_then_the_fastest_with_memory_kept(searched):
+    rows, asked = searched(lambda a, b, **_: 1.0 - 0.1 * a - 0.05 * (b == "y"))
+
+    assert [knobs for knobs, _ in asked] == [
+        (0, "x", "default"),
+        *[(0, "y", "default"), (1, "x", "default"), (2, "x", "default")],
+        *[(1, "y", "default"), (2, "y", "default")],
+        *[(2, "y", "keep"), (2, "x", "keep")],
+    ]
+    assert len(rows) == 8
+    assert asked[-1][1] == pytest.approx(0.75)  # the fastest so far
+
+
+def test_what_failed_or_was_far_slower_alone_is_not_tried_with_others(searched):
+    def seconds(a, b, **_):
+        return "ValueError: no" if a == 1 else 1.0 + (b == "y")
+
+    rows, asked = searched(seconds)
+    reasons = {tuple(row["knobs"].values()): row["reason"] for row in rows if row["status"] == "skipped"}
+
+    assert reasons == {
+        (1, "y", "default"): "a=1 alone failed",
+        (2, "y", "default"): "b=y alone took 2.0 times as long",
+    }
+    assert not any(knobs[:2] in ((1, "y"), (2, "y")) for knobs, _ in asked)
+
+
+def test_a_value_that_cannot_be_had_is_one_row_with_its_reason(searched):
+    rows, asked = searched(lambda **_: 1.0, refused=lambda name, value: "not here" if (name, value) == ("a", 2) else "")
+
+    assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["not here"]
+    assert all(knobs[0] != 2 for knobs, _ in asked)
+
+
+def test_a_search_goes_on_where_its_process_was_taken_down(searched):
+    first, _ = searched(lambda **_: 1.0)
+    dead = {**first[2], "status": "failed", "reason": "killed", "step_seconds": None}
+    rows, asked = searched(lambda **_: 1.0, known=[first[0], first[1], dead])
+
+    assert len(asked) == len(rows) - 3 - 1  # what was dealt with, and one that cannot go together with the dead one
+    assert rows[:3] == [first[0], first[1], dead]
+
+
+def test_a_default_that_fails_leaves_the_others_to_be_found(searched):
+    rows, _ = searched(lambda a, b, **_: "no" if (a, b) == (0, "x") else 1.0)
+
+    assert rows[0]["status"] == "failed"
+    assert any(row["status"] == "ok" for row in rows)
+
+
+@pytest.mark.parametrize("track", ["tuned", "native"])
+def test_the_worker_tries_every_configuration_and_records_each(case, tmp_path, backend_name, track):
+    describe("perceptron", [0], tmp_path / "0-perceptron")
+    given = case(workload="perceptron", track=track, samples=512, epochs=2)
+    output = tmp_path / "search.jsonl"
+    command = [sys.executable, "-m", "bench.worker.tune", *given.options(), "--steps=4"]
+    command += [f"--weights={tmp_path / '0-perceptron-seed0.npz'}", f"--output={output}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = tune.read(output)
+    by_turn = {json.dumps(row["knobs"]): row for row in rows}
+
+    assert rows[0]["status"] == "ok"
+    assert len(by_turn) == len(rows)
+    assert all(row["step_seconds"] > 0 for row in rows if row["status"] == "ok")
+    assert all(row["reason"] for row in rows if row["status"] != "ok")
+    assert any(row["knobs"]["malloc"] == "keep" for row in rows)
+    if track == "tuned":
+        steps = [row for row in rows if row["knobs"]["steps_per_execution"] == 8 and row["knobs"]["input"] == "arrays"]
+        expected = {"torch": "failed"}.get(backend_name, "ok")  # Keras 3.15.1 refuses it there
+        assert steps[0]["status"] == expected
