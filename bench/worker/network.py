@@ -20,7 +20,11 @@ Array = npt.NDArray[Any]
 
 ACTIVATIONS = ("linear", "relu", "gelu", "silu", "tanh", "sigmoid")
 METRIC = "accuracy"
-KNOBS_OF = {"convolution": "Conv2D", "layout": "Conv2D"}  # knobs that change nothing without layers of that kind
+KNOBS_OF = {
+    "convolution": "Conv2D",
+    "layout": "Conv2D",
+    "attention": "MultiHeadAttention",
+}  # knobs that change nothing without layers of that kind
 
 
 @dataclass(frozen=True)

@@ -118,8 +118,13 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def _product(x: Array, kernel: Array) -> Array:
+    """Over the last axis, as a product of two matrices: XLA takes longer for one of more dimensions on a CPU."""
+    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
 def _dense(call: Call, x: Array) -> Array:
-    product = x @ call.weights["kernel"]
+    product = _product(x, call.weights["kernel"])
     return call.activate(product + call.weights["bias"] if "bias" in call.weights else product)
 
 
@@ -128,7 +133,7 @@ def _convolution(call: Call, x: Array) -> Array:
     if call.knobs["convolution"] == "patches":
         rows, columns, channels, features = kernel.shape
         patches = jnp.concatenate(_windows(x, (rows, columns), strides, padding, 0.0), axis=-1)
-        product = patches @ kernel.reshape(rows * columns * channels, features)
+        product = _product(patches, kernel.reshape(rows * columns * channels, features))
     else:
         product = jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return call.activate(product + call.weights["bias"] if "bias" in call.weights else product)
@@ -207,14 +212,17 @@ def _scaled(call: Call, x: Array) -> Array:
 
 
 def _attention(call: Call, query: Array, value: Array, key: Array | None = None) -> Array:
-    given, scale = call.weights, call.settings["size"] ** -0.5
+    given, heads = call.weights, (call.settings["heads"], call.settings["size"])
     sources = {"query": query, "key": value if key is None else key, "value": value}
-    q, k, v = (
-        jnp.einsum("btd,dhk->bthk", x, given[f"{name} kernel"]) + given[f"{name} bias"] for name, x in sources.items()
-    )
-    shares = jax.nn.softmax(jnp.einsum("bthk,bshk->bhts", q * scale, k))
-    mixed = jnp.einsum("bhts,bshk->bthk", shares, v)
-    return jnp.einsum("bthk,hkd->btd", mixed, given["output kernel"]) + given["output bias"]
+
+    def projected(name: str, x: Array) -> Array:
+        product = _product(x, given[f"{name} kernel"].reshape(x.shape[-1], -1)) + given[f"{name} bias"].reshape(-1)
+        return product.reshape(*x.shape[:-1], *heads)
+
+    mixed = jax.nn.dot_product_attention(*(projected(name, sources[name]) for name in ("query", "key", "value")))
+    output = given["output kernel"]
+    product = _product(mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]))
+    return product + given["output bias"]
 
 
 def _add(_call: Call, *terms: Array) -> Array:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from bench.worker.backends import Knobs, Pass
@@ -51,7 +52,7 @@ class Loop:
         self._begun = True
 
     def _scan(self, x: Any, y: Any) -> Any:
-        kind = self._model.compute_dtype
+        kind = keras.config.floatx()
         return tf.map_fn(lambda step: self._step(x[step], y[step]), tf.range(x.shape[0]), fn_output_signature=kind)
 
     def _step(self, x: Any, y: Any) -> Any:

@@ -11,8 +11,13 @@ from bench.worker import network
 from bench.worker.backends import Knobs, Pass
 from bench.worker.network import Network, Node
 
-# GPUs convolve fastest with the channels last in memory, CPUs often without.
-KNOBS: Mapping[str, Sequence[Any]] = {"compile": (False, True), "layout": ("channels_last", "contiguous")}
+# `layout` is that of images in memory. `attention` is torch's own in one call, or matrix products and a softmax, which
+# are faster where there are few tokens on a CPU.
+KNOBS: Mapping[str, Sequence[Any]] = {
+    "compile": (False, True),
+    "layout": ("channels_last", "contiguous"),
+    "attention": ("fused", "products"),
+}
 
 Tensor = Any  # torch.Tensor, which is not there when the types are checked
 Weights = dict[str, Tensor]
@@ -131,13 +136,14 @@ class Call:
     def count(self, values: int) -> None:
         self._counts[self._node.weights["variance"]] = values
 
-    def activate(self, x: Tensor) -> Tensor:
-        return ACTIVATIONS[self.settings["activation"]](x)
+    def activate(self, x: Tensor, own: bool = False) -> Tensor:
+        """`own` says that nothing else reads `x`, which relu may then overwrite."""
+        name = self.settings["activation"]
+        return F.relu(x, inplace=own) if name == "relu" else ACTIVATIONS[name](x)
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
-    "relu": F.relu,
     "gelu": F.gelu,
     "silu": F.silu,
     "tanh": torch.tanh,
@@ -156,13 +162,14 @@ def _images(call: Call, x: Tensor) -> Tensor:
 
 
 def _dense(call: Call, x: Tensor) -> Tensor:
-    return call.activate(F.linear(x, call.weights["kernel"], call.weights.get("bias")))
+    return call.activate(F.linear(x, call.weights["kernel"], call.weights.get("bias")), own=True)
 
 
 def _convolution(call: Call, x: Tensor) -> Tensor:
     kernel, strides = call.weights["kernel"], call.settings["strides"]
     x, padding = _padded(call, _images(call, x), kernel.shape[2:], 0.0)
-    return call.activate(F.conv2d(x, kernel, call.weights.get("bias"), strides, padding)).permute(0, 2, 3, 1)
+    x = F.conv2d(x, kernel, call.weights.get("bias"), strides, padding)
+    return call.activate(x, own=True).permute(0, 2, 3, 1)
 
 
 def _maximum(call: Call, x: Tensor) -> Tensor:
@@ -230,7 +237,10 @@ def _attention(call: Call, query: Tensor, value: Tensor, key: Tensor | None = No
         .transpose(1, 2)
         for name, x in sources.items()
     )
-    mixed = F.scaled_dot_product_attention(q, k, v)
+    if call.knobs["attention"] == "fused":
+        mixed = F.scaled_dot_product_attention(q, k, v)
+    else:
+        mixed = torch.softmax((q * heads[1] ** -0.5) @ k.transpose(-2, -1), -1) @ v
     return F.linear(mixed.transpose(1, 2).flatten(2), given["output kernel"].flatten(1), given["output bias"])
 
 
