@@ -224,10 +224,11 @@ def _broken(table: pd.DataFrame) -> list[str]:
     """For each ladder that failed, the first rung that did, with both values."""
     problems = []
     failed = table[table["passed"].eq(False)]
-    by_fit = failed[failed["numerics"].eq(EXACT) & failed["track"].eq("fit")]
+    first = {"numerics": EXACT, "track": "fit", "optimizer": "own"}
+    by_fit = failed[(failed[list(first)] == list(first.values())).all(axis=1)]
     parted = {(row.workload, row.backend, row.device) for row in by_fit.itertuples()}
-    for (*ladder, numerics, track, _), rows in failed.groupby(LADDER, sort=False):
-        if (numerics, track) != (EXACT, "fit") and tuple(ladder) in parted:
+    for (*ladder, numerics, track, optimizer), rows in failed.groupby(LADDER, sort=False):
+        if [numerics, track, optimizer] != list(first.values()) and tuple(ladder) in parted:
             continue  # a consequence
         row = rows.iloc[0]
         seeds = rows["seed"].nunique()

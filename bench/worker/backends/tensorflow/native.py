@@ -137,7 +137,8 @@ class Call:
         return ACTIVATIONS[self.settings["activation"]](x)
 
     def biased(self, x: Tensor, role: str = "bias") -> Tensor:
-        return tf.nn.bias_add(x, self.weights[role]) if role in self.weights else x
+        """Not by `tf.nn.bias_add`, whose gradient makes a step of `cnn` 4 % longer."""
+        return x + self.weights[role] if role in self.weights else x
 
 
 def _gelu(x: Tensor) -> Tensor:
@@ -246,14 +247,14 @@ def _attention(call: Call, query: Tensor, value: Tensor, key: Tensor | None = No
 
     def projected(name: str, x: Tensor) -> Tensor:
         kernel, bias = given[f"{name} kernel"], given[f"{name} bias"]
-        product = tf.nn.bias_add(_rows(x) @ tf.reshape(kernel, (x.shape[-1], -1)), tf.reshape(bias, (-1,)))
+        product = _rows(x) @ tf.reshape(kernel, (x.shape[-1], -1)) + tf.reshape(bias, (-1,))
         return tf.transpose(tf.reshape(product, (*x.shape[:2], heads, size)), (0, 2, 1, 3))
 
     q, k, v = (projected(name, x) for name, x in sources.items())
     shares = tf.nn.softmax(tf.matmul(q * size**-0.5, k, transpose_b=True))
     mixed = tf.reshape(tf.transpose(shares @ v, (0, 2, 1, 3)), (-1, heads * size))
     product = mixed @ tf.reshape(given["output kernel"], (heads * size, -1))
-    return _shaped(tf.nn.bias_add(product, given["output bias"]), query.shape[:-1])
+    return _shaped(call.biased(product, "output bias"), query.shape[:-1])
 
 
 def _add(_call: Call, *terms: Tensor) -> Tensor:
