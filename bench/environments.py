@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".nox"
 STAMP = "complete"  # written last into an environment's folder, so a half-built one lacks it
 TOOLS = ("bench", "tests", "lint")  # environments that are no backend's
-PROBE_SECONDS = 120
+ANSWER_SECONDS = 120
 
 
 def requirements(name: str) -> list[str]:
@@ -58,16 +58,28 @@ def missing_reason(backend: str) -> str:
 
 def probe(python: Path, backend: str) -> dict[str, Any]:
     """What an environment says of itself: `versions`, `devices`, and in `missing` what keeps it from working."""
-    command = [str(python), "-m", "bench.worker.probe", "--backend", backend]
+    answer = ask(python, "bench.worker.probe", "--backend", backend)
+    return {"missing": [answer["error"]]} if "error" in answer else answer
+
+
+def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
+    """The JSON object that a worker's program prints as its last line; `{"error": "one line"}` where there is none."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, cwd=ROOT, check=False)
+        done = subprocess.run(
+            [str(python), "-m", module, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_SECONDS,
+            cwd=ROOT,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        return {"missing": [f"no answer within {PROBE_SECONDS} s"]}
+        return {"error": f"no answer within {ANSWER_SECONDS} s"}
     except OSError as error:
-        return {"missing": [f"{python} cannot be started ({error.strerror})"]}
+        return {"error": f"{python} cannot be started ({error.strerror})"}
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
             answer: dict[str, Any] = json.loads(line)
             return answer
     last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-    return {"missing": [f"exit status {done.returncode}: {last}"]}
+    return {"error": f"exit status {done.returncode}: {last}"}

@@ -120,6 +120,15 @@ def tune() -> None:
         send({"event": "tried", "track": track, **row})
 
 
+def ceiling() -> None:
+    """What bench.worker.ceiling does."""
+    backend, fault = os.environ.get("FAKE_CEILING", ":").split(":")
+    if backend == option("--backend"):
+        misbehave(fault)
+    print("something said before")
+    print(json.dumps({"flops_per_second": 1e9 * len(option("--backend")), "size": 2048}))
+
+
 def misbehave(fault: str) -> None:
     """Do what a worker should not."""
     if fault == "killed":
@@ -149,6 +158,8 @@ def send(message: dict[str, object]) -> None:
 
 if "bench.worker.prepare" in sys.argv:
     prepare()
+elif "bench.worker.ceiling" in sys.argv:
+    ceiling()
 elif "bench.worker.tune" in sys.argv:
     tune()
 elif "bench.worker.ladder" in sys.argv:

@@ -380,3 +380,20 @@ def test_a_parity_run_does_not_hide_what_earlier_runs_took(measure, climb):
     measure("--dry-run")
 
     assert "a launch took about" in measure.said.getvalue()
+
+
+def test_the_machines_ceiling_is_measured_once_a_run_and_shown(measure):
+    folder = measure("--launches=1")
+    ceilings = json.loads((folder / "run.json").read_text())["ceilings"]
+
+    assert ceilings == {"cpu": {"jax": 3e9, "tensorflow": 1e10, "torch": 5e9}}
+    assert "ceiling on cpu, GFLOP/s in a matrix product: jax 3, tensorflow 10, torch 5" in measure.said.getvalue()
+
+
+def test_a_backend_without_a_ceiling_is_said_and_the_run_goes_on(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_CEILING", "torch:no backend")
+    folder = measure("--launches=1")
+
+    assert set(json.loads((folder / "run.json").read_text())["ceilings"]["cpu"]) == {"jax", "tensorflow"}
+    assert "ceiling: torch cpu: exit status 1: ModuleNotFoundError: No module named" in measure.said.getvalue()
+    assert state(folder) == "finished"
