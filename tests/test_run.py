@@ -43,14 +43,20 @@ def take_away(monkeypatch, *backends):
 
 def interrupted(words, number, folder, pid):
     """What a command says that gets a signal while its worker hangs: it fails in good order, and so ends its worker."""
-    command = [sys.executable, "-m", "bench", *words]
+    # A shell that starts the tests in the background ignores Ctrl-C for all that descend from it.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[0] = 'bench'; "
+    command = [sys.executable, "-c", code + "from bench.__main__ import main; sys.exit(main(sys.argv[1:]))", *words]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not list(folder.glob(pid)):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
-        said, complaints = process.communicate(timeout=60)
+        try:
+            said, complaints = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()  # else leaving the context would wait for it for ever
+            raise
 
     assert process.returncode == 1
     assert "Traceback" not in complaints
