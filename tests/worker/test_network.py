@@ -81,7 +81,7 @@ def mean_squared_error():
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: dense(Own()), "/own) is not among what it reads: Dense, Conv2D"),
+        (lambda: dense(Own()), ") is not among what it reads: Dense, Conv2D"),
         (lambda: compiled(Whole()), "the model is a subclass (Whole)"),
         (lambda: dense(kernel_regularizer="l2"), "adds a loss of its own"),
         (lambda: dense(activation="softmax"), "activation softmax"),
