@@ -16,6 +16,7 @@ from typing import Any
 SCHEMA = 2
 READABLE = (1, 2)  # 1 knew neither attempts nor most of the noise gauges
 TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
+SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
@@ -26,6 +27,10 @@ CLIMBS = {  # a track with its optimizer: `own` is the workload's, SGD what ever
     "native": ("fit-SGD", "native-SGD"),
 }
 STATUSES = ("ok", "skipped", "failed", "timeout", "out of memory")
+
+
+def _option(column: str) -> str:
+    return f"--{column.replace('_', '-')}"
 
 
 class RecordError(Exception):
@@ -50,17 +55,32 @@ class Case:
 
     def options(self) -> list[str]:
         """The case as command-line options of a worker."""
-        return [f"--{name.replace('_', '-')}={value}" for name, value in asdict(self).items()]
+        return [f"{_option(name)}={value}" for name, value in asdict(self).items()]
 
     @property
     def key(self) -> tuple[Any, ...]:
         """The values of the case columns, as tables are grouped by them."""
-        return tuple(asdict(self).values())
+        return case_key(asdict(self))
 
     @property
     def title(self) -> str:
         """What tells the case apart from its neighbours, for people."""
         return title(asdict(self))
+
+
+def case_key(row: Any) -> tuple[Any, ...]:
+    """The values of the case columns in a mapping that has them, as tables are grouped by them."""
+    return tuple(row[name] for name in CASE_COLUMNS)
+
+
+def turned(knobs: Mapping[str, Any], default: Mapping[str, Any]) -> list[str]:
+    """The knobs that are not at their default."""
+    return [name for name, value in knobs.items() if value != default[name]]
+
+
+def knob_words(knobs: Mapping[str, Any]) -> str:
+    """Knobs for people."""
+    return ", ".join(f"{name}={value}" for name, value in knobs.items())
 
 
 def stem(workload: Any) -> str:
@@ -77,6 +97,18 @@ CASE_COLUMNS = tuple(field.name for field in fields(Case))
 CASE_TYPES: dict[str, type] = {
     name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
 }
+CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case
+TUNING_COLUMNS = (
+    *CASE_COLUMNS,
+    "knobs",
+    "status",
+    "reason",
+    "step_seconds",
+    "chosen",
+    "steps",
+    "searched_in",
+    "circumstances",
+)
 
 
 def empty(case: Case, *, repetition: int, seed: int, status: str, reason: str, attempt: int = 1) -> dict[str, Any]:

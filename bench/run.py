@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bench import machine, record
-from bench.ceilings import measure
+from bench import ceilings, machine, record
 from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
@@ -106,7 +105,7 @@ def _measure(
             write("running")
             announce(folder, console)
         if "ceilings" not in description:
-            description["ceilings"] = measure(prepared, cases, console)
+            description["ceilings"] = ceilings.measure(prepared, cases, console)
         began_tuning = now()
         prepared = replace(prepared, knobs=tune(prepared, cases, options.output, console))
         description["tuning_seconds"] = description.get("tuning_seconds", 0.0) + now() - began_tuning

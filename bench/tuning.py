@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import math
@@ -20,22 +21,10 @@ from bench.launch import launch
 from bench.plan import PlannedCase, PlannedLaunch
 from bench.prepare import Prepared
 from bench.progress import duration
-from bench.record import CASE_COLUMNS, Case
+from bench.record import CASE_COLUMNS, SEARCHED, TUNING_COLUMNS, Case, knob_words, turned
 from bench.runs import run_folders
 
-SEARCHED = ("tuned", "loop", "native")  # tracks with knobs
 FILE = "tuning.csv"
-COLUMNS = (
-    *CASE_COLUMNS,
-    "knobs",
-    "status",
-    "reason",
-    "step_seconds",
-    "chosen",
-    "steps",
-    "searched_in",
-    "circumstances",
-)
 PASS_SECONDS, MOST_STEPS = 0.25, 128  # of a pass over a few steps
 FEWEST_STEPS = {"tuned": 32, "loop": 8, "native": 8}  # 32 fill the longest of `steps_per_execution`
 LIMIT_SECONDS = 600.0  # of a process, in which a search goes through its configurations
@@ -54,9 +43,9 @@ def tune(
 
     A case without a configuration that works has no entry, and its track's defaults are left to fail with their reason.
     """
-    chosen = {}
-    folders = [prepared.folder, *(folder for folder in reversed(run_folders(output)) if folder != prepared.folder)]
-    known = [row for folder in folders for row in read(folder)]
+    chosen, own = {}, read(prepared.folder)
+    earlier = [folder for folder in reversed(run_folders(output)) if folder != prepared.folder]
+    known = [*own, *(row for folder in earlier for row in read(folder))]
     for planned in cases:
         case, python = planned.case, prepared.pythons[planned.case.backend]
         if case.track not in SEARCHED or planned.skip or python is None:
@@ -67,29 +56,23 @@ def tune(
             found = _searched(prepared, case, python, now, console)
         elif found[0]["searched_in"] != prepared.folder.name:
             console.print(f"{case.title}: knobs as run {found[0]['searched_in']} found them", highlight=False)
-        if not read(prepared.folder, case):
+        if not any(Case(**{name: row[name] for name in CASE_COLUMNS}) == case for row in own):
             _append(prepared.folder / FILE, [{**row, **asdict(case)} for row in found])
         best = next((row for row in found if row["chosen"]), None)
         if best:
             chosen[case] = best["knobs"]
-            said = f"{case.title}: {words(best['knobs'])}, {1000 * best['step_seconds']:.3g} ms a step"
+            said = f"{case.title}: {knob_words(best['knobs'])}, {1000 * best['step_seconds']:.3g} ms a step"
             console.print(said, markup=False, highlight=False, soft_wrap=True)
     return chosen
 
 
-def words(knobs: Mapping[str, Any]) -> str:
-    """Knobs for people."""
-    return ", ".join(f"{name}={value}" for name, value in knobs.items())
-
-
-def read(folder: Path, case: Case | None = None) -> list[Row]:
-    """The rows of a run's tuning.csv, those of one case or all; none where it is missing or cannot be used."""
+def read(folder: Path) -> list[Row]:
+    """The rows of a run's tuning.csv; none where it is missing or cannot be used."""
     try:
         with (folder / FILE).open(encoding="utf-8", newline="") as file:
-            rows = [_parsed(row) for row in csv.DictReader(file)]
+            return [_parsed(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [row for row in rows if case is None or all(row[name] == value for name, value in asdict(case).items())]
 
 
 def reusable(rows: Sequence[Row], case: Case, now: str) -> list[Row]:
@@ -99,11 +82,7 @@ def reusable(rows: Sequence[Row], case: Case, now: str) -> list[Row]:
     fitting = [
         row for row in rows if row["circumstances"] == now and all(row[name] == value for name, value in wanted.items())
     ]
-    return [row for row in fitting if row["searched_in"] == fitting[0]["searched_in"] and _same_size(row, fitting[0])]
-
-
-def _same_size(row: Row, other: Row) -> bool:
-    return bool(row["samples"] == other["samples"] and row["epochs"] == other["epochs"])
+    return [row for row in fitting if all(row[name] == fitting[0][name] for name in (*free, "searched_in"))]
 
 
 def choose(rows: Sequence[Row]) -> Row | None:
@@ -113,32 +92,41 @@ def choose(rows: Sequence[Row]) -> Row | None:
         return None
     default, fastest = rows[0]["knobs"], min(row["step_seconds"] for row in good)
     near = [row for row in good if row["step_seconds"] <= GAIN * fastest]
-    turned = {id(row): sum(row["knobs"][name] != value for name, value in default.items()) for row in near}
-    return min(near, key=lambda row: (turned[id(row)], row["step_seconds"]))
+    return min(near, key=lambda row: (len(turned(row["knobs"], default)), row["step_seconds"]))
 
 
 def circumstances(case: Case, python: Path) -> str:
     """A digest of what a search's outcome hangs on besides the case: machine, packages, the workload, our own code."""
-    code = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
-    installed = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False).stdout
-    here = machine.fingerprint()
     name = case.workload if case.workload.endswith(".py") else f"models/{case.workload}.py"
     sources = [ROOT / name, *(ROOT / source for source in SOURCES)]
     sources += sorted((ROOT / "bench" / "worker" / "backends" / case.backend).glob("*.py"))
-    total = hashlib.sha256(repr([here[key] for key in ("cpu", "usable_cpus", "gpus", "flags")]).encode())
-    total.update(installed.encode())
+    total = hashlib.sha256(f"{_here()}{_installed(python)}".encode())
     for source in sources:
         total.update(source.read_bytes() if source.is_file() else b"")
     return total.hexdigest()[:16]
 
 
+@functools.cache
+def _here() -> str:
+    """What of the machine matters to a search; asking for its GPUs starts a process."""
+    found = machine.fingerprint()
+    return repr([found[key] for key in ("cpu", "usable_cpus", "gpus", "flags")])
+
+
+@functools.cache
+def _installed(python: Path) -> str:
+    """The packages of an environment with their versions, in a process of its own."""
+    code = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
+    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False).stdout
+
+
 def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: Console) -> list[Row]:
     """Try every configuration; one that takes the process down is a row too, and the others go on."""
-    step_seconds = next(one["step_seconds"] for one in prepared.workloads if one["workload"] == case.workload)
-    steps = max(FEWEST_STEPS[case.track], min(MOST_STEPS, math.ceil(PASS_SECONDS / step_seconds)))
+    workload = next(one for one in prepared.workloads if one["workload"] == case.workload)
+    steps = max(FEWEST_STEPS[case.track], min(MOST_STEPS, math.ceil(PASS_SECONDS / workload["step_seconds"])))
     steps = min(steps, case.samples // case.batch_size)
     # The seed is a part of the path of the weights alone: any will do.
-    seed = int(next(iter(next(one["weights"] for one in prepared.workloads if one["workload"] == case.workload)), 0))
+    seed = int(next(iter(workload["weights"]), 0))
     output = prepared.folder / "logs" / f"tune-{case.title.replace(' ', '-')}.jsonl"
     command = [str(python), "-m", "bench.worker.tune", *replace(case, epochs=2).options(), f"--steps={steps}"]
     command += [f"--weights={prepared.weights(PlannedLaunch(case, 0, seed)).resolve()}", f"--output={output.resolve()}"]
@@ -154,8 +142,7 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: C
         seconds += outcome.wall_seconds
         if outcome.status == "ok" or not _blame(output, f"{outcome.status}: {outcome.reason}"):
             break
-    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()] if output.exists() else []
-    rows = [line for line in lines if "begun" not in line]
+    rows = [line for line in _lines(output) if "begun" not in line]
     best = choose(rows)
     said = f"{len(rows)} configurations in {duration(seconds)}" if rows else f"no search: {outcome.reason}"
     if rows and best is None:
@@ -167,20 +154,24 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: C
 
 def _blame(output: Path, reason: str) -> bool:
     """Write down that the configuration under way took its process down; False where none was."""
-    lines = output.read_text(encoding="utf-8").splitlines() if output.exists() else []
-    last = json.loads(lines[-1]) if lines else {}
-    if "begun" not in last:
+    lines = _lines(output)
+    if not lines or "begun" not in lines[-1]:
         return False
-    row = {"knobs": last["begun"], "status": "failed", "reason": reason, "step_seconds": None}
+    row = {"knobs": lines[-1]["begun"], "status": "failed", "reason": reason, "step_seconds": None}
     with output.open("a", encoding="utf-8") as file:
         print(json.dumps(row), file=file)
     return True
 
 
+def _lines(output: Path) -> list[Row]:
+    """What a search's process has written so far."""
+    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()] if output.exists() else []
+
+
 def _append(path: Path, rows: Sequence[Row]) -> None:
     is_new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, TUNING_COLUMNS)
         if is_new:
             writer.writeheader()
         writer.writerows({**row, "knobs": json.dumps(row["knobs"])} for row in rows)

@@ -7,7 +7,7 @@ import pytest
 
 from bench import tuning
 from bench.analysis import analyse, comparisons, frames, knobs, statistics
-from bench.record import Case
+from bench.record import TUNING_COLUMNS, Case
 from bench.report import tables, tracks
 
 FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
@@ -43,7 +43,7 @@ def tracked(recorded_run):
 def write_search(folder, case, rows):
     common = {**vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
     with (folder / tuning.FILE).open("a", newline="") as file:
-        writer = csv.DictWriter(file, tuning.COLUMNS)
+        writer = csv.DictWriter(file, TUNING_COLUMNS)
         writer.writeheader()
         for given, seconds, status, reason in rows:
             chosen = seconds == min(other for _, other, *_ in rows if other)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, Run, counted
-from bench.record import title
+from bench.record import case_key, title
 
 TIME_MARGIN = 0.05
 COLUMNS = [
@@ -98,18 +97,18 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
     reference, found, refused = run.description["reference"], [], []
     for planned in run.description["plan"]:
         case = planned["case"]
-        ours = groups.get(tuple(case[name] for name in CASES))
+        ours = groups.get(case_key(case))
         for against, opponent in opponents(case, reference):
-            theirs = groups.get(tuple(opponent[name] for name in CASES))
+            theirs = groups.get(case_key(opponent))
             if ours is None or theirs is None:
                 continue
             fault = _different_start(ours, theirs, workloads[case["workload"]].get("weights", {}))
             if fault:
                 refused.append(f"{title(case)} is not compared with {against}: {fault}")
             else:
-                found.append(Pair(case, opponent, against, ours, theirs, math.nan))
-    sizes = Counter(family(pair.against) for pair in found)
-    return [pair._replace(level=statistics.level_of(sizes[family(pair.against)])) for pair in found], refused
+                found.append((case, opponent, against, ours, theirs))
+    sizes = Counter(family(against) for _, _, against, *_ in found)
+    return [Pair(*sides, level=statistics.level_of(sizes[family(sides[2])])) for sides in found], refused
 
 
 def family(against: str) -> str:

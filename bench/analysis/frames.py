@@ -13,7 +13,7 @@ import pandas as pd
 from bench import record
 from bench.analysis import statistics
 from bench.disturbance import disturbed, launch_disturbed
-from bench.record import CASE_COLUMNS, title
+from bench.record import CASE_COLUMNS, TUNING_COLUMNS, case_key, title
 
 CASES = list(CASE_COLUMNS)
 GAUGES = [
@@ -77,7 +77,6 @@ LAUNCH_VALUES = [
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
 LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "disturbed", "counted", "wall_seconds"]
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS]
-TUNING_COLUMNS = [*CASES, "knobs", "status", "reason", "step_seconds", "chosen", "steps", "searched_in"]
 INTERVAL_LEVEL = 0.95
 ENOUGH_FOR_P99 = 100
 
@@ -134,11 +133,11 @@ def load(folder: Path) -> Run:
 
 def _tuning(path: Path, warnings: list[str]) -> pd.DataFrame:
     """What the search for knobs tried, `knobs` as dictionaries."""
-    nothing = pd.DataFrame(columns=TUNING_COLUMNS)
+    nothing = pd.DataFrame(columns=list(TUNING_COLUMNS))
     if not path.exists():
         return nothing
     try:
-        found = pd.read_csv(path, keep_default_na=False, na_values={"step_seconds": [""]})[TUNING_COLUMNS]
+        found = pd.read_csv(path, keep_default_na=False, na_values={"step_seconds": [""]})[list(TUNING_COLUMNS)]
         return found.assign(knobs=found["knobs"].map(json.loads))
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.append(f"left out: {path.name}: {str(error).splitlines()[0]}")
@@ -190,16 +189,17 @@ def cases(run: Run) -> pd.DataFrame:
     epochs = {key: _epoch_values(group) for key, group in trained}
     rows, level = [], statistics.level_of(len(groups))
     for planned in run.description["plan"]:
-        key = tuple(planned["case"][name] for name in CASES)
+        key = case_key(planned["case"])
         group = groups.get(key, run.launches.iloc[:0])
         status, reason = _status(group, planned, run.description)
+        values = _case_values(group, key, level)
         rows.append(
             {
                 **planned["case"],
                 "status": status,
                 "reason": reason,
-                **_case_values(group, key, level),
-                **_rate(group, planned["case"], run.description),
+                **values,
+                **_rate(values.get("samples_per_second"), planned["case"], run.description),
                 **epochs.get(key, {}),
             }
         )
@@ -214,6 +214,7 @@ def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dic
         return {"launches": 0, **noise}
     epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
     case = dict(zip(CASES, key, strict=True))
+    dropped = 0 if case["track"] == "shipped" else case["samples"] % case["batch_size"]  # the last partial batch
     trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
     means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
     return {
@@ -224,7 +225,7 @@ def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dic
         "epoch_seconds_high": epoch.high,
         "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
         "setup_seconds": good["setup_seconds"].mean(),
-        "samples_per_second": _trained(case) / epoch.estimate,
+        "samples_per_second": (case["samples"] - dropped) / epoch.estimate,
         **dict(zip(("trend", "trend_low", "trend_high"), trend, strict=True)),
         "trend_verdict": statistics.trend_verdict(trend),
         "parameters": good["parameters"].iloc[0],
@@ -232,23 +233,16 @@ def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dic
     }
 
 
-def _rate(group: pd.DataFrame, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
+def _rate(samples_per_second: float | None, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
     """Floating-point operations per second in an epoch, and as a share of the fastest backend's matrix product."""
     workload: dict[str, Any] = next(
         (one for one in description["workloads"] if one["workload"] == case["workload"]), {}
     )
-    good = group[group["counted"].astype(bool)]
-    if not workload.get("step_flops") or good.empty:
+    if not workload.get("step_flops") or samples_per_second is None:
         return {}
-    seconds = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL).estimate
-    rate = workload["step_flops"] / workload["batch_size"] * _trained(case) / seconds
+    rate = workload["step_flops"] / workload["batch_size"] * samples_per_second
     ceiling = max(description.get("ceilings", {}).get(case["device"], {}).values(), default=math.nan)
     return {"flops_per_second": rate, "ceiling_share": rate / ceiling}
-
-
-def _trained(case: dict[str, Any]) -> int:
-    """Samples of an epoch: without the last partial batch, but for `shipped`."""
-    return int(case["samples"] - (case["samples"] % case["batch_size"] if case["track"] != "shipped" else 0))
 
 
 def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:

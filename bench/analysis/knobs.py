@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frames import CASES, Run
+from bench.record import case_key, turned
 
 Knobs = dict[str, Any]
 
@@ -32,7 +33,7 @@ class Choice(NamedTuple):
 def choices(run: Run) -> list[Choice]:
     """The outcome of each search of the run that found a configuration that works, in the plan's order."""
     groups = dict(iter(run.tuning.groupby(CASES, sort=False))) if len(run.tuning) else {}
-    planned = [tuple(item["case"][name] for name in CASES) for item in run.description["plan"]]
+    planned = [case_key(item["case"]) for item in run.description["plan"]]
     return [_choice(groups[key]) for key in planned if key in groups and groups[key]["chosen"].any()]
 
 
@@ -45,10 +46,9 @@ def _choice(rows: pd.DataFrame) -> Choice:
     def slower(knobs: Knobs) -> float:
         return float(seconds.get(_key(knobs), math.nan)) / float(chosen["step_seconds"])
 
-    turned = _turned(chosen["knobs"], default)
     without = {}
     for row in records:
-        alone = _turned(row["knobs"], default)
+        alone = turned(row["knobs"], default)
         if row["status"] != "ok" and len(alone) <= 1:  # of combinations, what each knob did alone says it
             without[", ".join(f"{name}={row['knobs'][name]}" for name in alone) or "the default"] = row["reason"]
     return Choice(
@@ -56,14 +56,10 @@ def _choice(rows: pd.DataFrame) -> Choice:
         knobs=chosen["knobs"],
         default=default,
         gain=slower(default),
-        gains={name: slower({**chosen["knobs"], name: default[name]}) for name in turned},
+        gains={name: slower({**chosen["knobs"], name: default[name]}) for name in turned(chosen["knobs"], default)},
         without=without,
         tried=len(seconds),
     )
-
-
-def _turned(knobs: Knobs, default: Knobs) -> list[str]:
-    return [name for name, value in knobs.items() if value != default[name]]
 
 
 def _key(knobs: Knobs) -> tuple[tuple[str, Any], ...]:

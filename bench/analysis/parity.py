@@ -18,6 +18,7 @@ import pandas as pd
 from bench.analysis.distances import (
     COUNTED,
     NEGLIGIBLE,
+    RECORDED_RUNGS,
     ROUNDED_RUNGS,
     RUNGS,
     Array,
@@ -141,14 +142,12 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
     """A row for each location of each rung that both climbed, without its verdict."""
     about = {name: ours.about[name] for name in (*LADDER, "seed")}
     about["reference"] = golden.about["backend"]
-    for rung in rungs:
+    for rung in (one for one in rungs if one not in RECORDED_RUNGS or one in rungs_of(ours.about)):
         mine, theirs = _at(ours, rung), _at(golden, rung)
         if ours.about["error"] and rung not in ours.rungs:
             return  # it ended early, which is a problem of its own
         trainable = golden.rungs.get("gradients", {})
         largest = max((size(array) for name, array in theirs.items() if name in trainable), default=0.0)
-        if not mine and rung not in ours.rungs and ours.about["track"] == "native":
-            continue  # it shows no layers' outputs
         unseen = {*ours.about["unseen"], *golden.about["unseen"]} if rung == "outputs" else set()
         for location in dict.fromkeys((*theirs, *mine)):
             if location in unseen:

@@ -15,6 +15,7 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.comparisons import pairs
 from bench.analysis.frames import CASES, Run, counted
+from bench.record import case_key
 
 FEWEST = 3  # ratios, from which a deviation is worth anything
 Key = tuple[Any, ...]  # the values of a case's columns
@@ -78,8 +79,8 @@ def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
         ratios = statistics.paired_ratios(pair.ours, pair.theirs)
         ratios = ratios[ratios.index < pilot]
         if len(ratios) >= FEWEST:
-            sides = tuple(tuple(side[name] for name in CASES) for side in (pair.case, pair.opponent))
-            shown[sides[0], sides[1]] = spread(statistics.log_deviation(ratios), len(ratios), pair.level)
+            sides = case_key(pair.case), case_key(pair.opponent)
+            shown[sides] = spread(statistics.log_deviation(ratios), len(ratios), pair.level)
     groups = counted(run).groupby(CASES, sort=False)
     seconds: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
     return _Pilot(shown, seconds, pilot, most)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
-from bench.record import title
+from bench.record import case_key, title
 from bench.report import parity, tracks
 from bench.report.view import (
     NOTHING,
@@ -45,14 +44,14 @@ def _tables(analysis: Analysis) -> list[Table]:
     """A table per workload, device, batch size and track, with a row per backend."""
     key = [name for name in CASES if name != "backend"]
     targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
-    attempted = {_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
-    compared = {_key(row): row for row in _against(analysis, "backend")}
+    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
+    compared = {case_key(row): row for row in _against(analysis, "backend")}
     built = []
     for _, group in analysis.cases.groupby(key, sort=False):
         rows = group.to_dict("records")
         first = rows[0]
         target = targets[first["workload"]]
-        notes = [_target_note(target, attempted[_key(first)])]
+        notes = [_target_note(target, attempted[case_key(first)])]
         notes += [f"{row['backend']}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
         notes += [note for row in rows for note in _noise_notes(row)]
         built.append(
@@ -74,7 +73,7 @@ def _tables(analysis: Analysis) -> list[Table]:
                     "peak MiB",
                     f"{target['metric']} difference",
                 ],
-                [_row(row, compared.get(_key(row)), attempted[_key(row)], target) for row in rows],
+                [_row(row, compared.get(case_key(row)), attempted[case_key(row)], target) for row in rows],
                 notes,
             )
         )
@@ -241,10 +240,6 @@ def _commands(analysis: Analysis) -> list[tuple[str, str]]:
 
 def _name(case: Row) -> str:
     return Path(case["workload"]).stem
-
-
-def _key(case: Row) -> tuple[Any, ...]:
-    return tuple(case[name] for name in CASES)
 
 
 def _level(analysis: Analysis) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.knobs import Choice
-from bench.record import TRACKS, stem, title
+from bench.record import TRACKS, case_key, knob_words, stem, title
 from bench.report.view import NOTHING, Row, Table, missing, number, significant, with_interval
 
 # Ratios of two tracks of one backend, as columns: what Keras costs, what `fit` leaves on the table, what is left of it.
@@ -73,7 +73,7 @@ def _tracks(analysis: Analysis, group: pd.DataFrame) -> Table:
     rows = group.to_dict("records")
     first = rows[0]
     shown = [track for track in TRACKS if track in set(group["track"])]
-    compared = {(_place(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
+    compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
     ratios = {ends: words for ends, words in RATIOS.items() if any(_found(compared, row, ends) for row in rows)}
     cells = []
     for backend in dict.fromkeys(group["backend"]):
@@ -108,27 +108,25 @@ def _seconds(case: Row | None) -> str:
     return f"{seconds}, {number(case['peak_host_mib'], 0)}"
 
 
-def _place(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in CASES)
-
-
 def _found(compared: Mapping[Any, Any], case: Row | None, ends: tuple[str, str]) -> Any:
     """The comparison of a case, where it is of that track, with that opponent."""
-    return None if case is None or case["track"] != ends[0] else compared.get((_place(case), ends[1]))
+    return None if case is None or case["track"] != ends[0] else compared.get((case_key(case), ends[1]))
 
 
 def _knob_notes(analysis: Analysis, rows: Iterable[Row]) -> Iterator[str]:
     """A sentence per backend and track: which knobs were turned, what each brought, what could not be had."""
-    places = {_place(row) for row in rows}
+    places = {case_key(row) for row in rows}
     for choice in analysis.choices:
-        if _place(choice.case) in places:
+        if case_key(choice.case) in places:
             yield _sentence(choice)
 
 
 def _sentence(choice: Choice) -> str:
     who = f"{choice.case['backend']} {choice.case['track']}"
     if not choice.gains:
-        said = f"{who}: none of {choice.tried} configurations was faster than the default ({_words(choice.default)})"
+        said = (
+            f"{who}: none of {choice.tried} configurations was faster than the default ({knob_words(choice.default)})"
+        )
     else:
         parts = [
             f"{name}={choice.knobs[name]}"
@@ -139,10 +137,6 @@ def _sentence(choice: Choice) -> str:
         said = f"{who}: the fastest of {choice.tried} configurations turns {', '.join(parts)}{all_of_them}"
     without = [f"{value}: {reason}" for value, reason in choice.without.items()]
     return f"{said}; not to be had: {'; '.join(without)}" if without else said
-
-
-def _words(knobs: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in knobs.items())
 
 
 def _sweep(group: pd.DataFrame) -> Table:

@@ -10,15 +10,15 @@ import json
 import time
 from pathlib import Path
 
-from bench.record import CASE_TYPES, Case
+from bench.record import CASE_OPTIONS, Case
 from bench.worker import environment
 
 
 def main() -> None:
     """Train once and write how long `fit` took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, kind in CASE_TYPES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
+    for option, kind in CASE_OPTIONS.items():
+        parser.add_argument(option, type=kind, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.record import CASE_TYPES, SCHEMA, Case
+from bench.record import CASE_COLUMNS, CASE_OPTIONS, SCHEMA, Case
 from bench.worker import backends, environment
 from bench.worker.messages import Messenger
 
@@ -36,8 +36,8 @@ KEY = pytest.StashKey[Launch]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """A case column is an option of the same name."""
     group = parser.getgroup("case", "one case of the plan, and its seed")
-    for name, kind in CASE_TYPES.items():
-        group.addoption(f"--{name.replace('_', '-')}", type=kind, required=True)
+    for option, kind in CASE_OPTIONS.items():
+        group.addoption(option, type=kind, required=True)
     group.addoption("--seed", type=int, required=True, help="of the batches' order and of random layers")
     group.addoption("--knobs", type=json.loads, default={}, help="of its track, as JSON; default: the track's own")
     group.addoption("--weights", type=Path, help="initial weights written by bench.worker.prepare; default: drawn here")
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process before any test module imports Keras."""
-    case = Case(**{name: config.getoption(name) for name in CASE_TYPES})
+    case = Case(**{name: config.getoption(name) for name in CASE_COLUMNS})
     messenger = Messenger()
     began = time.perf_counter()
     try:

@@ -94,7 +94,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     """
     import keras
 
-    from bench.worker import start
+    from bench.worker import network, start
 
     workload = start.load_workload(about["workload"])
     dataset, batches = _data(workload.dataset, about["seed"])
@@ -134,8 +134,9 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     restart()
     note("weights", paths, model.weights)
     trained = [variable.path for variable in model.trainable_variables]
-    if about["optimizer"] == "SGD":
-        _check_native(model)  # nobody else is held against SGD
+    refused = network.refusals(model)[1] if about["optimizer"] == "SGD" else ""  # nobody else is held against SGD
+    if refused:
+        raise NotClimbedError(refused)
     if about["track"] == "native":
         losses = stepper(OBSERVED)(0, 1)
         before = {variable.path: value for variable, value in state}
@@ -168,18 +169,6 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
         predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
         result = model.compute_metrics(dataset.x_test[tested], dataset.y_test[tested], predicted)
         note("metric", [metric], [result[metric]])
-
-
-def _check_native(model: Any) -> None:
-    from bench.worker import network
-    from bench.worker.start import StartError
-
-    try:
-        refused = network.refused_on_ladder(network.read(model))
-    except StartError as error:
-        refused = str(error)
-    if refused:
-        raise NotClimbedError(refused)
 
 
 Stepper = Callable[[int, int], list[float]]  # the first step's number and how many, to their losses

@@ -75,6 +75,14 @@ def read(model: keras.Model) -> Network:
     return Network(nodes, weights, trainable, optimizer, constants)
 
 
+def refusals(model: keras.Model) -> tuple[str, str]:
+    """Why a compiled model cannot be trained without Keras, and why not so on parity's ladder; empty where it can."""
+    try:
+        return "", refused_on_ladder(read(model))
+    except StartError as error:
+        return str(error), str(error)
+
+
 def refused_on_ladder(network: Network) -> str:
     """Why a network cannot climb parity's ladder without Keras; empty where it can."""
     drawn = [node.location for node in network.nodes if node.kind == "Dropout" and node.settings["rate"]]

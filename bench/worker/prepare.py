@@ -48,7 +48,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
     """
     import keras
 
-    from bench.worker import start
+    from bench.worker import network, start
 
     workload = start.load_workload(name)
     dataset = start.load_dataset(workload.dataset)
@@ -76,7 +76,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         "target": vars(workload.target),
         "step_seconds": _step_seconds(name, model, workload, dataset),
         **_flops(model, dataset, workload.batch_size),
-        **_without_native(model),
+        **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
         "weights": digests,
     }
 
@@ -118,18 +118,6 @@ def _flops(model: Any, dataset: Any, batch_size: int) -> dict[str, Any]:
     except exact.MovedError as error:
         return {"step_flops": None, "uncounted": [str(error)]}
     return {"step_flops": found.flops, "uncounted": list(found.uncounted)}
-
-
-def _without_native(model: Any) -> dict[str, str]:
-    """Why a compiled model cannot be trained without Keras, or that not climb parity's ladder; empty where it can."""
-    from bench.worker import network
-    from bench.worker.start import StartError
-
-    try:
-        ladder = network.refused_on_ladder(network.read(model))
-    except StartError as error:
-        return {"without_native": str(error), "without_native_ladder": str(error)}
-    return {"without_native": "", "without_native_ladder": ladder}
 
 
 def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from bench.record import Case
+from bench.record import SEARCHED, Case
 from bench.worker import backends, inputs
 from bench.worker.backends import Knobs
 from bench.worker.clock import EpochClock
@@ -38,7 +38,7 @@ def knobs(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
 
 def defaults(backend: str, track: str) -> dict[str, Any]:
     """What each knob is where nobody turned it."""
-    if track not in ("tuned", *IN_OWN_HANDS):
+    if track not in SEARCHED:
         return {}
     return {**{name: values[0] for name, values in knobs(backend, track).items()}, "malloc": "default"}
 

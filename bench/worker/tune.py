@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.record import CASE_TYPES, Case
+from bench.record import CASE_OPTIONS, Case, turned
 from bench.worker import environment
 from bench.worker.messages import Messenger
 
@@ -38,8 +38,8 @@ class EnoughError(Exception):
 def main() -> None:
     """Try what has not been tried; the parent reads nothing but the output."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, kind in CASE_TYPES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
+    for option, kind in CASE_OPTIONS.items():
+        parser.add_argument(option, type=kind, required=True)
     parser.add_argument("--steps", type=int, required=True, help="of a pass")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
@@ -123,11 +123,6 @@ def search(
     finished = [row for row in rows if row["status"] == "ok"]
     for row in sorted(finished, key=lambda row: row["step_seconds"])[:FINALISTS]:
         yield tried({**row["knobs"], "malloc": "keep"})
-
-
-def turned(knobs: Knobs, default: Knobs) -> list[str]:
-    """The knobs that are not at their default."""
-    return [name for name, value in knobs.items() if value != default[name]]
 
 
 def _hopeless(knobs: Knobs, default: Knobs, rows: Sequence[Row]) -> str:

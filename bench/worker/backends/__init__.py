@@ -3,7 +3,7 @@
 `__init__` of each is what every track needs; `loop` and `native` train without Keras's `fit`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -71,6 +71,11 @@ def load(name: str) -> Backend:
     """The module of a backend."""
     module: ModuleType = import_module(f"{__name__}.{name}")
     return cast(Backend, module)
+
+
+def placed(x: Any, y: Any, whole: bool, put: Callable[[Any], Any]) -> Any:
+    """Batches of shape (steps, batch, …) put where training wants them: whole for one program, else a pair a step."""
+    return (put(x), put(y)) if whole else [(put(one), put(other)) for one, other in zip(x, y, strict=True)]
 
 
 def trainer(backend: str, track: str, model: Any, metric: str, knobs: Knobs) -> Trainer:

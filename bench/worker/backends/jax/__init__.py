@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PRECISIONS = {"tf32": "tensorfloat32"}  # all others: highest
-
 
 def environment(device: str, numerics: str | None, threads: int) -> dict[str, str]:  # noqa: ARG001 - obeys only the affinity
     return {
         "JAX_PLATFORMS": "cpu" if device == "cpu" else "cuda,cpu",
-        **({"JAX_DEFAULT_MATMUL_PRECISION": PRECISIONS.get(numerics, "highest")} if numerics else {}),
+        **({"JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32" if numerics == "tf32" else "highest"} if numerics else {}),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the peak is the pool's size
         **({"JAX_ENABLE_X64": "1"} if numerics == "float64" else {}),
     }

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from bench.worker.backends import Knobs, Pass
+from bench.worker.backends import Knobs, Pass, placed
 
 # `scan` compiles the whole pass into one program, `call` one step, which is called for each batch. XLA does not run
 # convolutions inside a scan with several threads on a CPU: 0.38 s a step of `cnn` for 0.03 s on two cores.
@@ -33,9 +33,7 @@ class Loop:
     def place(self, x: Any, y: Any) -> Any:
         if self._state is None:
             self._begin(x[0], y[0])
-        if self._whole:
-            return jnp.asarray(x), jnp.asarray(y)
-        return [(jnp.asarray(one), jnp.asarray(other)) for one, other in zip(x, y, strict=True)]
+        return placed(x, y, self._whole, jnp.asarray)
 
     def train(self, batches: Any) -> Pass:
         state = [*self._state[:3], [jnp.zeros_like(value) for value in self._state[3]]]

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from bench.worker import network
-from bench.worker.backends import Knobs, Pass
+from bench.worker.backends import Knobs, Pass, placed
 from bench.worker.network import Network, Node
 
 # `patches` writes a convolution as a matrix product: XLA's own convolution is slow on a CPU, slowest inside a scan.
@@ -38,9 +38,7 @@ class Native:
         self._compiled = jax.jit(self._scan if self._whole else self._step, donate_argnums=0)
 
     def place(self, x: Any, y: Any) -> Any:
-        if self._whole:
-            return jnp.asarray(x), jnp.asarray(y)
-        return [(jnp.asarray(one), jnp.asarray(other)) for one, other in zip(x, y, strict=True)]
+        return placed(x, y, self._whole, jnp.asarray)
 
     def train(self, batches: Any) -> Pass:
         if self._whole:

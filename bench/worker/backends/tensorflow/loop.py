@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bench.worker.backends import Knobs, Pass
+from bench.worker.backends import Knobs, Pass, placed
 
 # `scan` makes the whole pass one call, with a loop in the graph, `call` one step, which is called for each batch. On a
 # CPU XLA is the faster of the two where operations are small, and the slower by far where there are convolutions.
@@ -32,9 +32,7 @@ class Loop:
     def place(self, x: Any, y: Any) -> Any:
         if not self._begun:
             self._begin(x[0], y[0])
-        if self._whole:
-            return tf.constant(x), tf.constant(y)
-        return [(tf.constant(one), tf.constant(other)) for one, other in zip(x, y, strict=True)]
+        return placed(x, y, self._whole, tf.constant)
 
     def train(self, batches: Any) -> Pass:
         model = self._model

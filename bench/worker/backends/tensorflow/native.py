@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.worker import network
-from bench.worker.backends import Knobs, Pass
+from bench.worker.backends import Knobs, Pass, placed
 from bench.worker.network import Network, Node
 
 # On a CPU XLA is the faster where operations are small, and the slower by far where there are convolutions.
@@ -35,9 +35,7 @@ class Native:
         self._compiled = tf.function(pass_, autograph=False, jit_compile=knobs["xla"])
 
     def place(self, x: Any, y: Any) -> Any:
-        if self._whole:
-            return tf.constant(x), tf.constant(y)
-        return [(tf.constant(one), tf.constant(other)) for one, other in zip(x, y, strict=True)]
+        return placed(x, y, self._whole, tf.constant)
 
     def train(self, batches: Any) -> Pass:
         # Arguments, since a function would take what it closes over for constants, and XLA compile them in.
