@@ -210,16 +210,18 @@ def _scaled(call: Call, x: Array) -> Array:
 
 
 def _attention(call: Call, query: Array, value: Array, key: Array | None = None) -> Array:
-    given, heads = call.weights, (call.settings["heads"], call.settings["size"])
+    """Written out: with `jax.nn.dot_product_attention` a step of `transformer` takes a twelfth longer on a CPU."""
+    given, heads, size = call.weights, call.settings["heads"], call.settings["size"]
     sources = {"query": query, "key": value if key is None else key, "value": value}
 
     def projected(name: str, x: Array) -> Array:
         product = _product(x, given[f"{name} kernel"].reshape(x.shape[-1], -1)) + given[f"{name} bias"].reshape(-1)
-        return product.reshape(*x.shape[:-1], *heads)
+        return product.reshape(*x.shape[:-1], heads, size).swapaxes(1, 2)
 
-    mixed = jax.nn.dot_product_attention(*(projected(name, sources[name]) for name in ("query", "key", "value")))
+    q, k, v = (projected(name, x) for name, x in sources.items())
+    mixed = (jax.nn.softmax(q * size**-0.5 @ k.mT) @ v).swapaxes(1, 2)
     output = given["output kernel"]
-    product = _product(mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]))
+    product = _product(mixed.reshape(*query.shape[:2], -1), output.reshape(-1, output.shape[-1]))
     return product + given["output bias"]
 
 
