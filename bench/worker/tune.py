@@ -1,4 +1,4 @@
-"""The search for a track's best knobs: every configuration trains a few steps, slow ones are given up early.
+"""The search for a track's best knobs: every configuration trains a few steps a few times.
 
     python -m bench.worker.tune --workload=mlp … --track=tuned --steps=128 --weights=FILE --output=FILE
 
@@ -23,8 +23,8 @@ from bench.worker import environment
 from bench.worker.messages import Messenger
 
 # Passes over the steps: the first is cold, the fastest of the others counts.
-LEAST_PASSES, MOST_PASSES, ENOUGH_SECONDS = 4, 12, 0.5
-GIVEN_UP = 1.5  # times the fastest so far: what one pass says is enough
+LEAST_PASSES, MOST_PASSES, ENOUGH_SECONDS = 3, 12, 0.5
+HOPELESS = 1.5  # times the default: a knob that alone takes that long is not tried together with others
 FINALISTS = 2  # are tried once more, with memory that is kept
 
 Knobs = dict[str, Any]
@@ -63,13 +63,12 @@ def main() -> None:
         def write(line: Mapping[str, Any]) -> None:
             print(json.dumps(line), file=file, flush=True)
 
-        def measure(knobs: Knobs, best: float) -> Row:
+        def measure(knobs: Knobs) -> Row:
             write({"begun": knobs})
             try:
                 if knobs["malloc"] == "keep":
                     tracks.keep_freed_memory()
-                seconds, reason = trial.step_seconds(knobs, best * GIVEN_UP)
-                row = {"knobs": knobs, "status": "ok", "reason": reason, "step_seconds": seconds}
+                row = {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": trial.step_seconds(knobs)}
             except Exception as error:  # whatever a knob makes a framework do
                 row = {"knobs": knobs, "status": "failed", "reason": start.reason(error), "step_seconds": None}
             write(row)
@@ -92,10 +91,10 @@ def read(path: Path) -> list[Row]:
 def search(
     values: Mapping[str, Sequence[Any]],
     known: Sequence[Row],
-    measure: Callable[[Knobs, float], Row],
+    measure: Callable[[Knobs], Row],
     refused: Callable[[str, Any], str],
 ) -> Iterator[Row]:
-    """Every configuration of the knobs' values, a row each; `measure` is given the fastest step so far.
+    """Every configuration of the knobs' values, a row each.
 
     First the default (each knob's first value), then each other value alone, then those together that neither failed
     nor were far slower alone. A value that `refused` has a reason for is skipped. The fastest are tried again with
@@ -104,16 +103,13 @@ def search(
     default = {**{name: options[0] for name, options in values.items()}, "malloc": "default"}
     rows: list[Row] = []
 
-    def best() -> float:
-        return min((row["step_seconds"] for row in rows if row["status"] == "ok"), default=float("inf"))
-
     def tried(knobs: Knobs) -> Row:
         found = next((row for row in known if row["knobs"] == knobs), None)
         reasons = [refused(name, knobs[name]) for name in turned(knobs, default)]
         reason = "; ".join(filter(None, reasons)) or _hopeless(knobs, default, rows)
         if found is None and reason:
             found = {"knobs": knobs, "status": "skipped", "reason": reason, "step_seconds": None}
-        rows.append(found or measure(knobs, best()))
+        rows.append(found or measure(knobs))
         return rows[-1]
 
     every = [{**default, **dict(zip(values, chosen, strict=True))} for chosen in itertools.product(*values.values())]
@@ -133,7 +129,7 @@ def _hopeless(knobs: Knobs, default: Knobs, rows: Sequence[Row]) -> str:
         alone = next(row for row in rows if row["knobs"] == {**default, name: knobs[name]})
         if alone["status"] != "ok":
             return f"{name}={knobs[name]} alone {alone['status']}"
-        if rows[0]["status"] == "ok" and alone["step_seconds"] > GIVEN_UP * rows[0]["step_seconds"]:
+        if rows[0]["status"] == "ok" and alone["step_seconds"] > HOPELESS * rows[0]["step_seconds"]:
             return (
                 f"{name}={knobs[name]} alone took {alone['step_seconds'] / rows[0]['step_seconds']:.1f} times as long"
             )
@@ -165,8 +161,8 @@ class Trial:
             found["jit_compile"] = ("auto", not model.jit_compile)
         return found
 
-    def step_seconds(self, knobs: Knobs, limit: float) -> tuple[float, str]:
-        """Seconds of a steady step, and a word where its first steady pass passed the limit and was its last."""
+    def step_seconds(self, knobs: Knobs) -> float:
+        """Seconds of a step in the fastest steady pass."""
         import keras
 
         from bench.worker import tracks
@@ -177,8 +173,7 @@ class Trial:
 
         def watch(_index: int, epoch: Epoch) -> None:
             passes.append(epoch.seconds / steps)
-            slow = len(passes) > 1 and min(passes[1:]) > limit
-            if slow or (len(passes) >= LEAST_PASSES and sum(passes[1:]) * steps > ENOUGH_SECONDS):
+            if len(passes) >= LEAST_PASSES and sum(passes[1:]) * steps > ENOUGH_SECONDS:
                 raise EnoughError
 
         keras.utils.set_random_seed(0)
@@ -194,7 +189,7 @@ class Trial:
             del model
             keras.backend.clear_session()
             gc.collect()
-        return min(passes[1:]), "" if len(passes) >= LEAST_PASSES else "given up after one pass"
+        return min(passes[1:])
 
 
 if __name__ == "__main__":

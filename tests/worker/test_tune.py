@@ -20,8 +20,8 @@ def searched():
     def search(seconds, values=VALUES, known=(), refused=lambda _name, _value: ""):
         asked = []
 
-        def measure(knobs, best):
-            asked.append((tuple(knobs.values()), best))
+        def measure(knobs):
+            asked.append(tuple(knobs.values()))
             taken = seconds(**knobs)
             if isinstance(taken, str):
                 return {"knobs": knobs, "status": "failed", "reason": taken, "step_seconds": None}
@@ -35,14 +35,13 @@ def searched():
 def test_the_default_comes_first_then_each_value_alone_then_together_then_the_fastest_with_memory_kept(searched):
     rows, asked = searched(lambda a, b, **_: 1.0 - 0.1 * a - 0.05 * (b == "y"))
 
-    assert [knobs for knobs, _ in asked] == [
+    assert asked == [
         (0, "x", "default"),
         *[(0, "y", "default"), (1, "x", "default"), (2, "x", "default")],
         *[(1, "y", "default"), (2, "y", "default")],
         *[(2, "y", "keep"), (2, "x", "keep")],
     ]
     assert len(rows) == 8
-    assert asked[-1][1] == pytest.approx(0.75)  # the fastest so far
 
 
 def test_what_failed_or_was_far_slower_alone_is_not_tried_with_others(searched):
@@ -56,14 +55,14 @@ def test_what_failed_or_was_far_slower_alone_is_not_tried_with_others(searched):
         (1, "y", "default"): "a=1 alone failed",
         (2, "y", "default"): "b=y alone took 2.0 times as long",
     }
-    assert not any(knobs[:2] in ((1, "y"), (2, "y")) for knobs, _ in asked)
+    assert not any(knobs[:2] in ((1, "y"), (2, "y")) for knobs in asked)
 
 
 def test_a_value_that_cannot_be_had_is_one_row_with_its_reason(searched):
     rows, asked = searched(lambda **_: 1.0, refused=lambda name, value: "not here" if (name, value) == ("a", 2) else "")
 
     assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["not here"]
-    assert all(knobs[0] != 2 for knobs, _ in asked)
+    assert all(knobs[0] != 2 for knobs in asked)
 
 
 def test_a_search_goes_on_where_its_process_was_taken_down(searched):
