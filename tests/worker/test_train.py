@@ -151,6 +151,19 @@ def test_the_parent_hears_of_every_epoch(tmp_path, case):
     assert [message["event"] for message in heard] == ["fit", "epoch", "epoch", "epoch", "evaluate"]
 
 
+def test_torch_is_told_its_number_of_threads_only_where_it_has_another(backend, backend_name, monkeypatch):
+    if backend_name != "torch":
+        pytest.skip("a matter of torch")
+    import torch
+
+    told, has = [], torch.get_num_threads()
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    backend.configure("float32", has)
+    backend.configure("float32", has + 1)
+
+    assert told == [has + 1]
+
+
 def test_the_peak_of_memory_can_begin_anew():
     block = np.ones(50_000_000)  # 381 MiB
     before = memory.peak_host_mib()
