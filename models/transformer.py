@@ -33,7 +33,7 @@ workload = Workload(
     epochs=6,
     optimizer=lambda: keras.optimizers.Adam(),
     loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    target=Target("accuracy", 0.87, source="our measurement"),
+    target=Target("accuracy", 0.87, source="our measurement, 0.875"),
     quick_samples=1_280,
     cpu_samples=12_800,
 )
