@@ -21,7 +21,7 @@ from bench.launch import launch
 from bench.plan import PlannedCase, PlannedLaunch
 from bench.prepare import Prepared
 from bench.progress import duration
-from bench.record import CASE_COLUMNS, SEARCHED, TUNING_COLUMNS, Case, knob_words, turned
+from bench.record import CASE_TYPES, SEARCHED, TUNING_COLUMNS, Case, case_key, knob_words, turned
 from bench.runs import run_folders
 
 FILE = "tuning.csv"
@@ -56,7 +56,7 @@ def tune(
             found = _searched(prepared, case, python, now, console)
         elif found[0]["searched_in"] != prepared.folder.name:
             console.print(f"{case.title}: knobs as run {found[0]['searched_in']} found them", highlight=False)
-        if not any(Case(**{name: row[name] for name in CASE_COLUMNS}) == case for row in own):
+        if not any(case_key(row) == case.key for row in own):
             _append(prepared.folder / FILE, [{**row, **asdict(case)} for row in found])
         best = next((row for row in found if row["chosen"]), None)
         if best:
@@ -178,11 +178,12 @@ def _append(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _parsed(row: Mapping[str, str]) -> Row:
-    numbers = {name: int(row[name]) for name in ("samples", "epochs", "batch_size", "steps")}
+    columns = {name: kind(row[name]) for name, kind in CASE_TYPES.items()}
     seconds = float(row["step_seconds"]) if row["step_seconds"] else None
     return {
         **row,
-        **numbers,
+        **columns,
+        "steps": int(row["steps"]),
         "knobs": json.loads(row["knobs"]),
         "step_seconds": seconds,
         "chosen": row["chosen"] == "True",

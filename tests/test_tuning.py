@@ -65,6 +65,21 @@ def test_a_later_run_takes_over_what_an_earlier_one_found(tuned):
     assert {one["knobs"]["steps"] for one in launches(second)} == {"b"}
 
 
+def test_a_run_that_goes_on_searches_only_for_what_it_lacks(tuned):
+    folder, _ = tuned()
+    path, description = folder / tuning.FILE, json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**description, "state": "interrupted"}))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if ",torch," not in line))
+    said = io.StringIO()
+    run(parse_run([f"--resume={folder.name}", f"--output={folder.parent}"]), Console(file=said, width=300))
+
+    assert [line.split(":")[0].split()[1] for line in said.getvalue().splitlines() if "configurations" in line] == [
+        "torch"
+    ]
+    assert path.read_text().splitlines(keepends=True) == lines
+
+
 def test_a_search_is_repeated_where_the_code_of_a_track_has_changed(tuned, monkeypatch):
     tuned()
     monkeypatch.setattr(tuning, "SOURCES", tuning.SOURCES[:-1])

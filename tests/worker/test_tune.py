@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bench.environments import ROOT
-from bench.worker import tune
+from bench.worker import tracks, tune
 from bench.worker.prepare import describe
 
 VALUES = {"a": (0, 1, 2), "b": ("x", "y")}
@@ -79,6 +79,25 @@ def test_a_default_that_fails_leaves_the_others_to_be_found(searched):
 
     assert rows[0]["status"] == "failed"
     assert any(row["status"] == "ok" for row in rows)
+
+
+def test_a_configuration_is_timed_in_two_steady_passes_at_least(case, tmp_path, backend, backend_name, monkeypatch):
+    describe("perceptron", [0], tmp_path / "0-perceptron")
+    given = case(workload="perceptron", track="native", samples=512, epochs=tune.MOST_PASSES)
+    trial = tune.Trial(given, tmp_path / "0-perceptron-seed0.npz", backend.barrier)
+    passes = []
+
+    def train(_case, _model, _x, _y, _knobs, clock):
+        for index in range(tune.MOST_PASSES):
+            passes.append(index)
+            clock.on_epoch_begin(index)
+            clock.on_epoch_end(index, {"loss": 0.0, "accuracy": 0.0})
+
+    monkeypatch.setattr(tracks, "train", train)
+    monkeypatch.setattr(tune, "ENOUGH_SECONDS", 0.0)
+    trial.step_seconds(tracks.defaults(backend_name, "native"))
+
+    assert passes == [0, 1, 2]
 
 
 @pytest.mark.parametrize("track", ["tuned", "native"])
