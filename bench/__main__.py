@@ -15,11 +15,14 @@ from bench.options import (
     UsageError,
     backend_names,
     calibrate_options,
+    names_of,
     parity_options,
     parse,
     run_options,
-    workload_names,
+    workload_modules,
 )
+
+LONGEST = 20  # characters of a name in a list
 
 if TYPE_CHECKING:  # rich may be missing until the right environment is found
     from rich.console import Console
@@ -121,16 +124,17 @@ def list_all(given: argparse.Namespace) -> int:  # noqa: ARG001
     from models.datasets import DATASETS
 
     print("workloads")
-    for name in workload_names():
-        source = (environments.ROOT / "models" / f"{name}.py").read_text(encoding="utf-8")
-        print(f"  {name:12} {_first_line(ast.get_docstring(ast.parse(source)))}")
+    for module in workload_modules():
+        source = (environments.ROOT / "models" / f"{module}.py").read_text(encoding="utf-8")
+        for name in names_of(module):
+            print(f"  {name:{LONGEST}} {_first_line(ast.get_docstring(ast.parse(source)))}")
     print("backends")
     for name in backend_names():
         python = environments.interpreter(name, {})
-        print(f"  {name:12} {'environment built' if python else environments.missing_reason(name)}")
+        print(f"  {name:{LONGEST}} {'environment built' if python else environments.missing_reason(name)}")
     print("data sets")
     for name, function in DATASETS.items():
-        print(f"  {name:12} {_first_line(function.__doc__)}")
+        print(f"  {name:{LONGEST}} {_first_line(function.__doc__)}")
     return 0
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,29 @@ FLAGS = (
 
 def gpu_names() -> list[str]:
     """The NVIDIA GPUs of this machine, found without importing a framework; none where there is no driver."""
+    return _nvidia("name")
+
+
+def _nvidia(field: str, *formats: str) -> list[str]:
+    """What nvidia-smi says of each GPU."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    query = [program, "--query-gpu=name", "--format=csv,noheader"]
+    query = [program, f"--query-gpu={field}", f"--format={','.join(('csv', 'noheader', *formats))}"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
+
+
+def memory_mib(gpus: Sequence[str]) -> dict[str, float]:
+    """The memory of each device here, in MiB: the host's, and with `gpus` that of the smallest of them."""
+    import psutil
+
+    found = {"cpu": psutil.virtual_memory().total / 2**20}
+    sizes = [float(size) for size in _nvidia("memory.total", "nounits") if size.replace(".", "").isdigit()]
+    return {**found, "gpu": min(sizes)} if gpus and sizes else found
 
 
 def fingerprint() -> dict[str, Any]:

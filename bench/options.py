@@ -6,7 +6,9 @@ Standard library only: the noxfile checks the options of `nox -s bench` with it,
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -104,8 +106,26 @@ class ParityOptions(Selection):
 
 
 def workload_names() -> tuple[str, ...]:
-    """The workloads of the registry: one module in `models/` is one workload."""
+    """The workloads of the registry: one module in `models/` is one workload, or one for each of its VARIANTS."""
+    return tuple(name for module in workload_modules() for name in names_of(module))
+
+
+@functools.cache
+def workload_modules() -> tuple[str, ...]:
+    """The modules in `models/` that define workloads."""
     return tuple(sorted(path.stem for path in (ROOT / "models").glob("*.py") if not path.stem.startswith("_")))
+
+
+@functools.cache
+def names_of(module: str) -> tuple[str, ...]:
+    """The workloads that a module in `models/` defines, read without importing it, for Keras may not be here."""
+    tree = ast.parse((ROOT / "models" / f"{module}.py").read_text(encoding="utf-8"))
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "VARIANTS" for target in statement.targets
+        ):
+            return tuple(f"{module}-{variant}" for variant in ast.literal_eval(statement.value))
+    return (module,)
 
 
 def backend_names() -> tuple[str, ...]:
@@ -327,8 +347,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     """The options that make a Selection, but for how many launches."""
     backend = _choice(backend_names(), "backend")
-    workloads, devices = _several(_workload, workload_names()), _several(_choice(DEVICES, "device"))
-    parser.add_argument("--workloads", type=workloads, metavar="NAME_OR_FILE,…", help="or `all`")
+    devices = _several(_choice(DEVICES, "device"))
+    parser.add_argument("--workloads", type=_workloads, metavar="NAME_OR_FILE,…", help="or `all`")
     parser.add_argument("--backends", type=_several(backend), metavar="NAME,…")
     parser.add_argument("--devices", type=devices, metavar="cpu,gpu", help="default: all here")
     parser.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="the first; default 0")
@@ -367,11 +387,20 @@ def _choice(known: Sequence[str], kind: str) -> Callable[[str], str]:
     return parse_name
 
 
+def _workloads(text: str) -> tuple[str, ...] | None:
+    """Names and files; a name with variants stands for all of them."""
+    words = _several(_workload, workload_names())(text)
+    expanded = [names_of(word) if word in workload_modules() else (word,) for word in words or ()]
+    return tuple(dict.fromkeys(name for names in expanded for name in names)) or None
+
+
 def _workload(text: str) -> str:
     if text.endswith(".py") or "/" in text:
         if not Path(text).is_file() or not text.endswith(".py"):
             raise argparse.ArgumentTypeError(f"there is no workload file {text}; name one that ends in .py")
         return str(Path(text).resolve())
+    if text in workload_modules():
+        return text
     return _choice(workload_names(), "workload")(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,10 +48,12 @@ def plan(
     descriptions: Sequence[Mapping[str, Any]],
     gpus: Sequence[str],
     without_gpu: Mapping[str, str] | None = None,
+    memory_mib: Mapping[str, float] | None = None,
 ) -> list[PlannedCase]:
     """The cases of a run, the backends of one workload, device, batch size and track next to each other.
 
     `gpus` are the machine's; `without_gpu` says of backends whose environment cannot use them why: those are skipped.
+    `memory_mib` is what each device has: a workload that declares more is skipped there.
 
     Raises UsageError where a number does not fit a workload.
     """
@@ -81,10 +84,17 @@ def plan(
                 steps = epochs * (samples // batch_size)
                 expected = OVERHEAD_SECONDS + steps * share * description["step_seconds"]
                 skip = (without_gpu or {}).get(backend) if device == "gpu" else None
+                skip = skip or _too_small(description, device, memory_mib or {})
                 if track == "native":
                     skip = skip or description.get("without_native") or None
                 cases.append(PlannedCase(case, skip, attempted, expected, options.launches))
     return cases
+
+
+def _too_small(description: Mapping[str, Any], device: str, memory_mib: Mapping[str, float]) -> str | None:
+    """Why a device's memory does not do for a workload; None where it does, or is not known."""
+    needed, there = description.get("memory_mib", 0), memory_mib.get(device, math.inf)
+    return f"needs {needed:,} MiB of memory, the {device} has {there:,.0f}" if there < needed else None
 
 
 def devices_of(options: Selection, gpus: Sequence[str]) -> tuple[str, ...]:
@@ -169,10 +179,10 @@ def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> t
         samples = description["cpu_samples"] or available
     else:
         samples = available
-    if samples > available:
+    if samples > available and not description.get("drawn"):
         raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
     declared = description["epochs"]
-    epochs = options.epochs or (declared if samples == available else min(CUT_EPOCHS, declared))
+    epochs = options.epochs or (declared if samples >= available else min(CUT_EPOCHS, declared))
     if epochs < 2:
         raise UsageError(f"{name}: declares {declared} epoch; the first is cold, so at least 2 are needed (--epochs 2)")
     return samples, epochs

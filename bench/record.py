@@ -88,6 +88,16 @@ def stem(workload: Any) -> str:
     return Path(str(workload)).stem
 
 
+def module_of(workload: str) -> str:
+    """The module in `models/` of a workload given by name: a name with a variant is `module-variant`."""
+    return workload.partition("-")[0]
+
+
+def variant_of(workload: str) -> str:
+    """The variant in a workload's name; empty where it has none, or is given by file."""
+    return "" if workload.endswith(".py") else workload.partition("-")[2]
+
+
 def title(case: Any) -> str:
     """What tells a case, or a row with its columns, apart from its neighbours, for people."""
     return f"{stem(case['workload'])} {case['backend']} {case['device']} {case['track']} batch {case['batch_size']}"

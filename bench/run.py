@@ -53,7 +53,7 @@ def run(
                 _prepare_anew(options, folder) if options.resume else prepare(options, folder, draw=not options.dry_run)
             )
             blind = without_gpu(prepared.pythons) if gpus else None
-            cases = extend(plan(options, prepared.workloads, gpus, blind), prepared)
+            cases = extend(plan(options, prepared.workloads, gpus, blind, machine.memory_mib(gpus)), prepared)
             planned = [one.to_json() for one in cases]
             description = describe(options, prepared, launches=options.launches, plan=planned)
             if options.resume:

@@ -21,7 +21,7 @@ from bench.launch import launch
 from bench.plan import PlannedCase, PlannedLaunch
 from bench.prepare import Prepared
 from bench.progress import duration
-from bench.record import CASE_TYPES, SEARCHED, TUNING_COLUMNS, Case, case_key, knob_words, turned
+from bench.record import CASE_TYPES, SEARCHED, TUNING_COLUMNS, Case, case_key, knob_words, module_of, turned
 from bench.runs import run_folders
 
 FILE = "tuning.csv"
@@ -97,7 +97,7 @@ def choose(rows: Sequence[Row]) -> Row | None:
 
 def circumstances(case: Case, python: Path) -> str:
     """A digest of what a search's outcome hangs on besides the case: machine, packages, the workload, our own code."""
-    name = case.workload if case.workload.endswith(".py") else f"models/{case.workload}.py"
+    name = case.workload if case.workload.endswith(".py") else f"models/{module_of(case.workload)}.py"
     sources = [ROOT / name, *(ROOT / source for source in SOURCES)]
     sources += sorted((ROOT / "bench" / "worker" / "backends" / case.backend).glob("*.py"))
     total = hashlib.sha256(f"{_here()}{_installed(python)}".encode())

@@ -1,4 +1,9 @@
-"""What is trained: each module of this folder defines one `workload`, found by the module's file name."""
+"""What is trained: each module of this folder defines one `workload`, found by the module's file name.
+
+A module with variants has `VARIANTS = ("relu", "tanh")`, a literal that is read without importing it, and
+`workloads`, a mapping from each to its `Workload`; `activations-relu` is the name of such a one. Modules whose name
+begins with `_` hold what several workloads share.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +19,30 @@ if TYPE_CHECKING:  # the names and data sets are listed without importing Keras
 class Target:
     """What the trained model should reach on the test set.
 
-    `value` is a fraction, `margin` the largest difference between two backends that still counts as equivalent,
-    `source` says where the value comes from. `metric` is a name that `model.compile(metrics=[…])` knows.
+    `metric` is a name in `models.metrics.METRICS`, which also says whether lower is better. `value` and `margin`, the
+    largest difference between two backends that still counts as equivalent, are in the metric's unit (a fraction for an
+    accuracy); `source` says where the value comes from. `chance` is what a model reaches that has learned nothing,
+    `quick` what the smoke test (`quick_samples`, 3 epochs) reaches at least. None: nothing is expected.
     """
 
     metric: str
-    value: float
-    source: str
+    value: float | None = None
+    source: str = ""
     margin: float = 0.005
+    chance: float | None = None
+    quick: float | None = None
 
 
 @dataclass(frozen=True)
 class Workload:
     """Everything that must be equal on every backend.
 
-    `build` returns a fresh, uncompiled model whose outputs are logits; `optimizer` and `loss` return fresh objects, so
-    that importing a workload allocates nothing. `epochs` is what reaching the target takes. `quick_samples` are
-    trained in the smoke test, `cpu_samples` in the default profile on a CPU (None: all), always the first of the set.
+    `build` returns a fresh, uncompiled model whose outputs are logits where there are classes; `optimizer` and `loss`
+    return fresh objects, so that importing a workload allocates nothing. `epochs` is what reaching the target takes.
+    `quick_samples` are trained in the smoke test, `cpu_samples` in the default profile on a CPU (None: all), always the
+    first of the set. The last `validation_split` (a fraction) of the training samples are held out and evaluated after
+    each epoch; `early_stopping` may end the training on them, at the latest after `epochs`. `memory_mib` is what a
+    device needs to train it; on a smaller one it is skipped.
     """
 
     build: Callable[[], keras.Model]
@@ -42,3 +54,6 @@ class Workload:
     target: Target
     quick_samples: int
     cpu_samples: int | None = None
+    validation_split: float = 0.0
+    early_stopping: Callable[[], keras.callbacks.EarlyStopping] | None = None
+    memory_mib: int = 0

@@ -136,3 +136,19 @@ def test_beyond_a_pilot_each_case_has_its_own_number_spread_over_its_groups_repe
         assert len(own) == planned.launches - 6
         assert set(own) <= set(reference)
         assert max(later - earlier for earlier, later in pairwise(own)) <= 96 // len(own) + 3
+
+
+def test_a_workload_is_skipped_on_a_device_with_less_memory_than_it_needs():
+    large = {**MLP, "memory_mib": 30_000}
+    planned = plan(parse_run([]), [large], ["H200"], memory_mib={"cpu": 24_000.0, "gpu": 80_000.0})
+
+    assert {one.skip for one in planned if one.case.device == "gpu"} == {None}
+    assert {one.skip for one in planned if one.case.device == "cpu"} == {
+        "needs 30,000 MiB of memory, the cpu has 24,000"
+    }
+
+
+def test_a_data_set_that_is_drawn_has_as_many_samples_as_are_asked_for():
+    (planned, *_) = plan(parse_run(["--samples", "70000"]), [{**MLP, "drawn": True}], [])
+
+    assert planned.case.samples == 70_000

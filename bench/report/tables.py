@@ -82,8 +82,8 @@ def _tables(analysis: Analysis) -> list[Table]:
 
 def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[str]:
     metric = number(case["test_metric"], 4)
-    if metric != NOTHING:
-        metric += (" ✓" if case["test_metric"] >= target["value"] else " ✗") if attempted else " *"
+    if metric != NOTHING and target["value"] is not None:
+        metric += (" ✓" if _reached(case["test_metric"], target) else " ✗") if attempted else " *"
     return [
         case["backend"],
         with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"]),
@@ -99,6 +99,10 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
         number(case["peak_host_mib"], 0),
         f"{difference(compared)} {compared['metric_verdict'] if compared else ''}".rstrip(),
     ]
+
+
+def _reached(value: float, target: Row) -> bool:
+    return bool(value <= target["value"] if target.get("lower_is_better") else value >= target["value"])
 
 
 def _rate(case: Row) -> str:
@@ -123,6 +127,8 @@ def _noise_notes(case: Row) -> Iterator[str]:
 
 
 def _target_note(target: Row, attempted: bool) -> str:
+    if target["value"] is None:
+        return f"no target of {target['metric']} is declared"
     name = f"target {target['metric']} {target['value']}"
     if not attempted:
         return f"* {name} not attempted: it needs all samples and epochs"

@@ -37,11 +37,12 @@ def fit_seconds(case: Case, seed: int, weights: Path) -> float:
     from bench.worker import start
 
     workload = start.load_workload(case.workload)
-    batches = start.batches(start.load_dataset(case.dataset), case.samples, case.batch_size, seed)
+    dataset = start.load_dataset(case.dataset, case.samples)
+    batches = start.batches(dataset, case.samples, case.batch_size, seed)
     keras.utils.set_random_seed(seed)
     model = workload.build()
     model.set_weights(start.load_weights(weights))
-    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[workload.target.metric])
+    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload))
     began = time.perf_counter()
     model.fit(batches.x, batches.y, batch_size=case.batch_size, epochs=case.epochs, shuffle=False, verbose=0)
     backend.barrier()

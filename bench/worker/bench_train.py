@@ -24,7 +24,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
 
     began = time.perf_counter()
     workload = start.load_workload(case.workload)
-    dataset = start.load_dataset(case.dataset)
+    dataset = start.load_dataset(case.dataset, case.samples)
     if case.track == "shipped":
         batches = start.as_they_come(dataset, case.samples)
     else:

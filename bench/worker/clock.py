@@ -57,7 +57,7 @@ class EpochClock(keras.callbacks.Callback):
         super().__init__()
         self.epochs: list[Epoch] = []
         self.setup_seconds = float("nan")
-        self._metric, self._barrier, self._notify = metric, barrier, notify
+        self.metric, self._barrier, self._notify = metric, barrier, notify
         self._now, self._counters, self._probe, self._gpu = now, counters, probe, gpu
         self._called = now()
 
@@ -91,7 +91,7 @@ class EpochClock(keras.callbacks.Callback):
             validation_seconds=self._validation_seconds,
             cpu_seconds=after.cpu_seconds - self._before.cpu_seconds - self._validation_cpu_seconds,
             loss=float(logs["loss"]),
-            metric=float(logs[self._metric]),
+            metric=float(logs[self.metric]),
             noise=gauges.noise(self._before, after, (self._probed, self._probe()), self._gpu()),
         )
         self.epochs.append(recorded)

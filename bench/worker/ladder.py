@@ -116,7 +116,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
             variable.assign(value)
         sgd = keras.optimizers.SGD(SGD_RATE, momentum=SGD_MOMENTUM)
         optimizer = sgd if about["optimizer"] == "SGD" else workload.optimizer()
-        model.compile(optimizer=optimizer, loss=workload.loss(), metrics=[metric])
+        model.compile(optimizer=optimizer, loss=workload.loss(), metrics=start.metrics(workload))
         model.optimizer.build(model.trainable_variables)
 
     def stepper(batch_size: int) -> Stepper:

@@ -49,6 +49,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
     import keras
 
     from bench.worker import network, start
+    from models.metrics import METRICS
 
     workload = start.load_workload(name)
     dataset = start.load_dataset(workload.dataset)
@@ -73,7 +74,12 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         "quick_samples": workload.quick_samples,
         "cpu_samples": workload.cpu_samples,
         "parameters": model.count_params(),
-        "target": vars(workload.target),
+        "target": {
+            **vars(workload.target),
+            "lower_is_better": METRICS[workload.target.metric].lower_is_better,
+        },
+        "drawn": start.is_drawn(workload.dataset),
+        "memory_mib": workload.memory_mib,
         "step_seconds": _step_seconds(name, model, workload, dataset),
         **_flops(model, dataset, workload.batch_size),
         **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
@@ -122,12 +128,13 @@ def _flops(model: Any, dataset: Any, batch_size: int) -> dict[str, Any]:
 
 def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
     """Seconds one training step takes here, roughly: only for the time that a run is expected to take."""
+    from bench.worker import start
     from bench.worker.start import StartError, reason
 
     batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
     seconds = []
     try:
-        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[workload.target.metric])
+        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload))
         for _ in range(CALIBRATION_STEPS):
             began = time.perf_counter()
             model.train_on_batch(*batch)

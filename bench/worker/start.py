@@ -3,17 +3,20 @@
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.record import module_of, variant_of
 from models import Workload
 from models.datasets import DATASETS, Dataset, DatasetError
+from models.metrics import METRICS
 
 Array = npt.NDArray[Any]
 LONGEST = 300  # characters of a user's error that are told
@@ -49,22 +52,41 @@ def load_workload(name: str) -> Workload:
             sys.path.append(str(Path(name).parent))  # the file may import its neighbours
             specification.loader.exec_module(module)
         else:
-            module = importlib.import_module(f"models.{name}")
+            module = importlib.import_module(f"models.{module_of(name)}")
     except StartError:
         raise
     except Exception as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not import: {reason(error)}") from error
-    workload = getattr(module, "workload", None)
+    variant = variant_of(name)
+    workload = getattr(module, "workloads", {}).get(variant) if variant else getattr(module, "workload", None)
     if not isinstance(workload, Workload):
-        raise StartError(f"workload {name} defines no `workload = Workload(…)`")
+        wanted = f'workloads["{variant}"]' if variant else "workload"
+        raise StartError(f"workload {name} defines no `{wanted} = Workload(…)`")
+    if workload.target.metric not in METRICS:
+        raise StartError(
+            f"workload {name}: unknown metric {workload.target.metric!r}, known: {', '.join(METRICS)}; "
+            "a new one is one entry in models.metrics.METRICS"
+        )
     return workload
 
 
-def load_dataset(name: str) -> Dataset:
-    """The data set of that name."""
+def metrics(workload: Workload) -> list[Any]:
+    """What `model.compile(metrics=…)` takes."""
+    return [METRICS[workload.target.metric].make()]
+
+
+def is_drawn(dataset: str) -> bool:
+    """Whether a data set has as many training samples as one asks for."""
+    return dataset in DATASETS and "samples" in inspect.signature(DATASETS[dataset]).parameters
+
+
+def load_dataset(name: str, samples: int | None = None) -> Dataset:
+    """The data set of that name; one that is drawn has `samples` training samples, or its own number of them."""
     if name not in DATASETS:
         raise StartError(f"unknown data set {name!r}, known: {', '.join(DATASETS)}")
     try:
+        if samples is not None and is_drawn(name):
+            return cast(Callable[..., Dataset], DATASETS[name])(samples=samples)
         return DATASETS[name]()
     except DatasetError as error:
         raise StartError(str(error)) from None

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from bench.record import SEARCHED, Case
-from bench.worker import backends, inputs
+from bench.worker import backends, inputs, start
 from bench.worker.backends import Knobs
 from bench.worker.clock import EpochClock
 from bench.worker.start import StartError
@@ -59,7 +59,7 @@ def keep_freed_memory() -> None:
 def compile_model(model: keras.Model, workload: Workload, track: str, given: Knobs) -> None:
     """Compile a model as its track is executed."""
     how = {name: given[name] for name in ("jit_compile", "steps_per_execution") if track == "tuned"}
-    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=[workload.target.metric], **how)
+    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload), **how)
 
 
 def train(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: EpochClock) -> None:
@@ -80,7 +80,7 @@ def train(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: E
 
 
 def _own_hands(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: EpochClock) -> None:
-    metric = model.get_compile_config()["metrics"][0]
+    metric = clock.metric
     clock.start()
     trainer = backends.trainer(case.backend, case.track, model, metric, given)
     batches = trainer.place(*(in_batches(one, case.batch_size) for one in (x, y)))

@@ -145,7 +145,7 @@ class Trial:
         self._case, self._barrier = case, barrier
         self._workload = start.load_workload(case.workload)
         self._weights = start.load_weights(weights)
-        dataset = start.load_dataset(case.dataset)
+        dataset = start.load_dataset(case.dataset, case.samples)
         self._batches = start.batches(dataset, case.samples, case.batch_size, seed=0)
 
     def values(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:

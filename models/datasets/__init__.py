@@ -1,4 +1,8 @@
-"""The data sets: names to functions that return NumPy arrays. Nothing is downloaded; the files lie beside this one."""
+"""The data sets: names to functions that return NumPy arrays. Nothing is downloaded; the files lie beside this one.
+
+A function with a parameter `samples` draws its training set, as many samples as it is asked for; the first of them are
+the same whatever their number.
+"""
 
 import gzip
 import hashlib

@@ -1,11 +1,14 @@
 """Every workload of the registry, on this backend."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from bench.options import workload_names
 from bench.worker import start
+from models.metrics import METRICS
 
 
 @pytest.fixture(params=workload_names())
@@ -13,34 +16,58 @@ def workload(request):
     return start.load_workload(request.param)
 
 
-def test_it_says_in_its_docstring_how_many_parameters_it_has(workload):
-    import sys
+@pytest.fixture
+def dataset(workload):
+    return start.load_dataset(workload.dataset, workload.quick_samples)
 
+
+def better(workload, value, other):
+    return value < other if METRICS[workload.target.metric].lower_is_better else value > other
+
+
+def test_it_says_in_its_docstring_how_many_parameters_it_has(workload):
     parameters = f"{workload.build().count_params():,} parameters"
 
     assert parameters in sys.modules[workload.build.__module__].__doc__
 
 
-def test_its_outputs_are_logits(workload):
-    model = workload.build()
-    outputs = model.predict(np.random.default_rng(0).normal(size=(8, *model.input_shape[1:])), verbose=0)
+def test_where_there_are_classes_its_outputs_are_logits(workload, dataset):
+    if not hasattr(workload.loss(), "from_logits"):
+        pytest.skip("no classes")
+    outputs = workload.build().predict(dataset.x_test[:8], verbose=0)
 
-    assert outputs.min() < 0
     assert workload.loss().from_logits
+    assert np.min(outputs) < 0
 
 
 def test_its_samples_fill_at_least_a_few_batches(workload):
     assert min(workload.quick_samples, workload.cpu_samples or 10**9) >= 4 * workload.batch_size
 
 
+def test_what_is_expected_of_it_is_said_and_in_order(workload):
+    target = workload.target
+
+    assert better(workload, target.quick, target.chance)
+    assert better(workload, target.value, target.quick)
+    assert target.source
+
+
 def test_it_learns_a_single_batch(workload):
     keras.utils.set_random_seed(0)
-    data = start.batches(start.load_dataset(workload.dataset), 128, 64, seed=0)
+    data = start.batches(start.load_dataset(workload.dataset, 128), 128, 64, seed=0)
     model = workload.build()
-    model.compile(workload.optimizer(), workload.loss(), metrics=[workload.target.metric])
+    model.compile(workload.optimizer(), workload.loss(), metrics=start.metrics(workload))
     losses = model.fit(data.x, data.y, batch_size=64, epochs=8, shuffle=False, verbose=0).history["loss"]
 
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_its_metric_stands_in_keras_logs_under_its_name(workload, dataset):
+    model = workload.build()
+    model.compile(workload.optimizer(), workload.loss(), metrics=start.metrics(workload))
+    logs = model.evaluate(dataset.x_test[:64], dataset.y_test[:64], verbose=0, return_dict=True)
+
+    assert workload.target.metric in logs
 
 
 def test_importing_it_allocates_nothing_and_calling_it_twice_shares_nothing(workload):
