@@ -192,7 +192,7 @@ def _model(name: str, unsafe: bool) -> Model | None:
     if builder is None:
         return None
     expression = f"own.built_by({path!r}, {builder!r}, sha256={digest!r})"
-    beginning = "each seed draws weights of its own"
+    beginning = "it is called anew for every seed and launch"
     return Model(
         f"{Path(path).name}:{builder}", expression, None, "the optimizer it is compiled with, else Adam", beginning
     )

@@ -100,7 +100,7 @@ def _judged(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     package, _, rest = module.partition(".")
     if kind in CODE:
         label = config.get("name") if isinstance(config, dict) else None
-        yield "code", f"{kind} {label}" if label else kind
+        yield "code", "pickled Python" if kind == "__lambda__" else f"{kind} {label}" if label else kind
     elif kind.startswith("__"):  # a tensor, a slice: values
         return
     elif package in PLUGINS:

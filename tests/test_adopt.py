@@ -283,7 +283,7 @@ def wrong(files):
         (["--workloads={}/empty.keras"], ["describes no model"]),
         (["--workloads={}/text.keras"], ["damaged", "config.json"]),
         (["--workloads={}/lambda.keras"], ["Lambda twice", "run with your rights", "--unsafe"]),
-        (["--workloads={}/bytes.keras"], ["__lambda__", "--unsafe"]),
+        (["--workloads={}/bytes.keras"], ["pickled Python", "--unsafe"]),
         (["--workloads={}/pickle.keras"], ["TorchModuleWrapper", "--unsafe"]),
         (["--workloads={}/hub.keras"], ["keras_hub.models.Backbone", "--unsafe"]),
         (["--workloads={}/utility.keras"], ["keras.utils.plot_model", "--unsafe"]),

@@ -18,6 +18,7 @@ from models.datasets import Dataset
 
 OBSERVED = 8  # samples whose outputs are looked at
 SUM_ERROR = 1e-3  # of probabilities that add up to 1
+ADVICE_FOR_ONE = "binary_crossentropy takes one for yes or no, mean_squared_error one for a number"
 ADVICE = "sparse_categorical_crossentropy takes whole numbers, categorical_crossentropy one-hot labels"
 
 
@@ -96,7 +97,7 @@ def _saturation(model: keras.Model) -> str:
 
 def _sparse(labels: Array, outputs: tuple[int, ...]) -> str:
     if not outputs or outputs[-1] == 1:
-        return "the model has 1 output, and it takes one for each class; binary_crossentropy takes one, for yes or no"
+        return f"the model has 1 output, and it takes one for each class; {ADVICE_FOR_ONE}"
     if labels.shape[1:] == outputs:
         return f"the labels have shape {outputs}, as one-hot ones do; {ADVICE}"
     if labels.shape[1:] not in (outputs[:-1], (*outputs[:-1], 1)):
