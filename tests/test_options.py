@@ -147,7 +147,19 @@ def test_parity_takes_the_whole_registry_exact_mode_and_float32():
 def test_exact_mode_is_always_climbed():
     assert parse_parity(["--numerics", "bfloat16"]).numerics == ("float64", "bfloat16")
     assert parse_parity(["--numerics", "float64"]).numerics == ("float64",)
-    assert parse_parity(["--numerics", "all"]).numerics == ("float64", "float32", "tf32", "bfloat16")
+    assert parse_parity(["--numerics", "all"]).numerics == ("float64", "float32", "tf32", "bfloat16", "float16")
+
+
+def test_a_run_takes_numerics_and_inputs_in_a_fixed_order_and_by_default_one_of_each():
+    assert (parse_run([]).numerics, parse_run([]).inputs) == (("float32",), ("arrays",))
+    assert parse_run(["--numerics", "float16,float32"]).numerics == ("float32", "float16")
+    assert parse_run(["--inputs", "all"]).inputs == ("arrays", "PyDataset", "tf.data", "DataLoader", "resident")
+    assert "did you mean bfloat16" in fault("--numerics", "bfloat")
+    assert "known: arrays" in fault("--inputs", "csv")
+
+
+def test_exact_mode_is_not_timed():
+    assert "unknown numerics 'float64'" in fault("--numerics", "float64")
 
 
 def test_the_seeds_of_parity_are_counted_from_the_first_on():
@@ -157,7 +169,7 @@ def test_the_seeds_of_parity_are_counted_from_the_first_on():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--numerics", "float16"], "unknown numerics 'float16'"),
+        (["--numerics", "float8"], "unknown numerics 'float8'"),
         (["--steps", "0"], "expected a whole number of at least 1"),
         (["--seeds", "-1"], "expected a whole number of at least 1"),
         (["--seed", str(2**32 - 1), "--seeds", "2"], "the seeds would pass"),

@@ -93,3 +93,14 @@ def test_a_case_is_a_workers_options(good):
 
     assert case.options()[:2] == [f"--workload={case.workload}", "--dataset=fashion_mnist"]
     assert f"--batch-size={case.batch_size}" in case.options()
+
+
+def test_only_a_training_that_stopped_early_may_have_fewer_epochs_than_its_case(tmp_path, good):
+    good["launch"]["epochs"].pop()
+    record.write(tmp_path / "launch.json", good)
+    with pytest.raises(record.RecordError, match="2 epochs, but its case says 3"):
+        record.read(tmp_path / "launch.json")
+    good["launch"]["stopped_early"] = True
+    record.write(tmp_path / "launch.json", good)
+
+    assert len(record.read(tmp_path / "launch.json")["launch"]["epochs"]) == 2

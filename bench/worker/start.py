@@ -34,6 +34,13 @@ class Batches(NamedTuple):
     digest: str
 
 
+class HeldOut(NamedTuple):
+    """Validation data: samples that are not trained on."""
+
+    x: Array
+    y: Array
+
+
 def reason(error: Exception) -> str:
     """What went wrong, in one line: the error's kind and text, without Keras's colours and list of arguments."""
     text = re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received by")[0]
@@ -90,6 +97,16 @@ def load_dataset(name: str, samples: int | None = None) -> Dataset:
         return DATASETS[name]()
     except DatasetError as error:
         raise StartError(str(error)) from None
+
+
+def hold_out(dataset: Dataset, samples: int, split: float) -> tuple[int, HeldOut | None]:
+    """How many of the first `samples` training samples are trained on, and the others: their last `split` (a fraction).
+
+    The same for every seed, as `fit(validation_split=…)` would hold them out; None where nothing is held out.
+    """
+    held = int(samples * split)
+    trained = slice(samples - held, samples)
+    return samples - held, HeldOut(dataset.x_train[trained], dataset.y_train[trained]) if held else None
 
 
 def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batches:
