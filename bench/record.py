@@ -115,9 +115,14 @@ def variant_of(workload: str) -> str:
     return "" if workload.endswith(".py") else workload.partition("-")[2]
 
 
+USUAL = {"numerics": "float32", "input": "arrays"}  # what goes without saying
+
+
 def title(case: Any) -> str:
     """What tells a case, or a row with its columns, apart from its neighbours, for people."""
-    return f"{stem(case['workload'])} {case['backend']} {case['device']} {case['track']} batch {case['batch_size']}"
+    words = [stem(case["workload"]), *(case[name] for name in ("backend", "device", "track"))]
+    words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]
+    return " ".join(words)
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case))

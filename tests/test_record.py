@@ -88,6 +88,13 @@ def test_anything_but_ok_needs_a_reason(tmp_path, good):
         record.read(path)
 
 
+def test_a_title_tells_what_is_not_as_usual(good):
+    case = {**good["launch"]["case"], "workload": "mlp", "backend": "torch"}
+
+    assert record.title(case) == "mlp torch cpu fit batch 128"
+    assert record.title({**case, "numerics": "tf32", "input": "DataLoader"}).endswith("batch 128 tf32 DataLoader")
+
+
 def test_a_case_is_a_workers_options(good):
     case = record.Case(**good["launch"]["case"])
 
