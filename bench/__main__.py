@@ -1,10 +1,11 @@
-"""The command line: `python -m bench run|parity|compare|calibrate|report|list|doctor`."""
+"""The command line: `python -m bench run|parity|compare|calibrate|report|list|doctor|new`."""
 
 import argparse
 import ast
 import importlib.util
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,10 +39,12 @@ def main(arguments: Sequence[str]) -> int:
         "report": report,
         "list": list_all,
         "doctor": doctor,
+        "new": new,
     }
     try:
         given = parse(arguments)
-        use_own_environment(arguments)
+        if given.command != "new":  # which needs nothing, and means the folder it is called in
+            use_own_environment(arguments)
         return commands[given.command](given)
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -160,6 +163,20 @@ def doctor(given: argparse.Namespace) -> int:
             if text:
                 print(f"  {label:9} {text}")
     return 0 if well else 1
+
+
+def new(given: argparse.Namespace) -> int:
+    """Write a workload file to begin with."""
+    from bench import workload_file
+    from bench.saved_model import OwnModelError
+
+    try:
+        path = workload_file.new(given.name)
+    except OwnModelError as error:
+        raise UsageError(str(error)) from None
+    shown = shlex.quote(str(path if Path.cwd() == environments.ROOT else path.resolve()))
+    print(f"wrote {path}; run it as it is with: nox -s bench -- --workloads {shown} --profile quick")
+    return 0
 
 
 def _reported(work: Callable[["Console"], Path | None]) -> int:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from bench import adopt
 from bench.environments import ROOT
 from bench.record import CLIMBS, DIFFERENCES, INPUTS, NUMERICS, QUICK_EPOCHS, TRACKS
+from bench.saved_model import OwnModelError
 
 DEVICES = ("cpu", "gpu")
 LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
@@ -58,6 +60,7 @@ class Selection:
     seed: int
     launches: int
     output: Path
+    adopted: tuple[adopt.Adopted, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -229,6 +232,7 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
                 **{name: stored[name] and tuple(stored[name]) for name in ("devices", "batch_sizes")},
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
                 "output": folder.parent,
+                "adopted": tuple(adopt.Adopted(**one) for one in stored["adopted"]),
                 "resume": folder,
             }
         )
@@ -264,14 +268,21 @@ def _selection(
     reference = given.reference or (REFERENCE if REFERENCE in backends else backends[0])
     if reference not in backends:
         raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
-    stems = [Path(name).stem for name in workloads]
+    stems = [adopt.stem(name) for name in workloads]
     for stem in stems:
         if stems.count(stem) > 1:
             raise UsageError(f"--workloads: two are called {stem}, and a report could not tell them apart; rename one")
     if given.seed + (most or launches) > SEEDS:
         raise UsageError(f"--seed {given.seed}: with {most or launches} launches the seeds would pass {SEEDS - 1}")
+    sizes, epochs = (getattr(given, name, None) for name in ("batch_size", "epochs"))
+    asked = adopt.Asked(given.dataset, given.loss, given.unsafe, sizes, epochs)
+    try:
+        workloads, adopted = adopt.adopt(workloads, asked, given.output)
+    except OwnModelError as error:
+        raise UsageError(str(error)) from None
     return {
         "workloads": workloads,
+        "adopted": adopted,
         "backends": backends,
         "devices": given.devices,
         "reference": reference,
@@ -354,6 +365,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--across", type=across, metavar="NAME,…", help=f"what may differ: {', '.join(DIFFERENCES)}")
     compare.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
 
+    new = commands.add_parser("new", help="write a workload file that runs as it stands, to be changed")
+    new.add_argument("name", metavar="NAME", help="writes NAME.py; a path will do")
+
     commands.add_parser("list", help="workloads, backends and data sets")
     doctor = commands.add_parser("doctor", help="does each backend's environment work, and what does it see?")
     doctor.add_argument("--python", type=_python, action="append", default=[], metavar="BACKEND=PATH")
@@ -364,7 +378,10 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     """The options that make a Selection, but for how many launches."""
     backend = _choice(backend_names(), "backend")
     devices = _several(_choice(DEVICES, "device"))
-    parser.add_argument("--workloads", type=_workloads, metavar="NAME_OR_FILE,…", help="or `all`")
+    parser.add_argument("--workloads", type=_workloads, metavar="NAME_OR_FILE,…", help="or `all`; a model's file too")
+    parser.add_argument("--dataset", type=_dataset, metavar="NAME_OR_FILE", help="of a model's file; a name or an .npz")
+    parser.add_argument("--loss", type=_loss, metavar="NAME", help=f"of a model's file: {', '.join(adopt.LOSSES)}")
+    parser.add_argument("--unsafe", action="store_true", help="let code in a .keras file run; only if you trust it")
     parser.add_argument("--backends", type=_several(backend), metavar="NAME,…")
     parser.add_argument("--devices", type=devices, metavar="cpu,gpu", help="default: all here")
     parser.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="the first; default 0")
@@ -411,13 +428,28 @@ def _workloads(text: str) -> tuple[str, ...] | None:
 
 
 def _workload(text: str) -> str:
-    if text.endswith(".py") or "/" in text:
-        if not Path(text).is_file() or not text.endswith(".py"):
-            raise argparse.ArgumentTypeError(f"there is no workload file {text}; name one that ends in .py")
-        return str(Path(text).resolve())
+    if adopt.is_file(text):
+        return _usable(adopt.model_file, text)
     if text in workload_modules():
         return text
     return _choice(workload_names(), "workload")(text)
+
+
+def _dataset(text: str) -> str:
+    if adopt.is_file(text):
+        return _usable(adopt.data_file, text)
+    return _choice(adopt.dataset_names(), "data set")(text)
+
+
+def _loss(text: str) -> str:
+    return _choice(tuple(adopt.LOSSES), "loss")(adopt.loss_name(text))
+
+
+def _usable(parse_file: Callable[[str], str], text: str) -> str:
+    try:
+        return parse_file(text)
+    except OwnModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _unknown(kind: str, text: str, known: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from bench import environments, machine
 from bench.launch import Outcome, launch
 from bench.options import LADDER_NUMERICS, ParityOptions, RunOptions
 from bench.plan import Limits, devices_of
-from bench.prepare import Prepared, limits_here, prepare
+from bench.prepare import Prepared, limits_here, prepare, remarks
 from bench.progress import duration
 from bench.record import CLIMBS
 from bench.runs import describe, interruptible, new_run, remove, write_state
@@ -60,6 +60,8 @@ def parity(options: ParityOptions, console: Console) -> Path:
             limits = limits_here(gpus if "gpu" in devices else [], prepared.pythons)
             ladders = plan_ladders(options, devices, options.numerics, limits)
             description = describe(options, prepared, launches=options.launches, plan=[])
+            for remark in remarks(options, prepared):
+                console.print(remark, markup=False, highlight=False, soft_wrap=True)
         except BaseException:
             remove(folder, options.output if is_new else None)
             raise

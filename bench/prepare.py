@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import environments, machine
+from bench import adopt, environments, machine
 from bench.launch import launch
 from bench.options import Selection, UsageError
 from bench.plan import Limits, PlannedLaunch
-from bench.record import Case
+from bench.record import Case, stem
 
 LIMIT_SECONDS = 300.0
 
@@ -54,9 +54,37 @@ class Prepared:
 def prepare(options: Selection, folder: Path, draw: bool = True) -> Prepared:
     """Let the first backend that can, the reference before the others, describe the workloads and draw the weights.
 
-    `folder` is the run's; without `draw` no weights are drawn. Raises UsageError where a workload is at fault on every
-    backend that works, RunError where no backend works.
+    `folder` is the run's; without `draw` no weights are drawn. The files of the user's own models are written first,
+    and taken back where nothing comes of it. Raises UsageError where a workload is at fault on every backend that
+    works, RunError where no backend works.
     """
+    written = _write(options)
+    kept = False
+    try:
+        prepared = _prepare(options, folder, draw)
+        kept = draw
+    finally:
+        if not kept:
+            adopt.remove(written)
+    return prepared
+
+
+def remarks(options: Selection, prepared: Prepared) -> list[str]:
+    """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
+    said = [one.said for one in options.adopted]
+    return said + [
+        f"{stem(workload['workload'])}: {note}" for workload in prepared.workloads for note in workload.get("notes", [])
+    ]
+
+
+def _write(options: Selection) -> list[Path]:
+    try:
+        return adopt.write(options.adopted)
+    except OSError as error:
+        raise UsageError(f"--output {options.output}: cannot be written ({error.strerror}); name another") from None
+
+
+def _prepare(options: Selection, folder: Path, draw: bool) -> Prepared:
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
     weights = folder / "weights" if draw else None
     failures, refusals = [], []
@@ -77,7 +105,10 @@ def prepare(options: Selection, folder: Path, draw: bool = True) -> Prepared:
             return Prepared(folder, pythons, backend, content["workloads"])
         refusals.append(content["error"])
     if refusals:
-        raise UsageError(refusals[0])
+        refusal = refusals[0]
+        for one in options.adopted:  # the user knows the model, not the file that was written for it
+            refusal = refusal.replace(one.path, one.source)
+        raise UsageError(refusal)
     raise RunError("no backend works here: " + "; ".join(failures))
 
 

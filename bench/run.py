@@ -17,7 +17,7 @@ from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
 from bench.plan import Limits, PlannedCase, check_devices, plan, schedule
-from bench.prepare import Prepared, limits_here, prepare
+from bench.prepare import Prepared, limits_here, prepare, remarks
 from bench.progress import Progress, duration
 from bench.runs import continued, describe, interruptible, known_seconds, new_run, remove, write_state
 from bench.tuning import tune
@@ -61,6 +61,8 @@ def run(
             if options.resume:
                 description = continued(folder, description)
             known = known_seconds(options.output)
+            for remark in remarks(options, prepared):
+                console.print(remark, markup=False, highlight=False, soft_wrap=True)
             _announce(console, cases, known, options)
         except BaseException:  # Ctrl-C too: nothing has been measured yet, so nothing is left behind
             if not options.resume:

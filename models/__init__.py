@@ -21,14 +21,15 @@ class Target:
 
     `metric` is a name in `models.metrics.METRICS`, which also says whether lower is better. `value` and `margin`, the
     largest difference between two backends that still counts as equivalent, are in the metric's unit (a fraction for an
-    accuracy); `source` says where the value comes from. `chance` is what a model reaches that has learned nothing,
-    `quick` what the smoke test (`quick_samples`, 3 epochs) reaches at least. None: nothing is expected.
+    accuracy); a margin of None is half a percent of the variance of the test labels, for an error whose scale nobody
+    knows beforehand. `source` says where the value comes from. `chance` is what a model reaches that has learned
+    nothing, `quick` what the smoke test (`quick_samples`, 3 epochs) reaches at least. None: nothing is expected.
     """
 
     metric: str
     value: float | None = None
     source: str = ""
-    margin: float = 0.005
+    margin: float | None = 0.005
     chance: float | None = None
     quick: float | None = None
 
@@ -37,6 +38,7 @@ class Target:
 class Workload:
     """Everything that must be equal on every backend.
 
+    `dataset` is a name in `models.datasets.DATASETS`, or the path of an `.npz` file, as seen from the workload's own.
     `build` returns a fresh, uncompiled model whose outputs are logits where there are classes; `optimizer` and `loss`
     return fresh objects, so that importing a workload allocates nothing. `epochs` is what reaching the target takes.
     `quick_samples` are trained in the smoke test, `cpu_samples` in the default profile on a CPU (None: all), always the

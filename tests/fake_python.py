@@ -46,6 +46,8 @@ def prepare() -> None:
     answer = {"backend": option("--backend"), "workloads": [{**taken, "workload": name} for name in names]}
     if os.environ.get("FAKE_FAULT") == "prepare:error":
         answer = {"error": "mlp: does not build: ValueError: no"}
+    if os.environ.get("FAKE_FAULT") == "prepare:refused":
+        answer = {"error": f"{names[0]}: does not fit"}
     Path(option("--output")).write_text(json.dumps(answer))
 
 

@@ -72,7 +72,7 @@ def test_a_world_does_not_import_anothers_libraries(names, foreign):
             modules("bench/worker") + modules("bench/worker/backends") + BACKENDS,
             FRAMEWORKS | TABLES | {"rich", "psutil"},
         ),
-        (modules("models"), FRAMEWORKS | TABLES | {"bench"}),
+        ([*modules("models"), "models.own", "models.datasets.npz"], FRAMEWORKS | TABLES | {"bench"}),
     ],
     ids=["worker", "models"],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
-from bench.record import case_key, title
+from bench.record import case_key, stem, title
 from bench.report import inputs, parity, targets, tracks
 from bench.report.view import (
     NOTHING,
@@ -210,7 +210,9 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
         facts.append((f"ceiling on {device}", words))
+    facts += [(stem(one["path"]), one["said"]) for one in description.get("options", {}).get("adopted", [])]
     for workload in description["workloads"]:
+        facts += [(_name(workload), note) for note in workload.get("notes", [])]
         if workload.get("uncounted"):
             facts.append(
                 (f"{_name(workload)}", f"operations not counted, because of {', '.join(workload['uncounted'])}")

@@ -15,6 +15,7 @@ from typing import Any
 from bench.worker import environment
 
 CALIBRATION_STEPS = 3
+MARGIN_OF_VARIANCE = 0.005  # half a percent of what always predicting the mean gives
 
 
 def main() -> None:
@@ -48,16 +49,14 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
     """
     import keras
 
-    from bench.worker import network, start
+    from bench.worker import fitting, network, start
     from models.metrics import METRICS
 
     workload = start.load_workload(name)
     dataset = start.load_dataset(workload.dataset)
     model = _build(name, workload)
-    outputs = _outputs(name, model, dataset)
-    if isinstance(workload.loss(), keras.losses.SparseCategoricalCrossentropy) and keras.ops.is_tensor(outputs):
-        for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
-            start.check_labels(labels, outputs.shape[-1], f"{name}, {workload.dataset}, {part} set")
+    fitting.check_samples(name, model, dataset)
+    notes = fitting.check(name, workload, model, _outputs(name, model, dataset), dataset)
     digests = {}
     if prefix is not None:
         for seed in seeds:
@@ -71,11 +70,12 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         "test_samples": len(dataset.x_test),
         "batch_size": workload.batch_size,
         "epochs": workload.epochs,
-        "quick_samples": workload.quick_samples,
+        "quick_samples": min(workload.quick_samples, len(dataset.x_train)),
         "cpu_samples": workload.cpu_samples,
         "parameters": model.count_params(),
         "target": {
             **vars(workload.target),
+            "margin": _margin(workload.target, dataset),
             "lower_is_better": METRICS[workload.target.metric].lower_is_better,
         },
         "drawn": start.is_drawn(workload.dataset),
@@ -84,14 +84,26 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         **_flops(model, dataset, workload.batch_size),
         **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
         "weights": digests,
+        "notes": notes,
     }
+
+
+def _margin(target: Any, dataset: Any) -> float:
+    """The target's margin, in the metric's unit."""
+    if target.margin is not None:
+        return float(target.margin)
+    return MARGIN_OF_VARIANCE * float(dataset.y_test.astype("float64").var(axis=0).mean())
 
 
 def _build(name: str, workload: Any) -> Any:
     from bench.worker.start import StartError, reason
+    from models.own import ModelError
 
     try:
         model = workload.build()
+        workload.loss()
+    except ModelError as error:
+        raise StartError(str(error)) from None
     except Exception as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not build: {reason(error)}") from error
     if not model.built or not model.weights:
@@ -100,11 +112,12 @@ def _build(name: str, workload: Any) -> Any:
 
 
 def _outputs(name: str, model: Any, dataset: Any) -> Any:
+    from bench.worker.fitting import OBSERVED
     from bench.worker.start import StartError, reason
 
     before = len(model.weights)
     try:
-        outputs = model(dataset.x_train[:1])  # a subclassed model does not know its output's shape before
+        outputs = model(dataset.x_train[:OBSERVED])  # a subclassed model does not know its output's shape before
     except Exception as error:  # whatever a user's model raises
         raise StartError(f"workload {name} does not take its data: {reason(error)}") from error
     if len(model.weights) > before:  # they would be drawn anew on every backend

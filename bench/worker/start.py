@@ -1,12 +1,14 @@
-"""Same start, same data: the workload, its batches and its initial weights, equal on every backend, with digests."""
+"""Same start, same data: the workload, its batches and its initial weights, equal on every backend, with digests.
+
+Keras is imported inside the functions: the ceiling's worker, which has none, takes `reason` from here.
+"""
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -15,8 +17,7 @@ import numpy.typing as npt
 
 from bench.record import module_of, variant_of
 from models import Workload
-from models.datasets import DATASETS, Dataset, DatasetError
-from models.metrics import METRICS
+from models.datasets import DATASETS, Dataset, DatasetError, npz
 
 Array = npt.NDArray[Any]
 LONGEST = 300  # characters of a user's error that are told
@@ -41,7 +42,7 @@ class HeldOut(NamedTuple):
     y: Array
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What went wrong, in one line: the error's kind and text, without Keras's colours and list of arguments."""
     text = re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received by")[0]
     return f"{type(error).__name__}: {' '.join(text.split())[:LONGEST]}".rstrip(": ")
@@ -49,20 +50,15 @@ def reason(error: Exception) -> str:
 
 def load_workload(name: str) -> Workload:
     """The workload of that name in `models/`, or of that file."""
+    from models import own
+    from models.metrics import METRICS
+
     try:
-        if name.endswith(".py"):
-            specification = importlib.util.spec_from_file_location(f"workload_{Path(name).stem}", name)
-            if specification is None or specification.loader is None:
-                raise StartError(f"{name}: not a Python file")
-            module = importlib.util.module_from_spec(specification)
-            sys.modules[specification.name] = module  # dataclasses look their module up
-            sys.path.append(str(Path(name).parent))  # the file may import its neighbours
-            specification.loader.exec_module(module)
-        else:
-            module = importlib.import_module(f"models.{module_of(name)}")
-    except StartError:
-        raise
-    except Exception as error:  # whatever a user's file raises
+        is_file = name.endswith(".py")
+        module = own.import_file(name) if is_file else importlib.import_module(f"models.{module_of(name)}")
+    except own.ModelError as error:
+        raise StartError(str(error)) from None
+    except (Exception, SystemExit) as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not import: {reason(error)}") from error
     variant = variant_of(name)
     workload = getattr(module, "workloads", {}).get(variant) if variant else getattr(module, "workload", None)
@@ -74,11 +70,21 @@ def load_workload(name: str) -> Workload:
             f"workload {name}: unknown metric {workload.target.metric!r}, known: {', '.join(METRICS)}; "
             "a new one is one entry in models.metrics.METRICS"
         )
+    if workload.dataset.endswith(".npz"):
+        workload = replace(workload, dataset=str((Path(name).parent / workload.dataset).absolute()))
     return workload
 
 
 def metrics(workload: Workload) -> list[Any]:
     """What `model.compile(metrics=…)` takes."""
+    import keras
+
+    from models.metrics import METRICS
+
+    loss = workload.loss()
+    if workload.target.metric == "accuracy" and isinstance(loss, keras.losses.BinaryCrossentropy):
+        # Keras would count an output above 0.5 as a yes, also where it is a logit, and several as classes.
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if loss.from_logits else 0.5)]
     return [METRICS[workload.target.metric].make()]
 
 
@@ -88,10 +94,15 @@ def is_drawn(dataset: str) -> bool:
 
 
 def load_dataset(name: str, samples: int | None = None) -> Dataset:
-    """The data set of that name; one that is drawn has `samples` training samples, or its own number of them."""
-    if name not in DATASETS:
-        raise StartError(f"unknown data set {name!r}, known: {', '.join(DATASETS)}")
+    """The data set of that name, or in that `.npz` file.
+
+    One that is drawn has `samples` training samples, or its own number of them.
+    """
+    if name not in DATASETS and not name.endswith(".npz"):
+        raise StartError(f"unknown data set {name!r}, known: {', '.join(DATASETS)}; or the path of an .npz file")
     try:
+        if name.endswith(".npz"):
+            return npz.load(name)
         if samples is not None and is_drawn(name):
             return cast(Callable[..., Dataset], DATASETS[name])(samples=samples)
         return DATASETS[name]()

@@ -33,12 +33,16 @@ class DatasetError(Exception):
 
 
 class Dataset(NamedTuple):
-    """Training and test arrays; the first axis counts samples, `x` and `y` of one part have the same length."""
+    """Training and test arrays; the first axis counts samples, `x` and `y` of one part have the same length.
+
+    `note` is what has to be said where the data set is used.
+    """
 
     x_train: npt.NDArray[Any]
     y_train: npt.NDArray[Any]
     x_test: npt.NDArray[Any]
     y_test: npt.NDArray[Any]
+    note: str = ""
 
 
 def fashion_mnist(folder: Path = FOLDER / "fashion_mnist") -> Dataset:

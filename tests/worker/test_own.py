@@ -1,0 +1,363 @@
+"""Models and data of the user's own, on this backend."""
+
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from test_ladder import climbed
+
+from bench import adopt, workload_file
+from bench.options import parse_run
+from bench.worker import start
+from bench.worker.prepare import describe
+from bench.worker.start import StartError
+from models import own
+
+FEATURES, CLASSES = 4, 3
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(200, FEATURES))
+Y = (X[:, 0] > 0) + (X[:, 1] > 0) * 1  # 0 to 2
+DATA = {"x_train": X[:160], "y_train": Y[:160], "x_test": X[160:], "y_test": Y[160:]}
+BUILD = """\
+import keras
+
+def build():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense({last})])
+    {more}
+    return model
+"""
+
+
+def network(*layers):
+    return keras.Sequential([keras.Input((FEATURES,)), *layers])
+
+
+@pytest.fixture
+def workload(tmp_path):
+    """Write the workload file that `--workloads MODEL --dataset DATA` makes: of a model, a function's text, a file."""
+
+    def make(model, *options, **changes):
+        np.savez(tmp_path / "data.npz", **{name: one for name, one in {**DATA, **changes}.items() if one is not None})
+        path = model if isinstance(model, Path) else tmp_path / f"model.{'py' if isinstance(model, str) else 'keras'}"
+        if isinstance(model, str):
+            path.write_text(model)
+        elif isinstance(model, keras.Model):
+            model.save(path)
+        given = [f"--workloads={path}", f"--dataset={tmp_path / 'data.npz'}", f"--output={tmp_path}", *options]
+        adopted = parse_run(given).adopted
+        adopt.write(adopted)
+        return adopted[0].path
+
+    return make
+
+
+def test_a_saved_model_begins_with_its_weights_whatever_the_seed(workload, tmp_path):
+    model = network(keras.layers.Dense(8, activation="relu"), keras.layers.Dense(CLASSES))
+    described = describe(workload(model), [0, 1], tmp_path / "0-model")
+
+    assert described["weights"] == dict.fromkeys(("0", "1"), start.digest(model.get_weights()))
+    assert described["dataset"] == str(tmp_path / "data.npz")
+    assert (described["train_samples"], described["test_samples"], described["quick_samples"]) == (160, 40, 160)
+    assert described["notes"] == []
+
+
+def test_a_function_draws_other_weights_for_each_seed(workload, tmp_path):
+    described = describe(workload(BUILD.format(last=CLASSES, more="")), [0, 1], tmp_path / "0-model")
+
+    assert described["weights"]["0"] != described["weights"]["1"]
+
+
+@pytest.mark.parametrize("kind", ["saved", "function"])
+def test_a_model_of_ones_own_is_launched_like_any_other(workload, tmp_path, launch, kind):
+    model = network(keras.layers.Dense(8, activation="relu"), keras.layers.Dense(CLASSES))
+    path = workload(model if kind == "saved" else BUILD.format(last=CLASSES, more=""))
+    digest = describe(path, [3], tmp_path / "0-model")["weights"]["3"]
+    given = {"workload": path, "dataset": str(tmp_path / "data.npz"), "samples": 160, "batch_size": 16, "epochs": 20}
+    done, content = launch(f"--weights={tmp_path / '0-model-seed3.npz'}", **given)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert content["launch"]["weights_digest"] == digest
+    assert content["launch"]["epochs"][-1]["loss"] < content["launch"]["epochs"][0]["loss"]
+
+
+def test_a_saved_model_computes_in_the_arithmetic_in_force(workload, tmp_path, backend_name):
+    path = workload(network(keras.layers.Dense(8, activation="relu"), keras.layers.Dense(CLASSES)))
+    describe(path, [0], tmp_path / "0-model")
+    about, arrays = climbed(backend_name, tmp_path, "float64", path)
+
+    assert about["error"] == ""
+    assert {array.dtype for array in arrays.values()} == {np.dtype("float64")}
+
+
+def test_a_model_saved_in_half_precision_is_trained_in_the_runs(workload):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        path = workload(network(keras.layers.Dense(8), keras.layers.Dense(CLASSES, dtype="float32")))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = start.load_workload(path).build()
+
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+def functional(ending):
+    inputs = keras.Input((FEATURES,))
+    return keras.Model(inputs, ending(keras.layers.Dense(CLASSES)(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("make", "activation"),
+    [
+        (lambda: network(keras.layers.Dense(CLASSES)), ""),
+        (lambda: network(keras.layers.Dense(CLASSES, activation="relu")), "relu"),
+        (lambda: network(keras.layers.Dense(CLASSES, activation="softmax")), "softmax"),
+        (lambda: network(keras.layers.Dense(CLASSES), keras.layers.Softmax()), "softmax"),
+        (lambda: network(keras.layers.Dense(CLASSES), keras.layers.Activation("softmax")), "softmax"),
+        (lambda: network(keras.layers.Dense(1, activation="sigmoid")), "sigmoid"),
+        (lambda: functional(keras.ops.softmax), "softmax"),
+        (lambda: network(network(keras.layers.Dense(CLASSES, activation="softmax"))), "softmax"),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((5, 4)), keras.layers.TimeDistributed(keras.layers.Dense(3, "softmax"))]
+            ),
+            "softmax",
+        ),
+        (lambda: functional(lambda x: keras.layers.Dense(CLASSES)(keras.ops.softmax(x))), ""),
+    ],
+)
+def test_the_loss_expects_what_the_model_ends_in(make, activation):
+    model = own.OwnModel("mine", make)
+
+    assert own.last_activation(make()) == activation
+    assert model.loss(keras.losses.BinaryCrossentropy).from_logits is (activation not in own.PROBABILITIES)
+
+
+def test_what_saturation_does_to_probabilities_is_said(workload):
+    path = workload(network(keras.layers.Dense(CLASSES, activation="softmax")))
+    (note,) = describe(path, [0], None)["notes"]
+
+    assert note.startswith("ends in softmax: where an output saturates")
+
+
+def test_a_data_set_without_a_test_part_says_so(workload):
+    described = describe(workload(network(keras.layers.Dense(CLASSES)), x_test=None, y_test=None), [0], None)
+
+    assert (described["train_samples"], described["test_samples"]) == (144, 16)
+    assert described["notes"] == [
+        "data.npz has no x_test and y_test: its last tenth, 16 samples, is the test set and not trained on"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["saved", "function"])
+def test_a_model_is_trained_with_the_optimizer_it_was_compiled_with(workload, kind):
+    loss = "sparse_categorical_crossentropy"
+    model = network(keras.layers.Dense(CLASSES))
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.25), loss)
+    more = f"model.compile(keras.optimizers.SGD(0.5, momentum=0.25), '{loss}')"
+    workload = start.load_workload(workload(model if kind == "saved" else BUILD.format(last=CLASSES, more=more)))
+
+    assert workload.optimizer() is not workload.optimizer()
+    assert isinstance(workload.optimizer(), keras.optimizers.SGD)
+    assert workload.optimizer().get_config()["momentum"] == 0.25
+
+
+def test_a_function_whose_model_is_compiled_with_another_loss_has_to_be_told(workload):
+    compiled = BUILD.format(last=CLASSES, more="model.compile('adam', 'mse')")
+
+    with pytest.raises(StartError, match="compiles its model with mean_squared_error, and without --loss"):
+        describe(workload(compiled), [0], None)
+    assert describe(workload(compiled, "--loss=sparse_categorical_crossentropy"), [0], None)
+
+
+def test_a_regression_is_judged_by_its_error_within_a_share_of_the_variance(workload):
+    changes = {"y_train": X[:160, :2] * 100, "y_test": X[160:, :2] * 100}
+    target = describe(workload(network(keras.layers.Dense(2)), "--loss=mse", **changes), [0], None)["target"]
+
+    assert (target["metric"], target["lower_is_better"]) == ("mean_squared_error", True)
+    assert target["margin"] == pytest.approx(0.005 * np.float32(changes["y_test"]).var(axis=0).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "threshold"), [("sigmoid", 0.5), ("linear", 0.0)])
+def test_a_yes_is_counted_where_the_models_output_means_one(workload, activation, threshold):
+    model = network(keras.layers.Dense(1, activation=activation))
+    path = workload(model, "--loss=binary_crossentropy", y_train=Y[:160] > 0, y_test=Y[160:] > 0)
+    (metric,) = start.metrics(start.load_workload(path))
+
+    assert (metric.name, metric.threshold) == ("accuracy", threshold)
+    assert describe(path, [0], None)["target"]["metric"] == "accuracy"
+
+
+MARKED = """\
+import keras
+
+@keras.saving.register_keras_serializable("mine")
+class Marked(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+"""
+
+
+def test_code_in_a_saved_model_is_not_run(workload, tmp_path):
+    marker = tmp_path / "run"
+    touched = str(marker)
+    hostile = keras.layers.Lambda(lambda x: [open(touched, "w").close(), x][1])  # noqa: PTH123 - a file keeps no imports
+    model = network(hostile, keras.layers.Dense(CLASSES))
+    path = workload(model, "--unsafe")
+    marker.unlink()
+    trusted = Path(path).read_text()
+    Path(path).write_text(trusted.replace(", unsafe=True", ""))
+    with pytest.raises(StartError, match="Lambda"):
+        describe(path, [0], None)
+    assert not marker.exists()
+
+    Path(path).write_text(trusted)
+    describe(path, [0], None)
+    assert marker.exists()  # so that the test would notice
+
+
+def test_a_class_of_ones_own_needs_a_function_that_brings_it(workload, tmp_path):
+    (tmp_path / "marked.py").write_text(MARKED)
+    layer = own.import_file(str(tmp_path / "marked.py")).Marked()
+    network(layer, keras.layers.Dense(CLASSES)).save(tmp_path / "mine.keras")
+    del keras.saving.get_custom_objects()["mine>Marked"]
+    load = f"from models import own\n\ndef build():\n    return own.load({str(tmp_path / 'mine.keras')!r})\n"
+
+    with pytest.raises(StartError, match="Keras cannot load it: TypeError: Could not locate class 'Marked'"):
+        describe(workload(load), [0], None)
+    assert describe(workload(f"import marked\n{load}"), [0], None)["parameters"] == 15
+
+
+@pytest.mark.parametrize("name", ["model.keras", "data.npz"])
+def test_a_file_that_has_changed_since_is_refused(workload, tmp_path, name):
+    path = workload(network(keras.layers.Dense(CLASSES)))
+    with (tmp_path / name).open("ab") as file:
+        file.write(b"\0")
+
+    with pytest.raises(StartError, match=f"{name}: has changed since the run began"):
+        describe(path, [0], None)
+    (tmp_path / name).unlink()
+    with pytest.raises(StartError, match=f"{name}: cannot be read any more"):
+        describe(path, [0], None)
+
+
+ONE_HOT = {name: np.eye(CLASSES)[DATA[name]] for name in ("y_train", "y_test")}
+PAIRS = {"y_train": X[:160, :2], "y_test": X[160:, :2]}
+DENSE = "keras.Sequential([keras.Input((4,)), keras.layers.Dense({})])"
+TWO_INPUTS = "keras.Model([a := keras.Input((4,)), b := keras.Input((4,))], keras.layers.Dense(3)(a + b))"
+CATEGORICAL, BINARY = "--loss=categorical_crossentropy", "--loss=binary_crossentropy"
+
+
+def function(expression, more=""):
+    return f"import keras\n\ndef build():\n    return {expression}\n{more}\n"
+
+
+# What is wrong: the function's text, options, arrays that are not as in DATA, and words of the answer.
+WRONG = {
+    "nothing returned": (function("None"), [], {}, ["gives NoneType, expected a Keras model", "`return`"]),
+    "a word returned": (function("'model'"), [], {}, ["model.py:build: gives str, expected a Keras model"]),
+    "a layer returned": (function("keras.layers.Dense(3)"), [], {}, ["gives Dense, expected a Keras model"]),
+    "raises": (function("1 / 0"), [], {}, ["does not build: ZeroDivisionError"]),
+    "imports": (function("3", "import nothing_here"), [], {}, ["does not import: ModuleNotFoundError"]),
+    "exits": (function("3", "raise SystemExit(2)"), [], {}, ["does not import: SystemExit"]),
+    "is gone": (function("3", "del build"), [], {}, ["there is no such function once the file is imported"]),
+    "no input shape": (function("keras.Sequential([keras.layers.Dense(3)])"), [], {}, ["after keras.Input"]),
+    "two inputs": (function(TWO_INPUTS), [], {}, ["has 2 inputs"]),
+    "other samples": (
+        function(DENSE.format(3)),
+        [],
+        {"x_train": X[:160, :3], "x_test": X[160:, :3]},
+        ["takes samples of shape (4,)", "have shape (3,)", "keras.Input"],
+    ),
+    "labels above": (function(DENSE.format(3)), [], {"y_train": Y[:160] + 1}, ["labels from 1 to 3", "3 outputs"]),
+    "labels below": (function(DENSE.format(3)), [], {"y_test": Y[160:] - 1}, ["labels from -1 to 1", "test set"]),
+    "one-hot": (
+        function(DENSE.format(3)),
+        [],
+        ONE_HOT,
+        ["sparse_categorical_crossentropy does not fit", "one-hot", "categorical_crossentropy one-hot labels"],
+    ),
+    "fractions": (function(DENSE.format(3)), [], {"y_train": Y[:160] / 2}, ["not whole numbers", "mean_squared_error"]),
+    "one output": (function(DENSE.format(1)), [], {}, ["has 1 output", "binary_crossentropy"]),
+    "other labels": (function(DENSE.format(3)), [], PAIRS, ["labels of shape (2,), outputs of shape (3,)"]),
+    "not one-hot": (
+        function(DENSE.format(3)),
+        [CATEGORICAL],
+        {},
+        ["labels of shape (), outputs of shape (3,)", "sparse_categorical_crossentropy takes whole numbers"],
+    ),
+    "not adding up": (
+        function(DENSE.format(3)),
+        [CATEGORICAL],
+        {name: 2 * labels for name, labels in ONE_HOT.items()},
+        ["do not add up to 1"],
+    ),
+    "beyond yes": (function(DENSE.format(1)), [BINARY], {}, ["labels from 0 to 2", "0 to 1"]),
+    "several yes": (function(DENSE.format(3)), [BINARY], {}, ["takes a label for each"]),
+    "several values": (function(DENSE.format(3)), ["--loss=mean_squared_error"], {}, ["takes a value for each"]),
+    "several sigmoids": (
+        function(DENSE.format("3, activation='sigmoid'")),
+        [],
+        {},
+        ["are no probabilities that add up to 1", "let it end in logits"],
+    ),
+    "few samples": (
+        function(DENSE.format(3)),
+        [],
+        {"x_train": X[:20], "y_train": Y[:20]},
+        ["20 training samples; at least 32"],
+    ),
+    "NaN": (function(DENSE.format(3)), [], {"x_train": X[:160] * np.nan}, ["data.npz: 640 of 640 values of x_train"]),
+}
+
+
+@pytest.mark.parametrize(("source", "options", "changes", "words"), WRONG.values(), ids=WRONG)
+def test_each_way_to_be_wrong_is_refused_in_one_line_that_says_how_to_mend_it(
+    workload, source, options, changes, words
+):
+    with pytest.raises(StartError) as caught:
+        describe(workload(source, *options, **changes), [0], None)
+
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_probabilities_that_only_the_outputs_show_are_not_taken_for_logits(workload):
+    source = (
+        "import keras\n\nclass Model(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.dense = keras.layers.Dense(3)\n\n"
+        "    def call(self, x):\n        return keras.ops.softmax(self.dense(x))\n"
+        "\ndef build():\n    model = Model()\n    model(keras.Input((4,)))\n    return model\n"
+    )
+
+    with pytest.raises(StartError, match="its outputs are probabilities, and the loss has from_logits=True"):
+        describe(workload(source), [0], None)
+
+
+def test_a_saved_model_with_damage_inside_is_refused_in_one_line(workload, tmp_path):
+    network(keras.layers.Dense(CLASSES)).save(tmp_path / "whole.keras")
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "model.keras", "w") as damaged:
+        for name in whole.namelist():
+            damaged.writestr(name, whole.read(name) if name.endswith(".json") else b"damage")
+
+    with pytest.raises(StartError, match=r"model\.keras: Keras cannot load it: ") as caught:
+        describe(workload(tmp_path / "model.keras"), [0], None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_workload_runs_as_it_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    described = describe(str(workload_file.new("mine").resolve()), [0], None)
+
+    assert described["parameters"] == 101_770
+    assert described["notes"] == []
+
+
+def test_a_workload_file_names_its_data_as_seen_from_where_it_lies(tmp_path):
+    np.savez(tmp_path / "data.npz", **DATA)
+    text = workload_file.new(str(tmp_path / "mine")).read_text().replace('"fashion_mnist"', '"data.npz"')
+    (tmp_path / "mine.py").write_text(text)
+
+    assert start.load_workload(str(tmp_path / "mine.py")).dataset == str(tmp_path / "data.npz")
