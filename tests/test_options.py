@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.environments import ROOT
-from bench.options import UsageError, parse_parity, parse_run
+from bench.options import UsageError, names_of, parse_parity, parse_run, workload_modules, workload_names
 
 
 def fault(*arguments: str) -> str:
@@ -39,10 +39,35 @@ def test_a_name_given_twice_counts_once():
     assert parse_run(["--workloads", "mlp,cnn,mlp"]).workloads == ("mlp", "cnn")
 
 
+def test_each_variant_of_a_workload_is_listed_by_a_name_of_its_own():
+    names = ("activations-relu", "activations-sigmoid", "activations-tanh")
+
+    assert names_of("activations") == names
+    assert {*names} < {*workload_names()}
+    assert "activations" in workload_modules()
+    assert "activations" not in workload_names()
+
+
+def test_a_workload_without_variants_has_its_modules_name():
+    assert names_of("mlp") == ("mlp",)
+
+
+def test_a_name_with_variants_stands_for_all_of_them():
+    named = parse_run(["--workloads", "activations-tanh,mlp,activations"]).workloads
+
+    assert named == ("activations-tanh", "mlp", "activations-relu", "activations-sigmoid")
+
+
+def test_a_variant_is_chosen_by_its_name():
+    assert parse_run(["--workloads", "activations-sigmoid"]).workloads == ("activations-sigmoid",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "passed", "known", "nearest"),
     [
         (["--workloads", "mlq"], "'mlq'", "perceptron", "mlp"),
+        (["--workloads", "activations-tan"], "'activations-tan'", "activations-relu", "activations-tanh"),
+        (["--workloads", "mlp-tanh"], "'mlp-tanh'", "activations-tanh", None),
         (["--backends", "pytorch"], "'pytorch'", "tensorflow", "torch"),
         (["--devices", "gpus"], "'gpus'", "cpu", "gpu"),
         (["--profile", "fast"], "'fast'", "quick", None),
@@ -54,6 +79,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest(argumen
 
     assert passed in message
     assert known in message
+    assert "\n" not in message
     assert nearest is None or message.endswith(f"did you mean {nearest}?")
 
 

@@ -121,9 +121,13 @@ def hold_out(dataset: Dataset, samples: int, split: float) -> tuple[int, HeldOut
 
 
 def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batches:
-    """The first `samples` training samples, permuted by the seed, less the last partial batch."""
+    """The first `samples` training samples, permuted by the seed, less the last partial batch.
+
+    Where the data set has one array for both, so have the batches.
+    """
     order = np.random.default_rng(seed).permutation(samples)[: samples - samples % batch_size]
-    x, y = dataset.x_train[order], dataset.y_train[order]
+    x = dataset.x_train[order]
+    y = x if dataset.y_train is dataset.x_train else dataset.y_train[order]
     return Batches(x, y, digest([x, y]))
 
 
