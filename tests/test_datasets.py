@@ -83,7 +83,7 @@ def test_penguins_are_divided_into_training_and_test_rows_with_one_mass_each():
 
     assert (data.x_train.shape, data.y_train.shape) == ((266, 12), (266, 1))
     assert (data.x_test.shape, data.y_test.shape) == ((67, 12), (67, 1))
-    assert {array.dtype for array in data} == {np.dtype("float32")}
+    assert {array.dtype for array in data[:4]} == {np.dtype("float32")}
 
 
 def test_what_was_measured_of_penguins_is_normalised_by_the_training_rows():
@@ -131,8 +131,8 @@ def test_a_planted_rule_is_the_same_everywhere():
 def test_the_samples_of_a_planted_rule_have_100_features_and_one_of_ten_classes():
     data = planted_rule(50)
 
-    assert [array.shape for array in data] == [(50, 100), (50, 10), (10_000, 100), (10_000, 10)]
-    assert {array.dtype for array in data} == {np.dtype("float32")}
+    assert [array.shape for array in data[:4]] == [(50, 100), (50, 10), (10_000, 100), (10_000, 10)]
+    assert {array.dtype for array in data[:4]} == {np.dtype("float32")}
     assert (data.x_test.min(), data.x_test.max()) == (-2, 2 - 1 / 64)
     assert (np.sort(data.y_test, axis=1)[:, -2:] == [0, 1]).all()
     assert np.bincount(data.y_test.argmax(axis=1)).max() < 1_400
