@@ -20,6 +20,9 @@ FLAGS = (
 )
 
 
+AMPERE = 8.0  # the compute capability that brought TF32 and bfloat16 to NVIDIA's matrix units
+
+
 def gpu_names() -> list[str]:
     """The NVIDIA GPUs of this machine, found without importing a framework; none where there is no driver."""
     return _nvidia("name")
@@ -36,6 +39,18 @@ def _nvidia(field: str, *formats: str) -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
+
+
+def lacking(gpus: Sequence[str]) -> dict[tuple[str, str], str]:
+    """The numerics that a device here does not have, each with the reason: `(device, numerics)` to words."""
+    capabilities = [float(one) for one in _nvidia("compute_cap") if one.replace(".", "").isdigit()] if gpus else []
+    missing = {("cpu", "tf32"): "a CPU has no TF32"}
+    if capabilities and min(capabilities) < AMPERE:
+        for kind in ("tf32", "bfloat16"):
+            missing["gpu", kind] = (
+                f"{kind} needs a GPU of compute capability {AMPERE}, this one has {min(capabilities)}"
+            )
+    return missing
 
 
 def memory_mib(gpus: Sequence[str]) -> dict[str, float]:

@@ -16,11 +16,11 @@ from typing import Any, NoReturn, TypeVar
 
 from bench import adopt
 from bench.environments import ROOT
-from bench.record import CLIMBS, DIFFERENCES, TRACKS
+from bench.record import CLIMBS, DIFFERENCES, INPUTS, NUMERICS, QUICK_EPOCHS, TRACKS
 from bench.saved_model import OwnModelError
 
 DEVICES = ("cpu", "gpu")
-NUMERICS = ("float64", "float32", "tf32", "bfloat16")  # of the ladder; float64 is exact mode
+LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
 PILOT = 6  # repetitions at least, before their spread says how many an ordered precision takes
@@ -42,7 +42,7 @@ class Profile:
 
 
 PROFILES = {
-    "quick": Profile(("mlp", "cnn"), 1, 3, "a smoke test: few samples, one launch"),
+    "quick": Profile(("mlp", "cnn"), 1, QUICK_EPOCHS, "a smoke test: few samples, one launch"),
     "default": Profile(("mlp", "cnn"), 5, None, "mlp and cnn, five launches, large workloads cut on a CPU"),
     "full": Profile(None, 10, None, "every workload on all its samples, ten launches"),
 }
@@ -80,6 +80,9 @@ class RunOptions(Selection):
     samples: int | None
     batch_sizes: tuple[int, ...] | None
     tracks: tuple[str, ...]
+    numerics: tuple[str, ...]
+    inputs: tuple[str, ...]
+    to_target: bool
     within: float | None
     budget_seconds: float | None
     parity: bool
@@ -167,6 +170,9 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         samples=given.samples,
         batch_sizes=given.batch_size,
         tracks=tuple(sorted(given.tracks or ("fit",), key=TRACKS.index)),
+        numerics=tuple(sorted(given.numerics or ("float32",), key=NUMERICS.index)),
+        inputs=tuple(sorted(given.inputs or ("arrays",), key=list(INPUTS).index)),
+        to_target=given.to_target,
         within=None if given.within is None else given.within / 100,
         budget_seconds=given.budget,
         parity=not given.no_parity,
@@ -190,6 +196,9 @@ def calibrate_options(given: argparse.Namespace) -> CalibrateOptions:
         samples=given.samples,
         batch_sizes=None,
         tracks=("fit",),
+        numerics=("float32",),
+        inputs=("arrays",),
+        to_target=False,
         within=None,
         budget_seconds=None,
         parity=False,
@@ -219,7 +228,7 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
         return kind(
             **{
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
-                **{name: tuple(stored[name]) for name in ("workloads", "backends", "tracks")},
+                **{name: tuple(stored[name]) for name in ("workloads", "backends", "tracks", "numerics", "inputs")},
                 **{name: stored[name] and tuple(stored[name]) for name in ("devices", "batch_sizes")},
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
                 "output": folder.parent,
@@ -309,6 +318,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--batch-size", type=_several(_at_least(1)), metavar="N,…", help="each makes cases of its own")
     tracks = _several(_choice(TRACKS, "track"), TRACKS)
     run.add_argument("--tracks", type=tracks, metavar="NAME,…", help=f"{', '.join(TRACKS)}, or `all`; default fit")
+    numerics = _several(_choice(NUMERICS, "numerics"), NUMERICS)
+    run.add_argument("--numerics", type=numerics, metavar="NAME,…", help=f"{', '.join(NUMERICS)}; default float32")
+    inputs = _several(_choice(tuple(INPUTS), "input"), tuple(INPUTS))
+    run.add_argument("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(INPUTS)}; default arrays")
+    run.add_argument(
+        "--to-target", action="store_true", help="hold out a tenth of the samples; how long to the target?"
+    )
     run.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
     run.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
     run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
@@ -319,7 +335,7 @@ def _parser() -> argparse.ArgumentParser:
     parity.add_argument("--seeds", type=_at_least(1), default=1, metavar="N", help="how many; default 1")
     parity.add_argument(
         "--numerics",
-        type=_several(_choice(NUMERICS, "numerics"), NUMERICS),
+        type=_several(_choice(LADDER_NUMERICS, "numerics"), LADDER_NUMERICS),
         metavar="NAME,…",
         help="what is judged against exact mode (float64); default float32",
     )

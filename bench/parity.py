@@ -14,9 +14,9 @@ from rich.console import Console
 
 from bench import environments, machine
 from bench.launch import Outcome, launch
-from bench.options import NUMERICS, ParityOptions, RunOptions
-from bench.plan import devices_of
-from bench.prepare import Prepared, prepare, remarks, without_gpu
+from bench.options import LADDER_NUMERICS, ParityOptions, RunOptions
+from bench.plan import Limits, devices_of
+from bench.prepare import Prepared, limits_here, prepare, remarks
 from bench.progress import duration
 from bench.record import CLIMBS
 from bench.runs import describe, interruptible, new_run, remove, write_state
@@ -57,8 +57,8 @@ def parity(options: ParityOptions, console: Console) -> Path:
         folder = new_run(options.output)
         try:
             prepared = prepare(options, folder)
-            blind = without_gpu(prepared.pythons) if "gpu" in devices else {}
-            ladders = plan_ladders(options, devices, options.numerics, blind)
+            limits = limits_here(gpus if "gpu" in devices else [], prepared.pythons)
+            ladders = plan_ladders(options, devices, options.numerics, limits)
             description = describe(options, prepared, launches=options.launches, plan=[])
             for remark in remarks(options, prepared):
                 console.print(remark, markup=False, highlight=False, soft_wrap=True)
@@ -82,20 +82,19 @@ def plan_ladders(
     options: ParityOptions | RunOptions,
     devices: Sequence[str],
     numerics: Sequence[str],
-    without_gpu: Mapping[str, str],
+    limits: Limits,
 ) -> list[Ladder]:
-    """One ladder for each backend, device and numerics; `without_gpu` says of backends why they cannot use it.
+    """One ladder for each backend, device and numerics that `limits` do not rule out.
 
     In exact mode it is climbed once for every track that has a ladder, otherwise for `fit` alone.
     """
     planned = []
     every = tuple(dict.fromkeys(climb for track in ("fit", *options.tracks) for climb in CLIMBS.get(track, ())))
-    for kind in sorted(numerics, key=NUMERICS.index):
+    for kind in sorted(numerics, key=LADDER_NUMERICS.index):
         for device in devices:
             for backend in options.backends:
-                skip = without_gpu.get(backend) if device == "gpu" else None
-                if kind == "tf32" and device == "cpu":
-                    skip = "a CPU has no TF32"
+                skip = limits.without_gpu.get(backend) if device == "gpu" else None
+                skip = skip or limits.lacking.get((device, kind))
                 climbs = every if kind == "float64" else CLIMBS["fit"]
                 planned.append(Ladder(backend, device, kind, climbs, skip))
     return planned

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.options import RunOptions, Selection, UsageError
-from bench.record import Case, stem
+from bench.record import MIXED, RESIDENT, Case, input_unavailable, stem
 
 # Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.
 CUT_EPOCHS = 4
@@ -43,27 +43,39 @@ class PlannedLaunch:
     attempt: int = 1  # above 1 where it replaces a launch that was disturbed
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What keeps a case from being run here.
+
+    `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
+    `lacking` which numerics a device does not have, and why.
+    """
+
+    without_gpu: Mapping[str, str] = field(default_factory=dict)
+    memory_mib: Mapping[str, float] = field(default_factory=dict)
+    lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
 def plan(
     options: RunOptions,
     descriptions: Sequence[Mapping[str, Any]],
     gpus: Sequence[str],
-    without_gpu: Mapping[str, str] | None = None,
-    memory_mib: Mapping[str, float] | None = None,
+    limits: Limits | None = None,
 ) -> list[PlannedCase]:
-    """The cases of a run, the backends of one workload, device, batch size and track next to each other.
+    """The cases of a run, the backends of one workload, device, batch size, numerics and track next to each other.
 
-    `gpus` are the machine's; `without_gpu` says of backends whose environment cannot use them why: those are skipped.
-    `memory_mib` is what each device has: a workload that declares more is skipped there.
+    `gpus` are the machine's. A case that `limits` rule out is skipped with that reason.
 
     Raises UsageError where a number does not fit a workload.
     """
+    limits = limits or Limits()
     devices = devices_of(options, gpus)
     cases = []
     for description in descriptions:
         for device in devices:
             samples, epochs = _size(options, description, device)
-            for batch_size, track, backend in itertools.product(
-                _batch_sizes(options, description, samples), options.tracks, options.backends
+            for batch_size, numerics, (track, handed), backend in itertools.product(
+                _batch_sizes(options, description, samples), options.numerics, _executions(options), options.backends
             ):
                 case = Case(
                     workload=description["workload"],
@@ -71,10 +83,10 @@ def plan(
                     samples=samples,
                     epochs=epochs,
                     batch_size=batch_size,
-                    input="arrays",
+                    input=handed,
                     backend=backend,
                     device=device,
-                    numerics="float32",
+                    numerics=numerics,
                     task="train",
                     track=track,
                 )
@@ -83,12 +95,33 @@ def plan(
                 share = batch_size / description["batch_size"]  # of the batch whose step was timed
                 steps = epochs * (samples // batch_size)
                 expected = OVERHEAD_SECONDS + steps * share * description["step_seconds"]
-                skip = (without_gpu or {}).get(backend) if device == "gpu" else None
-                skip = skip or _too_small(description, device, memory_mib or {})
-                if track == "native":
-                    skip = skip or description.get("without_native") or None
+                skip = _reason_to_skip(case, description, limits)
                 cases.append(PlannedCase(case, skip, attempted, expected, options.launches))
     return cases
+
+
+def _executions(options: RunOptions) -> list[tuple[str, str]]:
+    """The tracks, each with its input; where inputs are compared, `fit` has every one, and one that costs nothing."""
+    inputs = options.inputs if options.inputs == ("arrays",) else dict.fromkeys((*options.inputs, RESIDENT))
+    return [(track, one) for track in options.tracks for one in (inputs if track == "fit" else ("arrays",))]
+
+
+def _reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -> str | None:
+    """Why a case is not run; None where it is."""
+    reasons = [
+        limits.without_gpu.get(case.backend) if case.device == "gpu" else None,
+        _too_small(description, case.device, limits.memory_mib),
+        limits.lacking.get((case.device, case.numerics)),
+        input_unavailable(case.input, case.backend),
+    ]
+    if case.track == "native":
+        reasons.append(description.get("without_native"))
+        reasons.append(
+            f"native computes in float32 or tf32, not in {case.numerics}" if case.numerics in MIXED else None
+        )
+    if case.track == "shipped" and case.numerics == "tf32":
+        reasons.append("shipped takes the precision that its framework chooses; it stands in the rows of float32")
+    return next(filter(None, reasons), None)
 
 
 def _too_small(description: Mapping[str, Any], device: str, memory_mib: Mapping[str, float]) -> str | None:
@@ -156,8 +189,8 @@ def _due(launches: int, repetitions: int, repetition: int) -> bool:
 
 
 def group_of(case: Case) -> Case:
-    """What cases have in common that take turns: those that differ only in their backend and track."""
-    return replace(case, backend="", track="")
+    """What cases have in common that take turns: those that differ only in their backend, track and input."""
+    return replace(case, backend="", track="", input="")
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import adopt, environments
+from bench import adopt, environments, machine
 from bench.launch import launch
 from bench.options import Selection, UsageError
-from bench.plan import PlannedLaunch
+from bench.plan import Limits, PlannedLaunch
 from bench.record import Case, stem
 
 LIMIT_SECONDS = 300.0
@@ -25,7 +25,8 @@ class RunError(Exception):
 class Prepared:
     """What a run starts from: the backends' interpreters, the workloads' descriptions, and who described them.
 
-    `knobs` are those that a search found best for a case, where there was one.
+    `knobs` are those that a search found best for a case, where there was one; `held_out` is the share of the training
+    samples for validation where a workload holds out none itself.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Prepared:
     backend: str
     workloads: Sequence[Mapping[str, Any]]
     knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
+    held_out: float = 0.0
 
     def weights(self, planned: PlannedLaunch) -> Path:
         """The initial weights of a launch, as the prepare worker wrote them."""
@@ -45,6 +47,7 @@ class Prepared:
         command = [str(python), "-m", "pytest", "-c", "bench/worker/pytest.ini", script, *planned.case.options()]
         knobs = self.knobs.get(planned.case)
         command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
+        command += [f"--validation-split={self.held_out}"] if self.held_out else []
         return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
 
 
@@ -107,6 +110,11 @@ def _prepare(options: Selection, folder: Path, draw: bool) -> Prepared:
             refusal = refusal.replace(one.path, one.source)
         raise UsageError(refusal)
     raise RunError("no backend works here: " + "; ".join(failures))
+
+
+def limits_here(gpus: Sequence[str], pythons: Mapping[str, Path | None]) -> Limits:
+    """What keeps cases from being run on this machine, which has these GPUs."""
+    return Limits(without_gpu(pythons) if gpus else {}, machine.memory_mib(gpus), machine.lacking(gpus))
 
 
 def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:

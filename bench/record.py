@@ -15,9 +15,20 @@ from typing import Any
 
 SCHEMA = 2
 READABLE = (1, 2)  # 1 knew neither attempts nor most of the noise gauges
+NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
+MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
 TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
+RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing
+INPUTS = {  # what `fit` is handed, and the backend whose environment alone has it
+    "arrays": None,
+    "PyDataset": None,
+    "tf.data": "tensorflow",
+    "DataLoader": "torch",
+    RESIDENT: None,
+}
+QUICK_EPOCHS = 3  # of the smoke test
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
 LADDER_OPTIMIZERS = ("own", "SGD")  # a ladder's: the workload's own, or one that every library writes alike
@@ -73,6 +84,12 @@ def case_key(row: Any) -> tuple[Any, ...]:
     return tuple(row[name] for name in CASE_COLUMNS)
 
 
+def input_unavailable(kind: str, backend: str) -> str:
+    """Why a backend is not handed this kind of input; empty where it can be."""
+    needed = INPUTS[kind] or backend
+    return "" if needed == backend else f"{kind} needs {needed}, which the environment of {backend} does not have"
+
+
 def turned(knobs: Mapping[str, Any], default: Mapping[str, Any]) -> list[str]:
     """The knobs that are not at their default."""
     return [name for name, value in knobs.items() if value != default[name]]
@@ -98,9 +115,14 @@ def variant_of(workload: str) -> str:
     return "" if workload.endswith(".py") else workload.partition("-")[2]
 
 
+USUAL = {"numerics": "float32", "input": "arrays"}  # what goes without saying
+
+
 def title(case: Any) -> str:
     """What tells a case, or a row with its columns, apart from its neighbours, for people."""
-    return f"{stem(case['workload'])} {case['backend']} {case['device']} {case['track']} batch {case['batch_size']}"
+    words = [stem(case["workload"]), *(case[name] for name in ("backend", "device", "track"))]
+    words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]
+    return " ".join(words)
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case))
@@ -187,7 +209,8 @@ def _fault(launch: object) -> str | None:
     epochs = launch.get("epochs")
     if not isinstance(epochs, list) or len(epochs) < 2 or not all(isinstance(epoch, dict) for epoch in epochs):
         return "an ok launch needs at least two epochs"
-    if len(epochs) != case["epochs"]:
+    stopped_early = launch.get("stopped_early") is True and len(epochs) < case["epochs"]
+    if len(epochs) != case["epochs"] and not stopped_early:
         return f"{len(epochs)} epochs, but its case says {case['epochs']}"
     if not all(_number(epoch.get("seconds")) and epoch["seconds"] > 0 for epoch in epochs):
         return "every epoch needs a positive, finite number of seconds"

@@ -16,8 +16,8 @@ from bench import ceilings, machine, record
 from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
-from bench.plan import PlannedCase, check_devices, plan, schedule
-from bench.prepare import Prepared, prepare, remarks, without_gpu
+from bench.plan import Limits, PlannedCase, check_devices, plan, schedule
+from bench.prepare import Prepared, limits_here, prepare, remarks
 from bench.progress import Progress, duration
 from bench.runs import continued, describe, interruptible, known_seconds, new_run, remove, write_state
 from bench.tuning import tune
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bench.analysis.precision import Order
 
 ROUNDING = 1.001
+HELD_OUT = 0.1  # of the training samples, for the time to the target
 
 
 def run(
@@ -52,8 +53,9 @@ def run(
             prepared = (
                 _prepare_anew(options, folder) if options.resume else prepare(options, folder, draw=not options.dry_run)
             )
-            blind = without_gpu(prepared.pythons) if gpus else None
-            cases = extend(plan(options, prepared.workloads, gpus, blind, machine.memory_mib(gpus)), prepared)
+            limits = limits_here(gpus, prepared.pythons)
+            prepared = replace(prepared, held_out=HELD_OUT if options.to_target else 0.0)
+            cases = extend(plan(options, prepared.workloads, gpus, limits), prepared)
             planned = [one.to_json() for one in cases]
             description = describe(options, prepared, launches=options.launches, plan=planned)
             if options.resume:
@@ -69,7 +71,7 @@ def run(
         if options.dry_run:
             remove(folder, None)
             return None
-        _measure(options, prepared, cases, description, known, console, began, now)
+        _measure(options, prepared, cases, limits, description, known, console, began, now)
         return folder
 
 
@@ -85,6 +87,7 @@ def _measure(
     options: RunOptions,
     prepared: Prepared,
     cases: Sequence[PlannedCase],
+    limits: Limits,
     description: dict[str, Any],
     known: dict[record.Case, float],
     console: Console,
@@ -103,7 +106,7 @@ def _measure(
     state = "interrupted"
     try:
         if options.parity and len(options.backends) > 1 and "parity" not in description:
-            description["parity"] = _prove(options, prepared, cases, console)
+            description["parity"] = _prove(options, prepared, cases, limits, console)
             write("running")
             announce(folder, console)
         if "ceilings" not in description:
@@ -180,11 +183,13 @@ def _ordered_words(order: Order, within: float | None, left: float | None) -> st
     return f"{wanted}, and the budget leaves {duration(left or 0.0)}; instead {reach}"
 
 
-def _prove(options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase], console: Console) -> dict[str, Any]:
-    """Climb a short ladder, in exact mode and in float32, before anything is measured: a fast wrong result is none."""
+def _prove(
+    options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase], limits: Limits, console: Console
+) -> dict[str, Any]:
+    """Climb a short ladder, in each numerics, before anything is measured: a fast wrong result is none."""
     devices = tuple(dict.fromkeys(planned.case.device for planned in cases))
-    blind = {planned.case.backend: planned.skip for planned in cases if planned.skip}
-    ladders = plan_ladders(options, devices, ("float64", "float32"), blind)
+    numerics = tuple(dict.fromkeys(("float64", "float32", *options.numerics)))
+    ladders = plan_ladders(options, devices, numerics, limits)
     seeds, climbed = options.seeds[:1], list[dict[str, Any]]()
     climb(prepared, ladders, seeds, SHORT_STEPS, SHORT_TEST_SAMPLES, console, climbed)
     return {"steps": SHORT_STEPS, "seeds": seeds, "test_samples": SHORT_TEST_SAMPLES, "ladders": climbed}

@@ -25,8 +25,8 @@ workload = Workload(
     build=build,
     dataset="fashion_mnist",
     batch_size=128,
-    epochs=10,
-    optimizer=lambda: keras.optimizers.Adam(),
+    epochs=15,
+    optimizer=lambda: keras.optimizers.Adam(3e-4),
     loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     target=Target(
         "accuracy",

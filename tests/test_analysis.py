@@ -362,3 +362,59 @@ def test_the_case_columns_come_first_in_every_table(recorded_run):
 
     for table in (analysis.run.epochs, analysis.cases, analysis.comparisons.table):
         assert list(table.columns[: len(CASES)]) == CASES
+
+
+def declare(folder, **target):
+    """Change what the run's workloads declare of their target."""
+    path = folder / "run.json"
+    description = json.loads(path.read_text())
+    for workload in description["workloads"]:
+        workload["target"] |= target
+    path.write_text(json.dumps(description))
+
+
+def test_a_training_that_reaches_less_than_the_smoke_test_has_not_learned(recorded_run):
+    declare(recorded_run, quick=0.95, chance=0.1)
+    found = [problem for problem in analyse(recorded_run).problems if "has not learned" in problem]
+
+    assert len(found) == 6
+    assert "expected 0.95 or better, and guessing gives 0.1" in found[0]
+
+
+def test_where_less_is_better_more_has_not_learned(recorded_run):
+    declare(recorded_run, quick=0.1, chance=1.0, lower_is_better=True)
+
+    assert sum("has not learned" in problem for problem in analyse(recorded_run).problems) == 6
+
+
+def test_a_training_shorter_than_the_smoke_test_need_not_reach_it(recorded_run):
+    declare(recorded_run, quick=0.95, chance=0.1)
+    path = recorded_run / "run.json"
+    description = json.loads(path.read_text())
+    for workload in description["workloads"]:
+        workload["quick_samples"] = 10**6
+    path.write_text(json.dumps(description))
+
+    assert not any("has not learned" in problem for problem in analyse(recorded_run).problems)
+
+
+def test_the_epochs_that_a_training_used_are_part_of_its_case(recorded_run):
+    def stop(launch):
+        launch["epochs"].pop()
+        launch["stopped_early"] = True
+
+    change(recorded_run, "r001*mlp-jax*", stop)
+    cases = analyse(recorded_run).cases
+
+    assert row(cases, workload="mlp", backend="jax")["epochs_used"] == pytest.approx((3 + 2 + 3) / 3)
+    assert row(cases, workload="mlp", backend="torch")["epochs_used"] == 3
+
+
+def test_samples_per_second_count_what_was_trained_on(recorded_run):
+    def hold_out(launch):
+        launch["samples_per_epoch"] = 5_760
+
+    change(recorded_run, "*mlp-jax*", hold_out)
+    found = row(analyse(recorded_run).cases, workload="mlp", backend="jax")
+
+    assert found["samples_per_second"] == pytest.approx(5_760 / found["epoch_seconds"])

@@ -1,5 +1,6 @@
-"""The embedded data."""
+"""The data sets: embedded files and what is made of them."""
 
+import csv
 import hashlib
 import shutil
 
@@ -7,11 +8,16 @@ import numpy as np
 import pytest
 
 from models.datasets import FASHION_MNIST_MD5, FOLDER, DatasetError, fashion_mnist
+from models.datasets.fashion import fashion_mnist_images
+from models.datasets.tables import PENGUINS_MD5, penguins, planted_rule
+
+LABELS = "t10k-labels-idx1-ubyte.gz"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return shutil.copytree(FOLDER / "fashion_mnist", tmp_path / "fashion_mnist")
+    """A copy of a data set's folder."""
+    return lambda name: shutil.copytree(FOLDER / name, tmp_path / name)
 
 
 def test_fashion_mnist_is_complete_normalised_and_labelled():
@@ -25,21 +31,123 @@ def test_fashion_mnist_is_complete_normalised_and_labelled():
     assert np.bincount(data.y_test).tolist() == [1_000] * 10
 
 
-def test_a_damaged_file_is_refused_with_its_name_and_both_checksums(folder):
-    name = "t10k-labels-idx1-ubyte.gz"
-    damaged = bytearray((folder / name).read_bytes())
+def test_images_that_are_their_own_labels_are_in_memory_once():
+    data = fashion_mnist_images()
+
+    assert data.y_train is data.x_train
+    assert data.y_test is data.x_test
+    assert (data.x_train.shape, data.x_test.shape) == ((60_000, 28, 28), (10_000, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("read", "place", "md5"),
+    [
+        (fashion_mnist, f"fashion_mnist/{LABELS}", FASHION_MNIST_MD5[LABELS]),
+        (penguins, "penguins/penguins.csv", PENGUINS_MD5),
+    ],
+)
+def test_a_damaged_file_is_refused_with_its_name_and_both_checksums(folder, read, place, md5):
+    name, _, file = place.partition("/")
+    path = folder(name) / file
+    damaged = bytearray(path.read_bytes())
     damaged[-1] ^= 1
-    (folder / name).write_bytes(damaged)
+    path.write_bytes(damaged)
 
     with pytest.raises(DatasetError) as caught:
-        fashion_mnist(folder)
+        read(path.parent)
 
-    for word in (name, FASHION_MNIST_MD5[name], hashlib.md5(damaged, usedforsecurity=False).hexdigest()):
+    for word in (file, md5, hashlib.md5(damaged, usedforsecurity=False).hexdigest()):
         assert word in str(caught.value)
 
 
 def test_a_missing_file_is_refused_with_its_name(folder):
-    (folder / "train-labels-idx1-ubyte.gz").unlink()
+    copy = folder("fashion_mnist")
+    (copy / "train-labels-idx1-ubyte.gz").unlink()
 
     with pytest.raises(DatasetError, match=r"train-labels-idx1-ubyte\.gz: cannot be read"):
-        fashion_mnist(folder)
+        fashion_mnist(copy)
+
+
+def complete_penguins():
+    with (FOLDER / "penguins" / "penguins.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if "NA" not in row.values()]
+
+
+def unscaled(column, known):
+    """A column that was shifted and scaled, with the smallest and the largest of its known values."""
+    return (column - column.min()) / np.ptp(column) * np.ptp(known) + known.min()
+
+
+def test_penguins_are_divided_into_training_and_test_rows_with_one_mass_each():
+    data = penguins()
+
+    assert (data.x_train.shape, data.y_train.shape) == ((266, 12), (266, 1))
+    assert (data.x_test.shape, data.y_test.shape) == ((67, 12), (67, 1))
+    assert {array.dtype for array in data[:4]} == {np.dtype("float32")}
+
+
+def test_what_was_measured_of_penguins_is_normalised_by_the_training_rows():
+    data = penguins()
+
+    for column in (*data.x_train.T[:4], data.y_train[:, 0]):
+        assert float(column.mean(dtype=np.float64)) == pytest.approx(0, abs=1e-6)
+        assert float(column.std(dtype=np.float64)) == pytest.approx(1, abs=1e-6)
+    assert abs(float(data.y_test.mean())) > 0.01
+
+
+def test_each_penguin_is_of_one_species_from_one_island_and_of_one_sex():
+    x = np.concatenate([penguins().x_train, penguins().x_test])
+
+    assert x[:, 4:].sum(axis=0).tolist() == [146, 68, 119, 163, 123, 47, 165, 168]
+    for category in (x[:, 4:7], x[:, 7:10], x[:, 10:]):
+        assert (np.sort(category, axis=1)[:, -2:] == [0, 1]).all()
+
+
+def test_every_complete_penguin_is_there_once_and_keeps_its_mass():
+    rows, data = complete_penguins(), penguins()
+    x, y = np.concatenate([data.x_train, data.x_test]), np.concatenate([data.y_train, data.y_test])
+    known = [np.array([float(row[name]) for row in rows]) for name in ("flipper_length_mm", "body_mass_g")]
+    found = [unscaled(*pair).round().tolist() for pair in zip((x[:, 2], y[:, 0]), known, strict=True)]
+
+    assert sorted(zip(*found, strict=True)) == sorted(zip(*known, strict=True))
+
+
+def test_the_first_samples_of_a_planted_rule_are_the_same_whatever_their_number():
+    few, many = planted_rule(100), planted_rule(1_000)
+
+    assert np.array_equal(few.x_train, many.x_train[:100])
+    assert np.array_equal(few.y_train, many.y_train[:100])
+    assert np.array_equal(few.x_test, many.x_test)
+    assert np.array_equal(few.y_test, many.y_test)
+
+
+def test_a_planted_rule_is_the_same_everywhere():
+    data = planted_rule(10)
+
+    assert (data.x_train[0, :4] * 64).tolist() == [-60, -80, -111, -4]
+    assert data.y_train.argmax(axis=1).tolist() == [9, 1, 5, 2, 3, 5, 2, 1, 6, 1]
+
+
+def test_the_samples_of_a_planted_rule_have_100_features_and_one_of_ten_classes():
+    data = planted_rule(50)
+
+    assert [array.shape for array in data[:4]] == [(50, 100), (50, 10), (10_000, 100), (10_000, 10)]
+    assert {array.dtype for array in data[:4]} == {np.dtype("float32")}
+    assert (data.x_test.min(), data.x_test.max()) == (-2, 2 - 1 / 64)
+    assert (np.sort(data.y_test, axis=1)[:, -2:] == [0, 1]).all()
+    assert np.bincount(data.y_test.argmax(axis=1)).max() < 1_400
+
+
+def test_no_training_sample_of_a_planted_rule_is_a_test_sample():
+    data = planted_rule()
+
+    assert not {row.tobytes() for row in data.x_train} & {row.tobytes() for row in data.x_test}
+
+
+def test_a_planted_rule_is_no_linear_one_but_a_linear_one_finds_half_of_the_classes():
+    data = planted_rule()
+    x, x_test = (np.hstack([part, np.ones((len(part), 1), np.float32)]) for part in (data.x_train, data.x_test))
+    weights = np.linalg.lstsq(x, data.y_train, rcond=None)[0]
+    right = (x_test @ weights).argmax(axis=1) == data.y_test.argmax(axis=1)
+
+    assert 0.5 < right.mean() < 0.6

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.environments import ROOT
-from bench.options import UsageError, parse_parity, parse_run
+from bench.options import UsageError, names_of, parse_parity, parse_run, workload_modules, workload_names
 
 
 def fault(*arguments: str) -> str:
@@ -39,10 +39,35 @@ def test_a_name_given_twice_counts_once():
     assert parse_run(["--workloads", "mlp,cnn,mlp"]).workloads == ("mlp", "cnn")
 
 
+def test_each_variant_of_a_workload_is_listed_by_a_name_of_its_own():
+    names = ("activations-relu", "activations-sigmoid", "activations-tanh")
+
+    assert names_of("activations") == names
+    assert {*names} < {*workload_names()}
+    assert "activations" in workload_modules()
+    assert "activations" not in workload_names()
+
+
+def test_a_workload_without_variants_has_its_modules_name():
+    assert names_of("mlp") == ("mlp",)
+
+
+def test_a_name_with_variants_stands_for_all_of_them():
+    named = parse_run(["--workloads", "activations-tanh,mlp,activations"]).workloads
+
+    assert named == ("activations-tanh", "mlp", "activations-relu", "activations-sigmoid")
+
+
+def test_a_variant_is_chosen_by_its_name():
+    assert parse_run(["--workloads", "activations-sigmoid"]).workloads == ("activations-sigmoid",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "passed", "known", "nearest"),
     [
         (["--workloads", "mlq"], "'mlq'", "perceptron", "mlp"),
+        (["--workloads", "activations-tan"], "'activations-tan'", "activations-relu", "activations-tanh"),
+        (["--workloads", "mlp-tanh"], "'mlp-tanh'", "activations-tanh", None),
         (["--backends", "pytorch"], "'pytorch'", "tensorflow", "torch"),
         (["--devices", "gpus"], "'gpus'", "cpu", "gpu"),
         (["--profile", "fast"], "'fast'", "quick", None),
@@ -54,6 +79,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest(argumen
 
     assert passed in message
     assert known in message
+    assert "\n" not in message
     assert nearest is None or message.endswith(f"did you mean {nearest}?")
 
 
@@ -147,7 +173,19 @@ def test_parity_takes_the_whole_registry_exact_mode_and_float32():
 def test_exact_mode_is_always_climbed():
     assert parse_parity(["--numerics", "bfloat16"]).numerics == ("float64", "bfloat16")
     assert parse_parity(["--numerics", "float64"]).numerics == ("float64",)
-    assert parse_parity(["--numerics", "all"]).numerics == ("float64", "float32", "tf32", "bfloat16")
+    assert parse_parity(["--numerics", "all"]).numerics == ("float64", "float32", "tf32", "bfloat16", "float16")
+
+
+def test_a_run_takes_numerics_and_inputs_in_a_fixed_order_and_by_default_one_of_each():
+    assert (parse_run([]).numerics, parse_run([]).inputs) == (("float32",), ("arrays",))
+    assert parse_run(["--numerics", "float16,float32"]).numerics == ("float32", "float16")
+    assert parse_run(["--inputs", "all"]).inputs == ("arrays", "PyDataset", "tf.data", "DataLoader", "resident")
+    assert "did you mean bfloat16" in fault("--numerics", "bfloat")
+    assert "known: arrays" in fault("--inputs", "csv")
+
+
+def test_exact_mode_is_not_timed():
+    assert "unknown numerics 'float64'" in fault("--numerics", "float64")
 
 
 def test_the_seeds_of_parity_are_counted_from_the_first_on():
@@ -157,7 +195,7 @@ def test_the_seeds_of_parity_are_counted_from_the_first_on():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--numerics", "float16"], "unknown numerics 'float16'"),
+        (["--numerics", "float8"], "unknown numerics 'float8'"),
         (["--steps", "0"], "expected a whole number of at least 1"),
         (["--seeds", "-1"], "expected a whole number of at least 1"),
         (["--seed", str(2**32 - 1), "--seeds", "2"], "the seeds would pass"),

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from bench.options import UsageError, parse_run
-from bench.plan import group_of, plan, schedule
+from bench.plan import Limits, group_of, plan, schedule
 
 MLP = {
     "workload": "mlp",
@@ -88,7 +88,7 @@ def test_a_workload_that_declares_a_single_epoch_is_refused():
 
 
 def test_a_backend_that_cannot_use_the_gpu_is_skipped_there_with_the_reason():
-    planned = plan(parse_run([]), [MLP], ["H200"], {"torch": "sees no GPU"})
+    planned = plan(parse_run([]), [MLP], ["H200"], Limits(without_gpu={"torch": "sees no GPU"}))
     skipped = {(item.case.backend, item.case.device): item.skip for item in planned if item.skip}
 
     assert skipped == {("torch", "gpu"): "sees no GPU"}
@@ -140,7 +140,7 @@ def test_beyond_a_pilot_each_case_has_its_own_number_spread_over_its_groups_repe
 
 def test_a_workload_is_skipped_on_a_device_with_less_memory_than_it_needs():
     large = {**MLP, "memory_mib": 30_000}
-    planned = plan(parse_run([]), [large], ["H200"], memory_mib={"cpu": 24_000.0, "gpu": 80_000.0})
+    planned = plan(parse_run([]), [large], ["H200"], Limits(memory_mib={"cpu": 24_000.0, "gpu": 80_000.0}))
 
     assert {one.skip for one in planned if one.case.device == "gpu"} == {None}
     assert {one.skip for one in planned if one.case.device == "cpu"} == {
@@ -152,3 +152,47 @@ def test_a_data_set_that_is_drawn_has_as_many_samples_as_are_asked_for():
     (planned, *_) = plan(parse_run(["--samples", "70000"]), [{**MLP, "drawn": True}], [])
 
     assert planned.case.samples == 70_000
+
+
+def skips(*arguments, gpus=(), limits=None):
+    """The reasons to skip, by backend, device, numerics, input and track."""
+    planned = plan(parse_run(arguments), [MLP], gpus, limits)
+    columns = ("backend", "device", "numerics", "input", "track")
+    return {tuple(getattr(one.case, name) for name in columns): one.skip for one in planned}
+
+
+def test_each_numerics_is_a_case_and_what_a_device_lacks_is_skipped_with_the_reason():
+    limits = Limits(lacking={("cpu", "tf32"): "a CPU has no TF32"})
+    found = skips("--numerics", "all", "--backends", "jax", limits=limits)
+
+    assert list(found) == [("jax", "cpu", kind, "arrays", "fit") for kind in ("float32", "tf32", "bfloat16", "float16")]
+    assert list(found.values()) == [None, "a CPU has no TF32", None, None]
+
+
+def test_what_a_track_does_not_compute_in_is_skipped_with_the_reason():
+    found = skips("--numerics", "tf32,float16", "--tracks", "shipped,native", "--backends", "torch")
+
+    assert found["torch", "cpu", "float16", "arrays", "shipped"] is None
+    assert "chooses" in found["torch", "cpu", "tf32", "arrays", "shipped"]
+    assert found["torch", "cpu", "tf32", "arrays", "native"] is None
+    assert "not in float16" in found["torch", "cpu", "float16", "arrays", "native"]
+
+
+def test_inputs_are_compared_in_fit_alone_and_with_one_that_costs_nothing():
+    found = skips("--inputs", "PyDataset,DataLoader", "--tracks", "fit,loop", "--backends", "jax,torch")
+
+    assert {key[3:] for key in found} == {
+        ("PyDataset", "fit"),
+        ("DataLoader", "fit"),
+        ("resident", "fit"),
+        ("arrays", "loop"),
+    }
+    assert found["torch", "cpu", "float32", "DataLoader", "fit"] is None
+    assert "DataLoader needs torch" in found["jax", "cpu", "float32", "DataLoader", "fit"]
+
+
+def test_inputs_of_one_workload_take_turns():
+    first = [launch.case for launch in schedule(plan(parse_run(["--inputs", "all"]), [MLP], []), 0)][:11]
+
+    assert len({group_of(case) for case in first}) == 1
+    assert len({case.input for case in first}) > 2

@@ -88,8 +88,26 @@ def test_anything_but_ok_needs_a_reason(tmp_path, good):
         record.read(path)
 
 
+def test_a_title_tells_what_is_not_as_usual(good):
+    case = {**good["launch"]["case"], "workload": "mlp", "backend": "torch"}
+
+    assert record.title(case) == "mlp torch cpu fit batch 128"
+    assert record.title({**case, "numerics": "tf32", "input": "DataLoader"}).endswith("batch 128 tf32 DataLoader")
+
+
 def test_a_case_is_a_workers_options(good):
     case = record.Case(**good["launch"]["case"])
 
     assert case.options()[:2] == [f"--workload={case.workload}", "--dataset=fashion_mnist"]
     assert f"--batch-size={case.batch_size}" in case.options()
+
+
+def test_only_a_training_that_stopped_early_may_have_fewer_epochs_than_its_case(tmp_path, good):
+    good["launch"]["epochs"].pop()
+    record.write(tmp_path / "launch.json", good)
+    with pytest.raises(record.RecordError, match="2 epochs, but its case says 3"):
+        record.read(tmp_path / "launch.json")
+    good["launch"]["stopped_early"] = True
+    record.write(tmp_path / "launch.json", good)
+
+    assert len(record.read(tmp_path / "launch.json")["launch"]["epochs"]) == 2

@@ -13,6 +13,7 @@ from playback import launches, state
 from rich.console import Console
 
 from bench import environments, measuring, record, report
+from bench import prepare as preparing
 from bench import run as running
 from bench.analysis import analyse
 from bench.environments import ROOT
@@ -104,7 +105,7 @@ def test_a_plain_line_says_how_each_launch_went(measure):
 
 def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(measure, monkeypatch):
     monkeypatch.setattr(running.machine, "gpu_names", lambda: ["a GPU"])
-    monkeypatch.setattr(running, "without_gpu", lambda pythons: dict.fromkeys(pythons, "sees no GPU"))
+    monkeypatch.setattr(preparing, "without_gpu", lambda pythons: dict.fromkeys(pythons, "sees no GPU"))
     folder = measure("--devices=gpu,cpu")
     analysis = analyse(folder)
 

@@ -57,11 +57,11 @@ def a_case(track="tuned", backend="torch", **columns):
     return Case(**{**given, **rest, "track": track, **columns})
 
 
-def test_a_case_is_held_against_the_reference_and_against_the_tracks_that_say_what_it_costs():
+def test_a_case_is_held_against_the_reference_and_against_the_tracks_and_the_input_that_say_what_it_costs():
     def against(track, backend):
         return [name for name, _ in comparisons.opponents(vars(a_case(track, backend)), "jax")]
 
-    assert against("fit", "torch") == ["backend=jax", "track=native", "track=tuned"]
+    assert against("fit", "torch") == ["backend=jax", "track=native", "track=tuned", "input=resident"]
     assert against("loop", "jax") == ["track=native"]
     assert against("native", "torch") == ["backend=jax"]
     assert against("shipped", "torch") == ["backend=jax"]  # it trains other batches than the other tracks

@@ -11,7 +11,8 @@ from bench.analysis.comparisons import Comparisons
 from bench.analysis.frames import PHASES, Run
 from bench.analysis.knobs import Choice
 from bench.analysis.parity import Parity, compare
-from bench.record import title
+from bench.analysis.targets import targets
+from bench.record import QUICK_EPOCHS, title
 
 
 class Analysis(NamedTuple):
@@ -21,6 +22,7 @@ class Analysis(NamedTuple):
     cases: pd.DataFrame
     comparisons: Comparisons
     choices: list[Choice]
+    targets: pd.DataFrame
     parity: Parity | None
     spent: dict[str, float]
     problems: list[str]
@@ -36,7 +38,7 @@ def analyse(folder: Path) -> Analysis:
     comparisons = comparing.compare(run)
     parity = compare(folder, run.description)
     found = problems(run, cases, comparisons) + (parity.problems if parity else [])
-    return Analysis(run, cases, comparisons, knobs.choices(run), parity, time_spent(run), found)
+    return Analysis(run, cases, comparisons, knobs.choices(run), targets(run), parity, time_spent(run), found)
 
 
 def time_spent(run: Run) -> dict[str, float]:
@@ -71,9 +73,28 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
     ]
     if run.description["state"] != "finished":
         found.append(f"the run is {run.description['state']}")
+    found += _not_learned(run, cases)
     found += run.warnings + comparisons.refused
     differing = comparisons.table[comparisons.table["metric_verdict"] == "different"]
     found += [
         f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")
     ]
+    return found
+
+
+def _not_learned(run: Run, cases: pd.DataFrame) -> list[str]:
+    """The cases that trained at least as long as the smoke test and did not reach what it reaches."""
+    workloads = {one["workload"]: one for one in run.description["workloads"]}
+    found = []
+    for case in cases[cases["test_metric"].notna()].to_dict("records"):
+        workload = workloads[case["workload"]]
+        target, batch_size = workload["target"], workload["batch_size"]
+        long_enough = case["samples"] >= workload["quick_samples"] and case["epochs"] >= QUICK_EPOCHS
+        if target.get("quick") is None or not long_enough or case["batch_size"] != batch_size:
+            continue
+        sign = -1 if target.get("lower_is_better") else 1
+        if sign * case["test_metric"] < sign * target["quick"]:
+            reached = f"{target['metric']} {case['test_metric']:.4f} on the test set"
+            expected = f"expected {target['quick']} or better, and guessing gives {target['chance']}"
+            found.append(f"{title(case)}: has not learned: {reached}, {expected}")
     return found

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, Run, counted
-from bench.record import case_key, title
+from bench.record import RESIDENT, case_key, title
 
 TIME_MARGIN = 0.05
 COLUMNS = [
@@ -42,7 +42,8 @@ class Pair(NamedTuple):
     """A case and its opponent, `backend=…` or `track=…` in `against`, each with its counted launches.
 
     `level` is that of each interval of its family, for which all hold together with 95 %: one family are the pairs
-    against the reference backend, another those against other tracks, since they answer different questions.
+    against the reference backend, another those against other tracks, a third those against another input, since they
+    answer different questions.
     """
 
     case: dict[str, Any]
@@ -79,7 +80,7 @@ def opponents(case: dict[str, Any], reference: str) -> Iterator[tuple[str, dict[
     """What a case is held against: the reference backend's, and the tracks that say what its own costs.
 
     `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table. `shipped` trains other
-    batches than they, so it is held against the reference's alone.
+    batches than they, so it is held against the reference's alone. An input is held against one that costs nothing.
     """
     if case["backend"] != reference:
         yield f"backend={reference}", {**case, "backend": reference}
@@ -87,6 +88,8 @@ def opponents(case: dict[str, Any], reference: str) -> Iterator[tuple[str, dict[
         yield "track=native", {**case, "track": "native"}
     if case["track"] == "fit":
         yield "track=tuned", {**case, "track": "tuned"}
+    if case["track"] == "fit" and case["input"] != RESIDENT:
+        yield f"input={RESIDENT}", {**case, "input": RESIDENT}
 
 
 def pairs(run: Run) -> tuple[list[Pair], list[str]]:
@@ -112,7 +115,7 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
 
 
 def family(against: str) -> str:
-    """`backend` or `track`: which question a comparison answers."""
+    """`backend`, `track` or `input`: which question a comparison answers."""
     return against.partition("=")[0]
 
 
@@ -127,7 +130,9 @@ def compared(
     """A row of comparisons.csv but for the ratio: the counted launches of a case against those of its opponent."""
     paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
     values = paired.dropna().astype(float)
-    resolution, margin = 1 / workload["test_samples"], workload["target"]["margin"]
+    margin = workload["target"]["margin"]
+    counts = workload["target"]["metric"].endswith("accuracy")  # of test samples, so it moves in steps
+    resolution = 1 / workload["test_samples"] if counts else 0.0
     difference = statistics.difference_interval(values, level, resolution)
     return {
         **case,

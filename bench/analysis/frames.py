@@ -31,9 +31,10 @@ GAUGES = [
     "gpu_celsius",
     "gpu_throttled",
 ]
+VALIDATION = ["validation_loss", "validation_metric"]
 EPOCH_VALUES = ["seconds", "validation_seconds", "cpu_seconds", *GAUGES]
 EPOCH_HEAD = [*CASES, "repetition", "attempt", "seed", "epoch", "cold"]
-EPOCH_COLUMNS = [*EPOCH_HEAD, *EPOCH_VALUES, "train_loss", "train_metric", "disturbed"]
+EPOCH_COLUMNS = [*EPOCH_HEAD, *EPOCH_VALUES, "train_loss", "train_metric", *VALIDATION, "disturbed"]
 LATENCIES = ["p50_seconds", "p90_seconds", "p99_seconds"]
 CASE_VALUES = [
     "launches",
@@ -44,6 +45,7 @@ CASE_VALUES = [
     "epoch_seconds_high",
     "cold_epoch_seconds",
     "setup_seconds",
+    "epochs_used",
     "samples_per_second",
     "flops_per_second",
     "ceiling_share",
@@ -65,6 +67,8 @@ LAUNCH_VALUES = [
     "trend",
     "cold_epoch_seconds",
     "setup_seconds",
+    "epochs_used",
+    "samples_per_epoch",
     "test_metric",
     "test_loss",
     "parameters",
@@ -163,10 +167,11 @@ def counted(run: Run) -> pd.DataFrame:
 def _counted(launches: pd.DataFrame) -> pd.Series:
     """Of a repetition of a group the first attempt in which no launch was disturbed, else the first; never by time.
 
-    A group is what differs only in its backend and track. An attempt with fewer ok launches than the first is none.
+    A group is what differs only in its backend, track and input. An attempt with fewer ok launches than the first is
+    none.
     """
     good = launches[launches["status"] == "ok"]
-    place = [*(name for name in CASES if name not in ("backend", "track")), "repetition"]
+    place = [*(name for name in CASES if name not in ("backend", "track", "input")), "repetition"]
     attempts = good.assign(noisy=good["disturbed"] != "").groupby([*place, "attempt"], sort=True)["noisy"]
     table = attempts.agg(noisy="any", size="size").reset_index()
     table["noisy"] |= table["size"] < table.groupby(place)["size"].transform("first")
@@ -192,7 +197,7 @@ def cases(run: Run) -> pd.DataFrame:
         key = case_key(planned["case"])
         group = groups.get(key, run.launches.iloc[:0])
         status, reason = _status(group, planned, run.description)
-        values = _case_values(group, key, level)
+        values = _case_values(group, level)
         rows.append(
             {
                 **planned["case"],
@@ -206,15 +211,13 @@ def cases(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CASES, "status", "reason", *CASE_VALUES])
 
 
-def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dict[str, Any]:
+def _case_values(group: pd.DataFrame, level: float) -> dict[str, Any]:
     """`level` is that of each interval of a trend."""
     good = group[group["counted"].astype(bool)]
     noise = {"disturbed": int((group["disturbed"] != "").sum()), "replaced": int((group["attempt"] > 1).sum())}
     if good.empty:
         return {"launches": 0, **noise}
     epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
-    case = dict(zip(CASES, key, strict=True))
-    dropped = 0 if case["track"] == "shipped" else case["samples"] % case["batch_size"]  # the last partial batch
     trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
     means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
     return {
@@ -225,7 +228,8 @@ def _case_values(group: pd.DataFrame, key: tuple[Any, ...], level: float) -> dic
         "epoch_seconds_high": epoch.high,
         "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
         "setup_seconds": good["setup_seconds"].mean(),
-        "samples_per_second": (case["samples"] - dropped) / epoch.estimate,
+        "epochs_used": good["epochs_used"].astype(float).mean(),
+        "samples_per_second": float(good["samples_per_epoch"].iloc[0]) / epoch.estimate,
         **dict(zip(("trend", "trend_low", "trend_high"), trend, strict=True)),
         "trend_verdict": statistics.trend_verdict(trend),
         "parameters": good["parameters"].iloc[0],
@@ -248,11 +252,12 @@ def _rate(samples_per_second: float | None, case: dict[str, Any], description: d
 def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
     """What a case's epochs say besides its launches' values: quantiles of the steady ones, the last training metric."""
     steady = epochs.loc[~epochs["cold"].astype(bool), "seconds"].astype(float)
+    last = epochs.sort_values("epoch").groupby(["repetition", "attempt"])["train_metric"].last()
     return {
-        "metric": epochs.loc[epochs["epoch"] == epochs["epoch"].max(), "train_metric"].mean(),
-        "p50_seconds": steady.quantile(0.5),
-        "p90_seconds": steady.quantile(0.9),
-        **({"p99_seconds": steady.quantile(0.99)} if len(steady) >= ENOUGH_FOR_P99 else {}),
+        "metric": float(last.mean()),
+        "p50_seconds": float(steady.quantile(0.5)),
+        "p90_seconds": float(steady.quantile(0.9)),
+        **({"p99_seconds": float(steady.quantile(0.99))} if len(steady) >= ENOUGH_FOR_P99 else {}),
     }
 
 
@@ -305,6 +310,8 @@ def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
         "trend": statistics.trend(seconds[1:]),
         "cold_epoch_seconds": seconds[0],
         "setup_seconds": launch["setup_seconds"],
+        "epochs_used": len(seconds),
+        "samples_per_epoch": launch.get("samples_per_epoch") or _samples_per_epoch(launch["case"]),
         "test_metric": launch["test"]["metric"],
         "test_loss": launch["test"]["loss"],
         "parameters": launch.get("parameters"),
@@ -315,6 +322,12 @@ def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
         "epochs_seconds": sum(seconds),
         **{name: launch.get("phases", {}).get(name.removesuffix("_seconds")) for name in PHASES[1:]},
     }
+
+
+def _samples_per_epoch(case: dict[str, Any]) -> int:
+    """Of a record that does not say it: all but the last partial batch, which only `shipped` keeps."""
+    samples, batch_size = int(case["samples"]), int(case["batch_size"])
+    return samples if case["track"] == "shipped" else samples - samples % batch_size
 
 
 def _epoch_rows(launch: dict[str, Any]) -> list[dict[str, Any]]:
@@ -330,6 +343,7 @@ def _epoch_rows(launch: dict[str, Any]) -> list[dict[str, Any]]:
             **{name: epoch.get(name) for name in EPOCH_VALUES},
             "train_loss": epoch.get("loss"),
             "train_metric": epoch.get("metric"),
+            **{name: epoch.get(name) for name in VALIDATION},
             "disturbed": bool(disturbed(epoch)),
         }
         for index, epoch in enumerate(launch["epochs"])

@@ -76,9 +76,9 @@ def mean_interval(seconds: Values, level: float) -> Interval:
     return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
-def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.Series:
+def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame, *, column: str = "epoch_seconds") -> pd.Series:
     """The ratios of two cases' launch values within each repetition that both have, by repetition."""
-    values = [side.set_index("repetition")["epoch_seconds"].astype(float) for side in (ours, theirs)]
+    values = [side.set_index("repetition")[column].astype(float) for side in (ours, theirs)]
     return (values[0] / values[1]).dropna().sort_index()
 
 

@@ -14,6 +14,8 @@ def write(analysis: Analysis, folder: Path, console: Console | None = None) -> N
         analysis.run.epochs.to_csv(folder / "epochs.csv", index=False)
         analysis.cases.to_csv(folder / "cases.csv", index=False)
         analysis.comparisons.table.to_csv(folder / "comparisons.csv", index=False)
+        if len(analysis.targets):
+            analysis.targets.to_csv(folder / "targets.csv", index=False)
     if analysis.parity:
         analysis.parity.table.to_csv(folder / "parity.csv", index=False)
     page = tables.page(analysis)

@@ -10,7 +10,7 @@ from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import case_key, stem, title
-from bench.report import parity, tracks
+from bench.report import inputs, parity, targets, tracks
 from bench.report.view import (
     NOTHING,
     Page,
@@ -25,6 +25,8 @@ from bench.report.view import (
     with_interval,
 )
 
+FAMILIES = {"backend": "the reference", "track": "other tracks", "input": "an input that costs nothing"}
+
 
 def page(analysis: Analysis) -> Page:
     """The report of one run."""
@@ -33,7 +35,13 @@ def page(analysis: Analysis) -> Page:
         title=f"Run {description['id']}",
         summary=_sentences(analysis) + parity.sentences(analysis.parity),
         problems=analysis.problems,
-        tables=tracks.tables(analysis) + _tables(analysis) + parity.tables(analysis.parity),
+        tables=[
+            *tracks.tables(analysis),
+            *inputs.tables(analysis),
+            *targets.tables(analysis),
+            *_tables(analysis),
+            *parity.tables(analysis.parity),
+        ],
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
@@ -57,7 +65,8 @@ def _tables(analysis: Analysis) -> list[Table]:
         built.append(
             Table(
                 f"{_name(first)} on {first['device']}: {first['samples']:,} samples, {first['epochs']} epochs, "
-                f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}",
+                f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
+                + ("" if first["input"] == "arrays" else f", input {first['input']}"),
                 [
                     "backend",
                     f"s/epoch [{INTERVAL_LEVEL:.0%}]",
@@ -113,6 +122,8 @@ def _rate(case: Row) -> str:
 
 def _noise_notes(case: Row) -> Iterator[str]:
     """What a reader has to know of a case's launches: disturbed ones, and epochs that had not settled."""
+    if not missing(case["epochs_used"]) and case["epochs_used"] < case["epochs"]:
+        yield f"{case['backend']}: stopped early, after {case['epochs_used']:.1f} of {case['epochs']} epochs (mean)"
     if case["disturbed"]:
         anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
         yield f"{case['backend']}: {case['disturbed']} launches were disturbed, {anew}; epochs.csv has the gauges"
@@ -162,22 +173,27 @@ def _rows(analysis: Analysis) -> list[Row]:
 
 
 def _against(analysis: Analysis, kind: str) -> list[Row]:
-    """The comparisons with another backend, or with another track."""
+    """The comparisons of one family, see `FAMILIES`."""
     return [row for row in _rows(analysis) if family(row["against"]) == kind]
 
 
 def _sides(row: Row) -> tuple[str, str]:
     """What is compared with what, in words; track `fit` goes without saying among backends."""
     kind, _, other = row["against"].partition("=")
+    if kind == "input":
+        return f"{row['backend']} with {row['input']}", other
     if kind == "backend" and row["track"] == "fit":
         return row["backend"], other
     return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
 
 
 def _where(row: Row, analysis: Analysis) -> str:
-    """Workload and device, with the batch size where the run has several."""
-    sizes = analysis.cases.loc[analysis.cases["workload"].eq(row["workload"]), "batch_size"].nunique()
-    return f"{_name(row)} on {row['device']}" + (f", batch {row['batch_size']}" if sizes > 1 else "")
+    """Workload and device, with the batch size, numerics and input where the run has several."""
+    cases = analysis.cases[analysis.cases["workload"].eq(row["workload"])]
+    words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
+    words |= {"input": row["input"]} if family(row["against"]) != "input" else {}
+    several = [text for name, text in words.items() if cases[name].nunique() > 1]
+    return ", ".join([f"{_name(row)} on {row['device']}", *several])
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -210,9 +226,8 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         facts.append(("wall time", f"{total:.0f} s: {parts}"))
     if len(analysis.comparisons.table):
         kinds = [
-            f"the {len(rows)} ratios against {'the reference' if kind == 'backend' else 'other tracks'} at "
-            f"{rows[0]['level']:.2%} each"
-            for kind in ("backend", "track")
+            f"the {len(rows)} ratios against {against} at {rows[0]['level']:.2%} each"
+            for kind, against in FAMILIES.items()
             if (rows := _against(analysis, kind))
         ]
         families = f"{', '.join(kinds)}, so that all hold together with 95 %, the differences likewise"

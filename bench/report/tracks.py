@@ -57,12 +57,11 @@ samples = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
 def tables(analysis: Analysis) -> list[Table]:
     """A table backend × track for each workload, device and batch size, then one of throughput over batch sizes."""
     found = []
-    for _, group in analysis.cases.groupby([name for name in CASES if name not in ("backend", "track")], sort=False):
+    handed = analysis.cases[analysis.cases["input"].eq("arrays")]
+    for _, group in handed.groupby([name for name in CASES if name not in ("backend", "track")], sort=False):
         if group["track"].nunique() > 1:
             found.append(_tracks(analysis, group))
-    for _, group in analysis.cases.groupby(
-        [name for name in CASES if name not in ("backend", "batch_size")], sort=False
-    ):
+    for _, group in handed.groupby([name for name in CASES if name not in ("backend", "batch_size")], sort=False):
         if group["batch_size"].nunique() > 1:
             found.append(_sweep(group))
     return found
@@ -87,7 +86,8 @@ def _tracks(analysis: Analysis, group: pd.DataFrame) -> Table:
             ]
         )
     return Table(
-        f"What Keras costs: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}",
+        f"What Keras costs: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}"
+        + ("" if first["numerics"] == "float32" else f", {first['numerics']}"),
         ["backend", *shown, *ratios.values()],
         cells,
         [_columns(compared), *_knob_notes(analysis, rows)],

@@ -34,12 +34,13 @@ def fit_seconds(case: Case, seed: int, weights: Path) -> float:
 
     import keras
 
-    from bench.worker import start
+    from bench.worker import numerics, start
 
     workload = start.load_workload(case.workload)
     dataset = start.load_dataset(case.dataset, case.samples)
     batches = start.batches(dataset, case.samples, case.batch_size, seed)
     keras.utils.set_random_seed(seed)
+    numerics.choose(case.numerics)
     model = workload.build()
     model.set_weights(start.load_weights(weights))
     model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload))

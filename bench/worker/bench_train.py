@@ -9,11 +9,10 @@ import keras
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.worker import environment, memory, nvml, start, tracks
+from bench.worker import environment, memory, numerics, nvml, start, tracks
 from bench.worker.clock import Epoch, EpochClock, ReplayClock
 from bench.worker.conftest import Launch
 
-EVALUATION_BATCH = 1_000
 REPLAY = ReplayClock()
 
 
@@ -25,10 +24,12 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     began = time.perf_counter()
     workload = start.load_workload(case.workload)
     dataset = start.load_dataset(case.dataset, case.samples)
+    trained, held_out = start.hold_out(dataset, case.samples, workload.validation_split or launch.validation_split)
     if case.track == "shipped":
-        batches = start.as_they_come(dataset, case.samples)
+        batches = start.as_they_come(dataset, trained)
     else:
-        batches = start.batches(dataset, case.samples, case.batch_size, launch.seed)
+        batches = start.batches(dataset, trained, case.batch_size, launch.seed)
+    record["samples_per_epoch"] = len(batches.x)
     x_test, y_test = dataset.x_test, dataset.y_test
     del dataset
     memory.reset_peak()  # reading the data set took memory that training does not
@@ -36,6 +37,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
 
     began = time.perf_counter()
     keras.utils.set_random_seed(launch.seed)
+    numerics.choose(case.numerics)
     if launch.weights is None:
         model = workload.build()
     else:
@@ -57,11 +59,13 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu)
     launch.messenger.send("fit")
     began = time.perf_counter()
-    tracks.train(case, model, batches.x, batches.y, launch.knobs, clock)
+    stopping = [workload.early_stopping()] if workload.early_stopping else []
+    tracks.train(case, model, batches.x, batches.y, launch.knobs, clock, held_out, stopping)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
     record["setup_seconds"] = clock.setup_seconds
     record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
+    record["stopped_early"] = len(clock.epochs) < case.epochs
     # Before the evaluation, whose larger batches would add to the peak.
     record["memory"] = {"peak_host_mib": memory.peak_host_mib(), "peak_device_mib": launch.backend.peak_device_mib()}
     for index, epoch in enumerate(clock.epochs, start=1):
@@ -70,7 +74,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
 
     began = time.perf_counter()
     launch.messenger.send("evaluate")
-    result = model.evaluate(x_test, y_test, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+    result = model.evaluate(x_test, y_test, batch_size=tracks.EVALUATION_BATCH, verbose=0, return_dict=True)
     record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
     phases["evaluate"] = time.perf_counter() - began
     record["resolved"] = _resolved(launch, model)
@@ -98,6 +102,8 @@ def _resolved(launch: Launch, model: keras.Model) -> dict[str, Any]:
         **({} if launch.case.track in tracks.IN_OWN_HANDS else {"jit_compile": model.jit_compile}),
         "run_eagerly": model.run_eagerly,
         "dtype_policy": model.dtype_policy.name,
+        "optimizer": type(model.optimizer).__name__,
+        **numerics.in_force(model.dtype_policy),
         "device": launch.backend.device_of(model.variables[0].value),
         "threads": environment.threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,

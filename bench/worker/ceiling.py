@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.worker import backends, environment
-from bench.worker.start import reason
 
 SIZES = {"cpu": 2_048, "gpu": 8_192}  # large enough that starting the product costs nothing beside it
 SECONDS = 0.5
@@ -41,6 +40,8 @@ def main() -> None:
             raise RuntimeError(f"there is only {', '.join(present)}")
         result = {"flops_per_second": 2 * size**3 / seconds(backend, PRODUCTS[given.backend], size), "size": size}
     except Exception as error:  # each framework has its own where the device is not there
+        from bench.worker.start import reason  # with Keras, which asks for its backend when it is imported
+
         result = {"error": f"{given.backend} on {given.device}: {reason(error)}"}
     print(json.dumps(result), flush=True)
     sys.exit("error" in result)

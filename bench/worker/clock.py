@@ -14,13 +14,18 @@ from bench.worker.nvml import Gpu, nothing
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch, timed from its begin to its end less validation, and what else went on meanwhile."""
+    """One epoch, timed from its begin to its end less validation, and what else went on meanwhile.
+
+    The validation's loss and metric are None where nothing is held out.
+    """
 
     seconds: float
     validation_seconds: float
     cpu_seconds: float
     loss: float
     metric: float
+    validation_loss: float | None
+    validation_metric: float | None
     noise: Noise
 
     def to_json(self) -> dict[str, Any]:
@@ -92,10 +97,16 @@ class EpochClock(keras.callbacks.Callback):
             cpu_seconds=after.cpu_seconds - self._before.cpu_seconds - self._validation_cpu_seconds,
             loss=float(logs["loss"]),
             metric=float(logs[self.metric]),
+            validation_loss=_number(logs.get("val_loss")),
+            validation_metric=_number(logs.get(f"val_{self.metric}")),
             noise=gauges.noise(self._before, after, (self._probed, self._probe()), self._gpu()),
         )
         self.epochs.append(recorded)
         self._notify(epoch, recorded)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 class ReplayClock:

@@ -25,6 +25,7 @@ class Launch:
     seed: int
     weights: Path | None
     knobs: dict[str, Any]
+    validation_split: float
     backend: backends.Backend
     messenger: Messenger
     record: dict[str, Any] = field(default_factory=dict)
@@ -40,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(option, type=kind, required=True)
     group.addoption("--seed", type=int, required=True, help="of the batches' order and of random layers")
     group.addoption("--knobs", type=json.loads, default={}, help="of its track, as JSON; default: the track's own")
+    help_split = "of the training samples, where the workload holds out none itself; default: nothing"
+    group.addoption("--validation-split", type=float, default=0.0, help=help_split)
     group.addoption("--weights", type=Path, help="initial weights written by bench.worker.prepare; default: drawn here")
 
 
@@ -61,7 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except Exception as error:
         messenger.send("failed", reason=f"cannot import its backend: {type(error).__name__}: {error}")
         raise
-    launch = Launch(case, config.getoption("seed"), config.getoption("weights"), knobs, backend, messenger)
+    given = {name: config.getoption(name) for name in ("seed", "weights", "validation_split")}
+    launch = Launch(case, knobs=knobs, backend=backend, messenger=messenger, **given)
     launch.record["phases"] = {"import": time.perf_counter() - began}
     config.stash[KEY] = launch
 

@@ -7,13 +7,7 @@ from typing import Any
 
 import keras
 
-INPUTS = ("arrays", "PyDataset", "tf.data", "DataLoader")
-
-
-def unavailable(kind: str, backend: str) -> str:
-    """Why a backend is not handed this kind of input; empty where it can be."""
-    needed = {"tf.data": "tensorflow", "DataLoader": "torch"}.get(kind, backend)
-    return "" if needed == backend else f"{kind} needs {needed}, which the environment of {backend} does not have"
+from bench.record import INPUTS
 
 
 def arguments(kind: str, x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
@@ -37,6 +31,29 @@ def _py_dataset(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
     return {"x": Batches()}
 
 
+def _resident(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
+    """Each backend's tensors, handed out as they are by what costs the least there."""
+    whole = [part.reshape(-1, batch_size, *part.shape[1:]) for part in (x, y)]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return {"x": tf.data.Dataset.from_tensor_slices(tuple(whole)).prefetch(tf.data.AUTOTUNE)}
+    placed = [tuple(keras.ops.convert_to_tensor(part[step]) for part in whole) for step in range(len(whole[0]))]
+    if keras.backend.backend() == "torch":
+        from torch.utils.data import DataLoader
+
+        return {"x": DataLoader(placed, batch_size=None)}
+
+    class Placed(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return len(placed)
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            return placed[index]
+
+    return {"x": Placed()}
+
+
 def _tf_data(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
     import tensorflow as tf
 
@@ -54,5 +71,5 @@ def _data_loader(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
 
 
 MAKERS: Mapping[str, Callable[[Any, Any, int], Mapping[str, Any]]] = dict(
-    zip(INPUTS, (_arrays, _py_dataset, _tf_data, _data_loader), strict=True)
+    zip(INPUTS, (_arrays, _py_dataset, _tf_data, _data_loader, _resident), strict=True)
 )

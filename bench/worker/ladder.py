@@ -31,7 +31,6 @@ OBSERVED = 8  # samples whose layer outputs and gradients are recorded
 EVALUATION_BATCH = 1_000
 CHUNK = 256  # steps that a trainer is given at a time
 SGD_RATE, SGD_MOMENTUM = 2**-7, 0.875  # at 2**-4 a transformer leaves every bound within 30 steps
-POLICIES = {"bfloat16": "mixed_bfloat16"}
 
 Recording = dict[str, npt.NDArray[Any]]
 
@@ -94,7 +93,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     """
     import keras
 
-    from bench.worker import network, start
+    from bench.worker import network, numerics, start
 
     workload = start.load_workload(about["workload"])
     dataset, batches = _data(workload.dataset, about["seed"])
@@ -103,24 +102,25 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     is_exact = about["numerics"] == "float64"
 
     keras.utils.clear_session(free_memory=False)  # names begin anew, so that every process gives the same paths
-    keras.config.set_dtype_policy(POLICIES.get(about["numerics"], keras.config.floatx()))  # forgotten with them
+    numerics.choose(about["numerics"])  # forgotten with them
     keras.utils.set_random_seed(about["seed"])
     model = workload.build()
     model.set_weights(weights)
     paths = [variable.path for variable in model.weights]
     state = [(variable, _array(variable)) for variable in model.variables]  # those of random layers included
 
-    def restart() -> None:
+    def restart(scaled: bool = False) -> None:
         keras.utils.set_random_seed(about["seed"])
         for variable, value in state:
             variable.assign(value)
         sgd = keras.optimizers.SGD(SGD_RATE, momentum=SGD_MOMENTUM)
         optimizer = sgd if about["optimizer"] == "SGD" else workload.optimizer()
-        model.compile(optimizer=optimizer, loss=workload.loss(), metrics=start.metrics(workload))
+        compiled = {"loss": workload.loss(), "metrics": start.metrics(workload), "auto_scale_loss": scaled}
+        model.compile(optimizer=optimizer, **compiled)
         model.optimizer.build(model.trainable_variables)
 
     def stepper(batch_size: int) -> Stepper:
-        restart()
+        restart(scaled=True)  # with float16; loss and gradients are observed as they are
         if about["track"] == "fit":
             return _by_fit(model, batches, batch_size)
         return _by_trainer(about["backend"], about["track"], model, metric, batches, batch_size)

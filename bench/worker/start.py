@@ -35,6 +35,13 @@ class Batches(NamedTuple):
     digest: str
 
 
+class HeldOut(NamedTuple):
+    """Validation data: samples that are not trained on."""
+
+    x: Array
+    y: Array
+
+
 def reason(error: BaseException) -> str:
     """What went wrong, in one line: the error's kind and text, without Keras's colours and list of arguments."""
     text = re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received by")[0]
@@ -103,10 +110,24 @@ def load_dataset(name: str, samples: int | None = None) -> Dataset:
         raise StartError(str(error)) from None
 
 
+def hold_out(dataset: Dataset, samples: int, split: float) -> tuple[int, HeldOut | None]:
+    """How many of the first `samples` training samples are trained on, and the others: their last `split` (a fraction).
+
+    The same for every seed, as `fit(validation_split=…)` would hold them out; None where nothing is held out.
+    """
+    held = int(samples * split)
+    trained = slice(samples - held, samples)
+    return samples - held, HeldOut(dataset.x_train[trained], dataset.y_train[trained]) if held else None
+
+
 def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batches:
-    """The first `samples` training samples, permuted by the seed, less the last partial batch."""
+    """The first `samples` training samples, permuted by the seed, less the last partial batch.
+
+    Where the data set has one array for both, so have the batches.
+    """
     order = np.random.default_rng(seed).permutation(samples)[: samples - samples % batch_size]
-    x, y = dataset.x_train[order], dataset.y_train[order]
+    x = dataset.x_train[order]
+    y = x if dataset.y_train is dataset.x_train else dataset.y_train[order]
     return Batches(x, y, digest([x, y]))
 
 

@@ -13,18 +13,19 @@ from typing import Any
 
 import keras
 
-from bench.record import SEARCHED, Case
+from bench.record import INPUTS, RESIDENT, SEARCHED, Case
 from bench.worker import backends, inputs, start
 from bench.worker.backends import Knobs
 from bench.worker.clock import EpochClock
-from bench.worker.start import StartError
+from bench.worker.start import HeldOut, StartError
 from models import Workload
 
 IN_OWN_HANDS = ("loop", "native")
+EVALUATION_BATCH = 1_000
 FIT_KNOBS: Mapping[str, Sequence[Any]] = {
     "jit_compile": ("auto", True, False),
     "steps_per_execution": (1, 8, 32),
-    "input": inputs.INPUTS,
+    "input": tuple(name for name in INPUTS if name != RESIDENT),
 }
 # Of glibc's mallopt. Freed memory goes back to the kernel by default and has to be paged in again, thousands of pages a
 # step: JAX and torch, which allocate anew in every step, lose up to a third of it on a CPU.
@@ -62,33 +63,69 @@ def compile_model(model: keras.Model, workload: Workload, track: str, given: Kno
     model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload), **how)
 
 
-def train(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: EpochClock) -> None:
+def train(
+    case: Case,
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    given: Knobs,
+    clock: EpochClock,
+    held_out: HeldOut | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
     """Train a compiled model for the case's epochs, each timed by the clock; the weights end up in the model.
 
     `x` and `y` are arrays of shape (samples, …). With `shipped` `fit` shuffles them and takes the last partial batch
-    too; otherwise their length is a multiple of the batch size.
+    too; otherwise their length is a multiple of the batch size. What is held out is evaluated after each epoch, and
+    `callbacks`, called after the clock, may end the training early.
     """
+    every = [clock, *callbacks]
     if case.track in IN_OWN_HANDS:
-        _own_hands(case, model, x, y, given, clock)
+        _own_hands(case, model, x, y, given, clock, held_out, every)
         return
+    validation = {} if held_out is None else {"validation_data": held_out, "validation_batch_size": EVALUATION_BATCH}
     clock.start()
     if case.track == "shipped":
-        model.fit(x, y, batch_size=case.batch_size, epochs=case.epochs, callbacks=[clock])
+        model.fit(x, y, batch_size=case.batch_size, epochs=case.epochs, callbacks=every, **validation)
         return
-    handed = inputs.arguments(given.get("input", "arrays"), x, y, case.batch_size)
-    model.fit(**handed, epochs=case.epochs, shuffle=False, verbose=0, callbacks=[clock])
+    handed = inputs.arguments(given.get("input", case.input), x, y, case.batch_size)
+    model.fit(**handed, epochs=case.epochs, shuffle=False, verbose=0, callbacks=every, **validation)
 
 
-def _own_hands(case: Case, model: keras.Model, x: Any, y: Any, given: Knobs, clock: EpochClock) -> None:
+def _own_hands(
+    case: Case,
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    given: Knobs,
+    clock: EpochClock,
+    held_out: HeldOut | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """As `fit` does it: the callbacks are called at the same places, validation goes through the Keras model."""
     metric = clock.metric
+    called = keras.callbacks.CallbackList(callbacks, model=model)
+    model.stop_training = False
     clock.start()
     trainer = backends.trainer(case.backend, case.track, model, metric, given)
     batches = trainer.place(*(in_batches(one, case.batch_size) for one in (x, y)))
+    called.on_train_begin()
     for epoch in range(case.epochs):
-        clock.on_epoch_begin(epoch)
+        called.on_epoch_begin(epoch)
         done = trainer.train(batches)
-        clock.on_epoch_end(epoch, {"loss": sum(done.losses) / len(done.losses), metric: done.metric})
-    trainer.store()
+        logs = {"loss": sum(done.losses) / len(done.losses), metric: done.metric}
+        if held_out is not None:
+            called.on_test_begin()
+            trainer.store()
+            seen = model.evaluate(*held_out, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+            logs |= {f"val_{name}": value for name, value in seen.items()}
+            called.on_test_end(logs)
+        called.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    if held_out is None:
+        trainer.store()
+    called.on_train_end()  # last, for it may put the best epoch's weights back
 
 
 def in_batches(samples: Any, batch_size: int) -> Any:

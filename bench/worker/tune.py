@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.record import CASE_OPTIONS, Case, turned
+from bench.record import CASE_OPTIONS, Case, input_unavailable, turned
 from bench.worker import environment
 from bench.worker.messages import Messenger
 
@@ -49,13 +49,13 @@ def main() -> None:
     messenger = Messenger()
     backend = environment.prepare(case.backend, case.device, case.numerics)
 
-    from bench.worker import inputs, start, tracks
+    from bench.worker import start, tracks
 
     trial = Trial(replace(case, samples=steps * case.batch_size, epochs=MOST_PASSES), weights, backend.barrier)
     values = trial.values(tracks.knobs(case.backend, case.track))
 
     def refused(name: str, value: Any) -> str:
-        return inputs.unavailable(value, case.backend) if name == "input" else ""
+        return input_unavailable(value, case.backend) if name == "input" else ""
 
     known = read(output)
     with output.open("a", encoding="utf-8") as file:
@@ -165,7 +165,7 @@ class Trial:
         """Seconds of a step in the fastest steady pass."""
         import keras
 
-        from bench.worker import tracks
+        from bench.worker import numerics, tracks
         from bench.worker.clock import Epoch, EpochClock
 
         case, steps = self._case, self._case.samples // self._case.batch_size
@@ -177,6 +177,7 @@ class Trial:
                 raise EnoughError
 
         keras.utils.set_random_seed(0)
+        numerics.choose(case.numerics)  # which clearing the session forgets
         model = self._workload.build()
         model.set_weights(self._weights)
         tracks.compile_model(model, self._workload, case.track, knobs)

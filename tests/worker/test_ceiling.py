@@ -13,7 +13,9 @@ from bench.environments import ROOT
 
 
 @pytest.fixture
-def measure(backend_name):
+def measure(backend_name, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)  # which the parent does not set either
+
     def run(device):
         command = [sys.executable, "-m", "bench.worker.ceiling", f"--backend={backend_name}", f"--device={device}"]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

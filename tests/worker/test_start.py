@@ -29,6 +29,43 @@ def test_the_order_of_seed_0_is_the_same_everywhere():
     assert start.batches(TINY, 10, 2, seed=0).y.tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
 
 
+def test_samples_that_are_their_own_labels_are_kept_once():
+    images = TINY._replace(y_train=TINY.x_train)
+    found = start.batches(images, 10, 2, seed=0)
+
+    assert found.y is found.x
+
+
+def test_of_a_data_set_that_is_drawn_one_gets_as_many_samples_as_one_asks_for():
+    asked, own = start.load_dataset("planted_rule", 40), start.load_dataset("planted_rule")
+
+    assert start.is_drawn("planted_rule")
+    assert not start.is_drawn("fashion_mnist")
+    assert (len(asked.x_train), len(own.x_train)) == (40, 32_000)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_a_variant_is_loaded_by_its_name(activation):
+    model = start.load_workload(f"activations-{activation}").build()
+
+    assert {layer.activation.__name__ for layer in model.layers[1:3]} == {activation}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("activations-elu", 'workloads["elu"] = Workload(…)'),
+        ("activations", "workload = Workload(…)"),
+        ("mlp-relu", 'workloads["relu"] = Workload(…)'),
+    ],
+)
+def test_a_variant_that_is_not_there_is_refused_in_one_line(name, wanted):
+    with pytest.raises(StartError) as caught:
+        start.load_workload(name)
+
+    assert str(caught.value) == f"workload {name} defines no `{wanted}`"
+
+
 def test_a_digest_notices_value_shape_and_type():
     arrays = [np.zeros(4, np.float32), np.ones(4, np.float32), np.zeros((2, 2), np.float32), np.zeros(4, np.int32)]
 

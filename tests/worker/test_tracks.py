@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.environments import ROOT
+from bench.record import INPUTS, input_unavailable
 from bench.worker import backends, inputs, start, tracks
 from bench.worker.clock import EpochClock
 from bench.worker.prepare import describe
@@ -118,10 +119,10 @@ def test_dropout_drops_while_training(backend_name, model, batches):
     assert np.isfinite(still).all()
 
 
-@pytest.mark.parametrize("kind", inputs.INPUTS)
+@pytest.mark.parametrize("kind", INPUTS)
 def test_every_input_hands_fit_the_same_batches(backend_name, model, batches, kind):
-    if inputs.unavailable(kind, backend_name):
-        pytest.skip(inputs.unavailable(kind, backend_name))
+    if input_unavailable(kind, backend_name):
+        pytest.skip(input_unavailable(kind, backend_name))
     weights = []
     for handed in ("arrays", kind):
         ours = model(attentive)
@@ -136,7 +137,7 @@ def test_every_input_hands_fit_the_same_batches(backend_name, model, batches, ki
 def test_an_input_of_another_framework_is_refused_with_the_reason(backend_name):
     other = "tf.data" if backend_name != "tensorflow" else "DataLoader"
 
-    assert f"the environment of {backend_name} does not have" in inputs.unavailable(other, backend_name)
+    assert f"the environment of {backend_name} does not have" in input_unavailable(other, backend_name)
 
 
 @pytest.mark.parametrize("track", ["shipped", "tuned", "loop", "native"])

@@ -58,6 +58,7 @@ class Loop:
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
             loss = model.compute_loss(x, y, outputs, training=True)
-        model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+            scaled = model.optimizer.scale_loss(loss)  # as it is, but for float16
+        model.optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
         model.compute_metrics(x, y, outputs)
         return loss

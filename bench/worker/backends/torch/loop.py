@@ -54,5 +54,6 @@ class Loop:
         model = self._model
         outputs = model(x, training=True)
         loss = model.compute_loss(x, y, outputs, training=True)
-        model.optimizer.apply(torch.autograd.grad(loss, self._values, allow_unused=True))
+        scaled = model.optimizer.scale_loss(loss)  # as it is, but for float16
+        model.optimizer.apply(torch.autograd.grad(scaled, self._values, allow_unused=True))
         return loss.detach(), outputs.detach()
