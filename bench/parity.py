@@ -18,7 +18,7 @@ from bench.options import LADDER_NUMERICS, ParityOptions, RunOptions
 from bench.plan import Limits, devices_of
 from bench.prepare import Prepared, limits_here, prepare, remarks
 from bench.progress import duration
-from bench.record import CLIMBS
+from bench.record import CLIMBS, is_climbed, stem
 from bench.runs import describe, interruptible, new_run, remove, write_state
 
 SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
@@ -56,7 +56,7 @@ def parity(options: ParityOptions, console: Console) -> Path:
         is_new = not options.output.exists()
         folder = new_run(options.output)
         try:
-            prepared = prepare(options, folder)
+            prepared = prepare(options, folder, memory_mib=0)  # nothing is climbed that needs a device of some size
             limits = limits_here(gpus if "gpu" in devices else [], prepared.pythons)
             ladders = plan_ladders(options, devices, options.numerics, limits)
             description = describe(options, prepared, launches=options.launches, plan=[])
@@ -110,9 +110,14 @@ def climb(
     climbed: list[dict[str, Any]],
 ) -> None:
     """Climb ladder after ladder into `<run>/ladders/`; `climbed` takes up how each process ended."""
-    for ladder in ladders:
+    climbing = [workload for workload in prepared.workloads if is_climbed(workload)]
+    left_out = ", ".join(stem(workload["workload"]) for workload in prepared.workloads if not is_climbed(workload))
+    if left_out:
+        said = f"parity: not climbed, being made for a GPU: {left_out}; in small they are, by nox -s tests"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    for ladder in ladders if climbing else ():
         taken = steps * len(seeds) * len(ladder.climbs)
-        seconds = sum(workload["step_seconds"] for workload in prepared.workloads) * taken
+        seconds = sum(workload["step_seconds"] for workload in climbing) * taken
         python = prepared.pythons[ladder.backend]
         if ladder.skip is not None:
             outcome = Outcome("skipped", ladder.skip, 0.0)

@@ -94,7 +94,7 @@ def plan(
                 attempted = [samples, batch_size] == declared and epochs >= description["epochs"]
                 share = batch_size / description["batch_size"]  # of the batch whose step was timed
                 steps = epochs * (samples // batch_size)
-                expected = OVERHEAD_SECONDS + steps * share * description["step_seconds"]
+                expected = OVERHEAD_SECONDS + steps * share * (description["step_seconds"] or 0.0)
                 skip = _reason_to_skip(case, description, limits)
                 cases.append(PlannedCase(case, skip, attempted, expected, options.launches))
     return cases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 from bench import adopt, environments, machine
 from bench.launch import launch
 from bench.options import Selection, UsageError
-from bench.plan import Limits, PlannedLaunch
+from bench.plan import Limits, PlannedLaunch, devices_of
 from bench.record import Case, stem
 
-LIMIT_SECONDS = 300.0
+LIMIT_SECONDS = 900.0  # the weights of what is made for a GPU take seconds a seed
 
 
 class RunError(Exception):
@@ -51,17 +52,19 @@ class Prepared:
         return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
 
 
-def prepare(options: Selection, folder: Path, draw: bool = True) -> Prepared:
+def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: float | None = None) -> Prepared:
     """Let the first backend that can, the reference before the others, describe the workloads and draw the weights.
 
-    `folder` is the run's; without `draw` no weights are drawn. The files of the user's own models are written first,
-    and taken back where nothing comes of it. Raises UsageError where a workload is at fault on every backend that
-    works, RunError where no backend works.
+    `folder` is the run's; without `draw` no weights are drawn. A workload that needs more than `memory_mib`, by default
+    what the largest of the devices has, is described without being built. The files of the user's own models are
+    written first, and taken back where nothing comes of it. Raises UsageError where a workload is at fault on every
+    backend that works, RunError where no backend works.
     """
+    room = _most_memory(options) if memory_mib is None else memory_mib
     written = _write(options)
     kept = False
     try:
-        prepared = _prepare(options, folder, draw)
+        prepared = _prepare(options, folder, draw, room)
         kept = draw
     finally:
         if not kept:
@@ -84,7 +87,7 @@ def _write(options: Selection) -> list[Path]:
         raise UsageError(f"--output {options.output}: cannot be written ({error.strerror}); name another") from None
 
 
-def _prepare(options: Selection, folder: Path, draw: bool) -> Prepared:
+def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
     weights = folder / "weights" if draw else None
     failures, refusals = [], []
@@ -95,7 +98,8 @@ def _prepare(options: Selection, folder: Path, draw: bool) -> Prepared:
             continue
         answer = folder / "prepared.json"
         log = folder / "logs" / f"prepare-{backend}.log"
-        outcome = launch(_command(python, backend, options, weights, answer), log=log, limit_seconds=LIMIT_SECONDS)
+        command = _command(python, backend, options, room, weights, answer)
+        outcome = launch(command, log=log, limit_seconds=LIMIT_SECONDS)
         if outcome.status != "ok":
             failures.append(f"{backend}: {outcome.reason}")
             continue
@@ -129,9 +133,19 @@ def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
     return blind
 
 
-def _command(python: Path, backend: str, options: Selection, weights: Path | None, answer: Path) -> list[str]:
+def _most_memory(options: Selection) -> float:
+    """What the largest of the devices has, in MiB; infinite where that is not known."""
+    gpus = machine.gpu_names()
+    there = machine.memory_mib(gpus)
+    return max(there.get(device, math.inf) for device in devices_of(options, gpus))
+
+
+def _command(
+    python: Path, backend: str, options: Selection, room: float, weights: Path | None, answer: Path
+) -> list[str]:
     seeds = ",".join(map(str, options.seeds))
     command = [str(python), "-m", "bench.worker.prepare", "--backend", backend, "--seeds", seeds]
+    command += ["--memory-mib", str(room)]
     if weights is not None:
         command += ["--weights", str(weights.resolve())]
     return [*command, "--output", str(answer.resolve()), "--workloads", *options.workloads]

@@ -115,6 +115,11 @@ def variant_of(workload: str) -> str:
     return "" if workload.endswith(".py") else workload.partition("-")[2]
 
 
+def is_climbed(workload: Mapping[str, Any]) -> bool:
+    """Whether a described workload is climbed on parity's ladder, which for one made for a GPU would take too much."""
+    return not workload.get("memory_mib")
+
+
 USUAL = {"numerics": "float32", "input": "arrays"}  # what goes without saying
 
 

@@ -8,6 +8,7 @@ which row is which.
 import keras
 
 from models import Target, Workload
+from models._transformer import Blocks
 
 WIDTH, HEADS, BLOCKS = 64, 4, 2
 
@@ -16,12 +17,9 @@ def build() -> keras.Model:
     """Rows of 28 pixels to 64 features, two blocks of attention and a gelu layer, all rows together to 10 logits."""
     inputs = keras.Input((28, 28))
     x = keras.layers.Dense(WIDTH)(inputs)
+    blocks = Blocks(HEADS, 2 * WIDTH)
     for _ in range(BLOCKS):
-        y = keras.layers.LayerNormalization()(x)
-        x = keras.layers.Add()([x, keras.layers.MultiHeadAttention(HEADS, WIDTH // HEADS)(y, y)])
-        y = keras.layers.LayerNormalization()(x)
-        y = keras.layers.Dense(2 * WIDTH, activation="gelu")(y)
-        x = keras.layers.Add()([x, keras.layers.Dense(WIDTH)(y)])
+        x = blocks.norm_first(x)
     x = keras.layers.Flatten()(keras.layers.LayerNormalization()(x))
     return keras.Model(inputs, keras.layers.Dense(10)(x))
 

@@ -41,9 +41,13 @@ def option(name: str) -> str:
 
 def prepare() -> None:
     """What bench.worker.prepare does."""
+    print(f"memory-mib {option('--memory-mib')}")
     names = option("--workloads").split(",")
     taken = {**DESCRIPTION, "step_seconds": 0.001 + 1e-9 * os.getpid()}  # measured, so never twice the same
     answer = {"backend": option("--backend"), "workloads": [{**taken, "workload": name} for name in names]}
+    if os.environ.get("FAKE_FAULT") == "prepare:large":
+        unbuilt = dict.fromkeys(("parameters", "step_seconds", "step_flops")) | {"memory_mib": 10**9}
+        answer["workloads"] = [{**one, **unbuilt} for one in answer["workloads"]]
     if os.environ.get("FAKE_FAULT") == "prepare:error":
         answer = {"error": "mlp: does not build: ValueError: no"}
     if os.environ.get("FAKE_FAULT") == "prepare:refused":

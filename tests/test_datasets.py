@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from models.datasets import FASHION_MNIST_MD5, FOLDER, DatasetError, fashion_mnist
-from models.datasets.fashion import fashion_mnist_images
+from models.datasets.fashion import FASHION_MNIST_DEVIATION, FASHION_MNIST_MEAN, fashion_mnist_images
+from models.datasets.planted import planted_chain, planted_images, planted_images_small, planted_topics
 from models.datasets.tables import PENGUINS_MD5, penguins, planted_rule
+from models.datasets.tokens import fashion_mnist_tokens
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
 
@@ -136,6 +138,69 @@ def test_the_samples_of_a_planted_rule_have_100_features_and_one_of_ten_classes(
     assert (data.x_test.min(), data.x_test.max()) == (-2, 2 - 1 / 64)
     assert (np.sort(data.y_test, axis=1)[:, -2:] == [0, 1]).all()
     assert np.bincount(data.y_test.argmax(axis=1)).max() < 1_400
+
+
+@pytest.mark.parametrize("draw", [planted_images_small, planted_topics, planted_chain])
+def test_the_first_samples_of_what_is_planted_are_the_same_whatever_their_number(draw):
+    few, many = draw(10), draw(30)
+
+    assert [len(few.x_train), len(few.y_train), len(many.x_train)] == [10, 10, 30]
+    assert all(np.array_equal(a, b[:10]) for a, b in zip(few[:2], many[:2], strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(few[2:4], many[2:4], strict=True))
+    assert not np.array_equal(many.x_train[:10], many.x_test[:10])
+
+
+def test_an_image_with_a_planted_pattern_is_nearest_to_the_mean_of_its_class():
+    data = planted_images_small()
+    means = np.stack([data.x_train[data.y_train == label].mean(axis=0) for label in range(10)])
+    distances = ((data.x_test[:, None].astype(np.float32) - means) ** 2).sum(axis=(2, 3, 4))
+
+    assert (data.x_test.dtype, data.x_test.shape) == (np.uint8, (128, 32, 32, 3))
+    assert np.array_equal(distances.argmin(axis=1), data.y_test)
+
+
+def test_images_of_full_size_have_a_hundred_classes():
+    data = planted_images(2)
+
+    assert (data.x_train.shape, data.x_train.dtype) == ((2, 224, 224, 3), np.uint8)
+    assert (data.y_test.min(), data.y_test.max()) == (0, 99)
+
+
+def test_a_fifth_of_the_words_of_a_planted_topic_are_its_own():
+    data = planted_topics(400)
+    words = np.delete(data.x_train, [0, 255, 511], axis=1)
+    own = (words - 2) // 20 == data.y_train[:, None]
+
+    assert data.x_train[:, [0, 255, 511]].tolist() == [[0, 1, 1]] * 400
+    assert (words.min(), words.max()) == (2, 30_521)
+    assert own.mean() == pytest.approx(0.2, abs=0.01)
+    assert set(data.y_test) == set(range(10))
+
+
+def test_a_planted_chain_follows_each_token_with_four_others_and_needs_175_hundredths_of_a_bit():
+    data = planted_chain()
+    pairs, counts = np.unique(
+        np.stack([data.x_train, data.y_train], axis=-1).reshape(-1, 2), axis=0, return_counts=True
+    )
+    chances = np.sort(counts.reshape(1_000, 4) / counts.reshape(1_000, 4).sum(axis=1, keepdims=True), axis=1)
+    bits = -(chances * np.log2(chances)).sum(axis=1).mean()
+
+    assert data.x_train.shape == (1_600, 1_024)
+    assert np.array_equal(data.x_train[:, 1:], data.y_train[:, :-1])
+    assert (pairs.max() < 50_257, len(np.unique(pairs))) == (True, 1_000)
+    assert chances.mean(axis=0).tolist() == pytest.approx([0.125, 0.125, 0.25, 0.5], abs=0.01)
+    assert bits == pytest.approx(1.75, abs=0.005)
+
+
+def test_tokens_are_the_images_in_fewer_pixels_and_levels_each_after_those_it_is_predicted_from():
+    data, images = fashion_mnist_tokens(), fashion_mnist()
+    pixels = np.rint(images.x_test[7] * FASHION_MNIST_DEVIATION + FASHION_MNIST_MEAN).reshape(14, 2, 14, 2)
+
+    assert [array.shape for array in data[:4]] == [(6_400, 196), (6_400, 196), (500, 196), (500, 196)]
+    assert np.array_equal(data.y_test[7], pixels.mean(axis=(1, 3)).ravel() // 16)
+    assert (data.y_train.min(), data.y_train.max()) == (0, 15)
+    assert (data.x_train[:, 0] == 16).all()
+    assert np.array_equal(data.x_train[:, 1:], data.y_train[:, :-1])
 
 
 def test_no_training_sample_of_a_planted_rule_is_a_test_sample():

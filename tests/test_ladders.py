@@ -28,7 +28,10 @@ def problems(analysis, stem):
     return [problem for problem in analysis.problems if problem.startswith(f"parity: {stem}")]
 
 
-@pytest.mark.parametrize("stem", ["structures", "random_layers"])
+AGREE = ["structures", "random_layers", "small_bert_base", "small_gpt2_small", "small_resnet50"]
+
+
+@pytest.mark.parametrize("stem", AGREE)
 def test_what_agrees_passes_on_every_rung_and_every_backend(climbed, stem):
     rows = climbed.parity.exact[climbed.parity.exact["workload"].str.endswith(f"/{stem}.py")]
 

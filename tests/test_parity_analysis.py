@@ -119,6 +119,38 @@ def test_a_class_that_differs_fails_though_the_outputs_agree(compare):
     assert "at classes, output 0 (sample 4): 0 against 1, error 1.0e+00" in problem
 
 
+def test_the_classes_of_each_place_of_a_sequence_are_compared(compare):
+    logits = np.random.default_rng(1).normal(size=(10, 7, 3))
+    turned = logits.copy()
+    turned[4, 2] = logits[4, 2, [1, 2, 0]]
+    changes = {(backend, "float64"): {"predictions/output 0": logits} for backend in BACKENDS}
+    changes["torch", "float64"] = {"predictions/output 0": turned}
+    rows = compare(changes).table.query("rung == 'classes' and backend == 'torch'")
+
+    assert rows["error"].tolist() == [1]
+    assert rows["element"].tolist() == ["sample 4, 2"]
+
+
+def test_outputs_that_are_no_classes_have_none(compare):
+    no_classes = {(backend, "float64"): {"classes": False} for backend in BACKENDS}
+    found = compare(described=no_classes)
+
+    assert "classes" not in set(found.table["rung"])
+    assert found.problems == []
+
+
+def test_a_workload_made_for_a_gpu_is_not_missed(tmp_path):
+    folder = tmp_path / "ladders"
+    for backend in BACKENDS:
+        save(folder, backend=backend)
+    described = description([ladder(backend) for backend in BACKENDS], workloads=("mlp", "gpt2_small"))
+    missed = parity.compare(tmp_path, described).problems
+    described["workloads"][1]["memory_mib"] = 30_000
+
+    assert len(missed) == 3
+    assert parity.compare(tmp_path, described).problems == []
+
+
 def test_a_gradient_that_is_nothing_but_rounding_is_not_held_against_itself(compare):
     changes = {
         ("jax", "float64"): {"gradients/dense/bias": np.array([1e-18, -2e-18])},

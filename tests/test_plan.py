@@ -148,6 +148,13 @@ def test_a_workload_is_skipped_on_a_device_with_less_memory_than_it_needs():
     }
 
 
+def test_what_no_device_is_large_enough_for_is_planned_without_its_model():
+    unbuilt = {**MLP, "memory_mib": 30_000, "step_seconds": None, "parameters": None}
+    planned = plan(parse_run([]), [unbuilt, CNN], [], Limits(memory_mib={"cpu": 24_000.0}))
+
+    assert {one.case.workload for one in planned if one.skip is None} == {"cnn"}
+
+
 def test_a_data_set_that_is_drawn_has_as_many_samples_as_are_asked_for():
     (planned, *_) = plan(parse_run(["--samples", "70000"]), [{**MLP, "drawn": True}], [])
 

@@ -12,7 +12,7 @@ import pytest
 from playback import launches, state
 from rich.console import Console
 
-from bench import environments, measuring, record, report
+from bench import environments, machine, measuring, record, report
 from bench import prepare as preparing
 from bench import run as running
 from bench.analysis import analyse
@@ -288,6 +288,28 @@ def test_a_ladder_that_breaks_is_told_before_the_launches_and_fails_the_run(meas
     assert said.index("mlp torch cpu float64 parts from jax float64 at outputs, dense") < said.index("[1/9]")
     assert problem.startswith("parity: mlp torch cpu float64 parts from jax")
     assert len(launches(folder)) == 9
+
+
+def test_a_workload_that_no_device_is_large_enough_for_is_skipped_and_not_climbed(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_FAULT", "prepare:large")
+    folder = measure(parity=True)
+    said = measure.said.getvalue()
+    analysis = analyse(folder)
+
+    assert said.count("parity: not climbed, being made for a GPU: mlp") == 1
+    assert "needs 1,000,000,000 MiB of memory, the cpu has" in said
+    assert (analysis.problems, launches(folder), list((folder / "ladders").iterdir())) == ([], [], [])
+    assert set(analysis.cases["status"]) == {"skipped"}
+    report.write(analysis, folder)
+
+
+def test_prepare_builds_what_the_largest_device_has_the_memory_for_and_for_parity_nothing_that_declares_some(
+    measure, climb
+):
+    logs = [(folder / "logs" / "prepare-jax.log").read_text() for folder in (measure("--launches=1"), climb())]
+    told = [float(log.removeprefix("memory-mib ")) for log in logs]
+
+    assert told == pytest.approx([machine.memory_mib([])["cpu"], 0])
 
 
 def test_without_parity_none_is_climbed_and_none_is_missed(measure):

@@ -22,11 +22,12 @@ for name in {modules!r}:
 print("\\n".join(sorted({{name.partition(".")[0] for name in sys.modules}})))
 """
 STUB = """
-class Anything(types.ModuleType):
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
+def anything(_self, name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Class(name, (), {})
+Class = type("Class", (type,), {"__getattr__": anything})
+Anything = type("Anything", (types.ModuleType,), {"__getattr__": anything})
 for name in ("keras", "keras.callbacks"):
     sys.modules[name] = Anything(name)
 sys.modules["keras"].callbacks = sys.modules["keras.callbacks"]

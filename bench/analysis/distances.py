@@ -58,8 +58,9 @@ def count(ours: Array, golden: Array) -> Measured:
     apart = np.flatnonzero(ours != golden)
     if not len(apart):
         return {"error": 0.0, "element": ""}
-    at = apart[0]
-    return {"error": len(apart), "element": f"sample {at}", "value": ours[at], "reference_value": golden[at]}
+    at = np.unravel_index(apart[0], golden.shape)
+    element = f"sample {', '.join(str(int(index)) for index in at)}"
+    return {"error": len(apart), "element": element, "value": ours[at], "reference_value": golden[at]}
 
 
 def step_distance(ours: Array, golden: Array, exact: bool, cut: bool) -> Measured:

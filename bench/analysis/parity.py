@@ -174,8 +174,8 @@ def _at(recording: Recording, rung: str) -> dict[str, Array]:
     """The arrays of a rung; the classes follow from the predictions."""
     if rung != "classes":
         return recording.rungs.get(rung, {})
-    outputs = recording.rungs.get("predictions", {})
-    return {name: array.argmax(axis=-1) for name, array in outputs.items() if array.ndim == 2 and array.shape[-1] > 1}
+    outputs = recording.rungs.get("predictions", {}) if recording.about["classes"] else {}
+    return {name: array.argmax(axis=-1) for name, array in outputs.items() if array.ndim > 1 and array.shape[-1] > 1}
 
 
 def _judged(rows: list[Row]) -> list[Row]:

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.analysis.distances import RECORDED_RUNGS, ROUNDED_RUNGS, Array
-from bench.record import CLIMBS, stem
+from bench.record import CLIMBS, is_climbed, stem
 
 LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer"]
 EXACT = "float64"
 NATIVE = CLIMBS["native"]
-ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen")
-OLDER = {"optimizer": "own"}  # what recordings did not say when nothing else was climbed
+ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen", "classes")
+OLDER = {"optimizer": "own", "classes": True}  # what recordings did not say when nothing else was climbed
 
 
 class Recording(NamedTuple):
@@ -79,7 +79,7 @@ def _unclimbed(
             problems.append(f"parity: {name} was not climbed: {ladder['status']}, {ladder['reason']}")
             continue
         for workload, seed, climb in itertools.product(
-            description["workloads"], planned["seeds"], ladder.get("climbs", CLIMBS["fit"])
+            filter(is_climbed, description["workloads"]), planned["seeds"], ladder.get("climbs", CLIMBS["fit"])
         ):
             key = (workload["workload"], ladder["backend"], ladder["device"], ladder["numerics"])
             if (*key, *climb.split("-"), seed) not in there and not (

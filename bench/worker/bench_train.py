@@ -60,7 +60,8 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     launch.messenger.send("fit")
     began = time.perf_counter()
     stopping = [workload.early_stopping()] if workload.early_stopping else []
-    tracks.train(case, model, batches.x, batches.y, launch.knobs, clock, held_out, stopping)
+    at_once = start.evaluation_batch(workload)
+    tracks.train(case, model, batches.x, batches.y, launch.knobs, clock, held_out, stopping, at_once)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
     record["setup_seconds"] = clock.setup_seconds
@@ -74,7 +75,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
 
     began = time.perf_counter()
     launch.messenger.send("evaluate")
-    result = model.evaluate(x_test, y_test, batch_size=tracks.EVALUATION_BATCH, verbose=0, return_dict=True)
+    result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
     record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
     phases["evaluate"] = time.perf_counter() - began
     record["resolved"] = _resolved(launch, model)

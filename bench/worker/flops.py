@@ -84,11 +84,11 @@ class _Observer:
     def check_weights(self, layer: Any) -> None:
         """A layer's own weights, called after the layers in it, must have been seen in products if they look like it.
 
-        Keras's own layers are known to ask Keras for their products.
+        Keras's own layers, and those of `models`, are known to ask Keras for their products.
         """
         own = [weight for weight in layer.weights if id(weight) not in self.claimed]
         self.claimed |= {id(weight) for weight in own}
-        if not type(layer).__module__.startswith("keras."):
+        if not type(layer).__module__.startswith(("keras.", "models.")):
             matrices = [weight for weight in own if len(weight.shape) > 1]
             if any(not {id(weight), id(weight.value)} & self.multiplied.keys() for weight in matrices):
                 self.give_up(layer)

@@ -28,7 +28,6 @@ from bench.worker import backends, environment
 from bench.worker.messages import Messenger
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
-EVALUATION_BATCH = 1_000
 CHUNK = 256  # steps that a trainer is given at a time
 SGD_RATE, SGD_MOMENTUM = 2**-7, 0.875  # at 2**-4 a transformer leaves every bound within 30 steps
 
@@ -36,7 +35,7 @@ Recording = dict[str, npt.NDArray[Any]]
 
 
 class NotClimbedError(Exception):
-    """A workload that track `native` cannot take over, or whose draws it makes itself."""
+    """A workload made for a GPU, or one that track `native` cannot take over, or whose draws it makes itself."""
 
 
 def main() -> None:
@@ -71,10 +70,10 @@ def main() -> None:
             stem = f"{index}-{Path(name).stem}-seed{seed}"
             track, _, optimizer = climbing.partition("-")
             about = {**common, "workload": name, "seed": seed, "track": track, "optimizer": optimizer}
-            about |= {"error": "", "batches_digest": "", "unseen": []}
+            about |= {"error": "", "batches_digest": "", "unseen": [], "classes": False}
             recording: Recording = {}
             try:
-                climb(recording, about, start.load_weights(given.weights / f"{stem}.npz"), backend)
+                climb(recording, about, given.weights / f"{stem}.npz", backend)
             except NotClimbedError:
                 continue  # the plan says why
             except Exception as error:  # whatever a user's model raises; the other workloads go on
@@ -84,7 +83,7 @@ def main() -> None:
             messenger.send("climbed", workload=name, seed=seed)
 
 
-def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backend: backends.Backend) -> None:
+def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: backends.Backend) -> None:
     """Fill `recording` with the rungs of one workload, seed and track, in their order; `about` gets the rest.
 
     Every rung starts from the same weights, random state and optimizer. With numerics other than float64 the ladder is
@@ -96,8 +95,12 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     from bench.worker import network, numerics, start
 
     workload = start.load_workload(about["workload"])
-    dataset, batches = _data(workload.dataset, about["seed"])
+    if workload.memory_mib:
+        raise NotClimbedError("it is made for a GPU")
+    dataset, batches = _data(workload.dataset, about["seed"], about["steps"])
     about["batches_digest"] = batches.digest
+    categorical = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
+    about["classes"] = isinstance(workload.loss(), categorical)
     metric = workload.target.metric
     is_exact = about["numerics"] == "float64"
 
@@ -105,7 +108,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     numerics.choose(about["numerics"])  # forgotten with them
     keras.utils.set_random_seed(about["seed"])
     model = workload.build()
-    model.set_weights(weights)
+    model.set_weights(start.load_weights(weights))
     paths = [variable.path for variable in model.weights]
     state = [(variable, _array(variable)) for variable in model.variables]  # those of random layers included
 
@@ -162,7 +165,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: list[Any], backe
     if is_exact:
         note("all steps", paths, model.weights)
         tested = slice(about["test_samples"] or None)
-        outputs = model.predict(dataset.x_test[tested], batch_size=EVALUATION_BATCH, verbose=0)
+        outputs = model.predict(dataset.x_test[tested], batch_size=start.EVALUATION_BATCH, verbose=0)
         flat = keras.tree.flatten(outputs)
         note("predictions", [f"output {index}" for index in range(len(flat))], flat)
         model.reset_metrics()
@@ -228,11 +231,11 @@ def _note_forward(model: Any, batches: Any, about: dict[str, Any], note: Callabl
 
 
 @functools.lru_cache(maxsize=1)
-def _data(name: str, seed: int) -> tuple[Any, Any]:
-    """A data set and its batches in the seed's order."""
+def _data(name: str, seed: int, steps: int) -> tuple[Any, Any]:
+    """A data set and its batches in the seed's order; of one that is drawn, as many as there are steps."""
     from bench.worker import start
 
-    dataset = start.load_dataset(name)
+    dataset = start.load_dataset(name, steps * LADDER_BATCH)
     return dataset, start.batches(dataset, len(dataset.x_train), LADDER_BATCH, seed)
 
 

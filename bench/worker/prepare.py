@@ -7,15 +7,28 @@ The file holds `{"backend": …, "workloads": [description, …]}`, or `{"error"
 
 import argparse
 import json
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.record import LADDER_BATCH
 from bench.worker import environment
 
 CALIBRATION_STEPS = 3
 MARGIN_OF_VARIANCE = 0.005  # half a percent of what always predicting the mean gives
+ASSUMED_FLOPS = 1e13  # a second, of a GPU: steps of a workload made for one would take this process minutes
+NOT_BUILT: Mapping[str, Any] = {
+    "parameters": None,
+    "step_seconds": None,
+    "step_flops": None,
+    "uncounted": [],
+    "without_native": "",
+    "without_native_ladder": "",
+    "weights": {},
+    "notes": [],
+}
 
 
 def main() -> None:
@@ -25,6 +38,7 @@ def main() -> None:
     parser.add_argument("--workloads", required=True, nargs="+")
     parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
     parser.add_argument("--weights", type=Path, help="the folder for the weights; default: none are drawn")
+    parser.add_argument("--memory-mib", required=True, type=float, help="what needs more is not built")
     parser.add_argument("--output", required=True, type=Path)
     given = parser.parse_args()
     environment.prepare(given.backend, "cpu", "float32")
@@ -35,25 +49,29 @@ def main() -> None:
         described = []
         for index, name in enumerate(given.workloads):
             prefix = given.weights and given.weights / f"{index}-{Path(name).stem}"
-            described.append(describe(name, given.seeds, prefix))
+            described.append(describe(name, given.seeds, prefix, given.memory_mib))
         result: dict[str, Any] = {"backend": given.backend, "workloads": described}
     except StartError as error:
         result = {"error": str(error)}
     given.output.write_text(json.dumps(result), encoding="utf-8")
 
 
-def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, Any]:
+def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: float = math.inf) -> dict[str, Any]:
     """What plan and report need to know of a workload, with the digest of its initial weights for each seed.
 
-    The weights are written to `<prefix>-seed<seed>.npz`; without a prefix none are drawn.
+    The weights are written to `<prefix>-seed<seed>.npz`; without a prefix none are drawn. A workload that needs more
+    than `memory_mib` is not built, since it will not run, and what only the model shows is None.
     """
     import keras
 
     from bench.worker import fitting, network, start
-    from models.metrics import METRICS
 
     workload = start.load_workload(name)
-    dataset = start.load_dataset(workload.dataset)
+    drawn = max(workload.batch_size, LADDER_BATCH)  # of a data set that is drawn, more is not looked at
+    dataset = start.load_dataset(workload.dataset, drawn)
+    declared = _declared(name, workload, dataset)
+    if workload.memory_mib > memory_mib:
+        return {**declared, **NOT_BUILT}
     model = _build(name, workload)
     fitting.check_samples(name, model, dataset)
     notes = fitting.check(name, workload, model, _outputs(name, model, dataset), dataset)
@@ -63,16 +81,35 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
             keras.utils.set_random_seed(seed)
             path = prefix.with_name(f"{prefix.name}-seed{seed}.npz")
             digests[str(seed)] = start.save_weights(path, _build(name, workload).get_weights())
+    counted = _flops(model, dataset, workload.batch_size)
+    _compile(name, model, workload)
+    guessed = (counted["step_flops"] or 0) / ASSUMED_FLOPS if workload.memory_mib else None
+    return {
+        **declared,
+        "parameters": model.count_params(),
+        "step_seconds": _step_seconds(name, model, workload, dataset) if guessed is None else guessed,
+        **counted,
+        **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
+        "weights": digests,
+        "notes": notes,
+    }
+
+
+def _declared(name: str, workload: Any, dataset: Any) -> dict[str, Any]:
+    """What is known of a workload without its model."""
+    from bench.worker import start
+    from models.metrics import METRICS
+
+    samples = start.training_samples(workload.dataset, dataset)
     return {
         "workload": name,
         "dataset": workload.dataset,
-        "train_samples": len(dataset.x_train),
+        "train_samples": samples,
         "test_samples": len(dataset.x_test),
         "batch_size": workload.batch_size,
         "epochs": workload.epochs,
-        "quick_samples": min(workload.quick_samples, len(dataset.x_train)),
+        "quick_samples": min(workload.quick_samples, samples),
         "cpu_samples": workload.cpu_samples,
-        "parameters": model.count_params(),
         "target": {
             **vars(workload.target),
             "margin": _margin(workload.target, dataset),
@@ -80,11 +117,6 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None) -> dict[str, 
         },
         "drawn": start.is_drawn(workload.dataset),
         "memory_mib": workload.memory_mib,
-        "step_seconds": _step_seconds(name, model, workload, dataset),
-        **_flops(model, dataset, workload.batch_size),
-        **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
-        "weights": digests,
-        "notes": notes,
     }
 
 
@@ -139,15 +171,23 @@ def _flops(model: Any, dataset: Any, batch_size: int) -> dict[str, Any]:
     return {"step_flops": found.flops, "uncounted": list(found.uncounted)}
 
 
+def _compile(name: str, model: Any, workload: Any) -> None:
+    from bench.worker import start
+    from bench.worker.start import StartError, reason
+
+    try:
+        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload))
+    except Exception as error:  # whatever a user's file raises
+        raise StartError(f"workload {name} does not train: {reason(error)}") from error
+
+
 def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
     """Seconds one training step takes here, roughly: only for the time that a run is expected to take."""
-    from bench.worker import start
     from bench.worker.start import StartError, reason
 
     batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
     seconds = []
     try:
-        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=start.metrics(workload))
         for _ in range(CALIBRATION_STEPS):
             began = time.perf_counter()
             model.train_on_batch(*batch)

@@ -21,6 +21,7 @@ from models.datasets import DATASETS, Dataset, DatasetError, npz
 
 Array = npt.NDArray[Any]
 LONGEST = 300  # characters of a user's error that are told
+EVALUATION_BATCH = 1_000
 
 
 class StartError(Exception):
@@ -91,6 +92,18 @@ def metrics(workload: Workload) -> list[Any]:
 def is_drawn(dataset: str) -> bool:
     """Whether a data set has as many training samples as one asks for."""
     return dataset in DATASETS and "samples" in inspect.signature(DATASETS[dataset]).parameters
+
+
+def training_samples(name: str, dataset: Dataset) -> int:
+    """How many training samples a data set has of its own, however many of them were drawn."""
+    if is_drawn(name):
+        return cast(int, inspect.signature(DATASETS[name]).parameters["samples"].default)
+    return len(dataset.x_train)
+
+
+def evaluation_batch(workload: Workload) -> int:
+    """How many samples are evaluated at a time: of a workload made for a GPU as many as it trains with."""
+    return workload.batch_size if workload.memory_mib else EVALUATION_BATCH
 
 
 def load_dataset(name: str, samples: int | None = None) -> Dataset:

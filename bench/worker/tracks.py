@@ -21,7 +21,6 @@ from bench.worker.start import HeldOut, StartError
 from models import Workload
 
 IN_OWN_HANDS = ("loop", "native")
-EVALUATION_BATCH = 1_000
 FIT_KNOBS: Mapping[str, Sequence[Any]] = {
     "jit_compile": ("auto", True, False),
     "steps_per_execution": (1, 8, 32),
@@ -72,18 +71,19 @@ def train(
     clock: EpochClock,
     held_out: HeldOut | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    evaluation_batch: int = start.EVALUATION_BATCH,
 ) -> None:
     """Train a compiled model for the case's epochs, each timed by the clock; the weights end up in the model.
 
     `x` and `y` are arrays of shape (samples, …). With `shipped` `fit` shuffles them and takes the last partial batch
-    too; otherwise their length is a multiple of the batch size. What is held out is evaluated after each epoch, and
-    `callbacks`, called after the clock, may end the training early.
+    too; otherwise their length is a multiple of the batch size. What is held out is evaluated after each epoch, so
+    many at a time, and `callbacks`, called after the clock, may end the training early.
     """
     every = [clock, *callbacks]
     if case.track in IN_OWN_HANDS:
-        _own_hands(case, model, x, y, given, clock, held_out, every)
+        _own_hands(case, model, x, y, given, clock, held_out, every, evaluation_batch)
         return
-    validation = {} if held_out is None else {"validation_data": held_out, "validation_batch_size": EVALUATION_BATCH}
+    validation = {} if held_out is None else {"validation_data": held_out, "validation_batch_size": evaluation_batch}
     clock.start()
     if case.track == "shipped":
         model.fit(x, y, batch_size=case.batch_size, epochs=case.epochs, callbacks=every, **validation)
@@ -101,6 +101,7 @@ def _own_hands(
     clock: EpochClock,
     held_out: HeldOut | None,
     callbacks: Sequence[keras.callbacks.Callback],
+    evaluation_batch: int,
 ) -> None:
     """As `fit` does it: the callbacks are called at the same places, validation goes through the Keras model."""
     metric = clock.metric
@@ -117,7 +118,7 @@ def _own_hands(
         if held_out is not None:
             called.on_test_begin()
             trainer.store()
-            seen = model.evaluate(*held_out, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+            seen = model.evaluate(*held_out, batch_size=evaluation_batch, verbose=0, return_dict=True)
             logs |= {f"val_{name}": value for name, value in seen.items()}
             called.on_test_end(logs)
         called.on_epoch_end(epoch, logs)

@@ -8,13 +8,29 @@ from collections.abc import Callable
 
 from models.datasets._base import FOLDER, Dataset, DatasetError
 from models.datasets.fashion import FASHION_MNIST_MD5, fashion_mnist, fashion_mnist_images
+from models.datasets.planted import (
+    planted_chain,
+    planted_chain_small,
+    planted_images,
+    planted_images_small,
+    planted_topics,
+    planted_topics_small,
+)
 from models.datasets.tables import penguins, planted_rule
+from models.datasets.tokens import fashion_mnist_tokens
 
 __all__ = ["DATASETS", "FASHION_MNIST_MD5", "FOLDER", "Dataset", "DatasetError", "fashion_mnist"]
 
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "fashion_mnist": fashion_mnist,
     "fashion_mnist_images": fashion_mnist_images,
+    "fashion_mnist_tokens": fashion_mnist_tokens,
     "penguins": penguins,
+    "planted_chain": planted_chain,
+    "planted_chain_small": planted_chain_small,
+    "planted_images": planted_images,
+    "planted_images_small": planted_images_small,
     "planted_rule": planted_rule,
+    "planted_topics": planted_topics,
+    "planted_topics_small": planted_topics_small,
 }

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from bench.worker import start
 from bench.worker.flops import Count, step_flops
+from models import gpt
 
 
 def small_net():
@@ -180,6 +181,16 @@ def test_a_step_is_counted_alike_on_every_backend(build, flops):
     model = build()
 
     assert step_flops(model, samples(model, 1), 128) == Count(128 * flops, ())
+
+
+def test_the_layers_of_our_own_transformers_are_known_to_multiply_nothing():
+    tokens, width, blocks, levels = 196, 64, 3, 16
+    dense = blocks * (4 * width * width + 2 * width * 2 * width) + width * levels
+    attention = blocks * 2 * tokens * width
+
+    assert step_flops(gpt.build(), np.zeros((1, tokens), np.int32), 2) == Count(
+        2 * tokens * 2 * (dense + attention) * 3, ()
+    )
 
 
 @pytest.mark.parametrize("build", BUILDS)

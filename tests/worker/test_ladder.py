@@ -148,6 +148,24 @@ def test_regularisation_is_part_of_loss_and_gradient(backend):
     assert keras.ops.convert_to_numpy(gradient).ravel() == pytest.approx([0.02, 0.04])
 
 
+def test_a_workload_made_for_a_gpu_is_left_out_and_the_others_are_climbed(backend_name, tmp_path):
+    path = tmp_path / "large.py"
+    source = (ROOT / "models" / "perceptron.py").read_text()
+    path.write_text(source.replace("quick_samples=", "memory_mib=10**6, quick_samples="))
+    describe("perceptron", [0], tmp_path / "1-perceptron")
+    command = [sys.executable, "-m", "bench.worker.ladder", f"--backend={backend_name}", "--device=cpu"]
+    command += ["--numerics=float64", "--steps=1", "--test-samples=10", "--seeds=0", f"--weights={tmp_path}"]
+    subprocess.run([*command, f"--output={tmp_path}", "--workloads", path, "perceptron"], cwd=ROOT, check=True)
+
+    assert [one.name.partition("-seed")[0] for one in tmp_path.glob("*fit-own.npz")] == ["1-perceptron"]
+
+
+def test_of_data_that_are_drawn_a_ladder_takes_as_many_as_it_has_steps():
+    dataset, batches = ladder._data("planted_chain_small", 0, 3)
+
+    assert len(dataset.x_train) == len(batches.x) == 3 * LADDER_BATCH
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
