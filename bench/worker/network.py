@@ -48,7 +48,8 @@ class Network:
 
     The loss is the mean sparse categorical cross-entropy of logits, the metric accuracy: others are refused. `nodes`
     begin with number 1 and are in the order in which they can be computed; the last gives the logits. `weights` are by
-    path, of which `trainable` learn. `optimizer` is `SGD` or `Adam`, with its constants in `constants`.
+    path, of which `trainable` learn. `optimizer` is `SGD` or `Adam`, with its constants in `constants`; where the rate
+    of learning changes, `rates` says after which step, counted from 0, and to what.
     """
 
     nodes: tuple[Node, ...]
@@ -56,6 +57,7 @@ class Network:
     trainable: tuple[str, ...]
     optimizer: str
     constants: Mapping[str, float]
+    rates: tuple[tuple[int, float], ...]
 
     def store(self, model: keras.Model, weights: Mapping[str, Array]) -> None:
         """Put trained weights, by path, into the Keras model they were read from."""
@@ -66,13 +68,13 @@ class Network:
 def read(model: keras.Model) -> Network:
     """The network of a compiled model; StartError names what cannot be taken over."""
     nodes = _nodes(model)
-    optimizer, constants = _optimizer(model.optimizer)
+    optimizer, constants, rates = _optimizer(model.optimizer)
     _check_loss(model)
     weights = {variable.path: keras.ops.convert_to_numpy(variable.value) for variable in model.weights}
     if len(weights) < len(model.weights):
         raise StartError("native: two weights share one path; give the layers names of their own")
     trainable = tuple(variable.path for variable in model.trainable_weights)
-    return Network(nodes, weights, trainable, optimizer, constants)
+    return Network(nodes, weights, trainable, optimizer, constants, rates)
 
 
 def refusals(model: keras.Model) -> tuple[str, str]:
@@ -270,7 +272,7 @@ KINDS: dict[str, Callable[[Any, Any, Any], Read]] = {
 }
 
 
-def _optimizer(optimizer: Any) -> tuple[str, dict[str, float]]:
+def _optimizer(optimizer: Any) -> tuple[str, dict[str, float], tuple[tuple[int, float], ...]]:
     kind, config = type(optimizer).__name__, optimizer.get_config()
     constants = {
         "SGD": ("learning_rate", "momentum", "nesterov"),
@@ -278,14 +280,23 @@ def _optimizer(optimizer: Any) -> tuple[str, dict[str, float]]:
     }.get(kind)
     if constants is None:
         raise StartError(f"native: optimizer {kind} is not among what it reads: SGD, Adam")
-    if not isinstance(config["learning_rate"], float | int):
-        raise StartError(f"native: {kind} with a schedule of learning rates is not read")
+    first, rates = _rates(kind, config["learning_rate"])
     for name in ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "amsgrad", "loss_scale_factor"):
         if config.get(name):
             raise StartError(f"native: {kind} with {name}={config[name]!r} is not read")
     if config.get("gradient_accumulation_steps"):
         raise StartError(f"native: {kind} with gradient_accumulation_steps is not read")
-    return kind, {name: float(config[name]) for name in constants}
+    return kind, {**{name: float(config[name]) for name in constants[1:]}, "learning_rate": first}, rates
+
+
+def _rates(kind: str, given: Any) -> tuple[float, tuple[tuple[int, float], ...]]:
+    """The first rate of learning, and those that follow it."""
+    if isinstance(given, float | int):
+        return float(given), ()
+    if given.get("class_name") != "PiecewiseConstantDecay":
+        raise StartError(f"native: {kind} with {given.get('class_name')} is not read, only PiecewiseConstantDecay")
+    first, *others = map(float, given["config"]["values"])
+    return first, tuple(zip(map(int, given["config"]["boundaries"]), others, strict=True))
 
 
 def _check_loss(model: keras.Model) -> None:

@@ -109,6 +109,24 @@ def test_nesterovs_momentum_and_adam_are_taken_over(backend_name, model, batches
         assert np.mean(losses[STEPS:]) == pytest.approx(logs["loss"][1], rel=2e-3)  # torch places epsilon elsewhere
 
 
+@pytest.mark.parametrize("track", tracks.IN_OWN_HANDS)
+def test_a_rate_of_learning_that_falls_does_so_after_the_same_steps(backend_name, model, batches, track):
+    """The second fall is within the second pass, after which nothing moves any more: one step off would show."""
+
+    def falling():
+        rates = keras.optimizers.schedules.PiecewiseConstantDecay([2, STEPS + 1], [0.05, 0.01, 0.0])
+        return keras.optimizers.SGD(rates, momentum=0.0)
+
+    reference = model(attentive, falling())
+    reference.fit(batches.x, batches.y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0)
+    for knobs in configurations(backend_name, track):
+        ours = model(attentive, falling())
+        trained(backend_name, track, knobs, ours, batches)
+        for variable, expected in zip(ours.weights, reference.get_weights(), strict=True):
+            found = keras.ops.convert_to_numpy(variable.value)
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5), (knobs, variable.path)
+
+
 def test_dropout_drops_while_training(backend_name, model, batches):
     knobs = {name: values[0] for name, values in backends.candidates(backend_name, "native").items()}
     still = [

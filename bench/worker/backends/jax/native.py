@@ -76,9 +76,17 @@ class Native:
 
 def _optimizer(read: Network) -> optax.GradientTransformation:
     given = read.constants
+
+    def falling(step: Array) -> Array:
+        rate = jnp.asarray(given["learning_rate"])
+        for last, following in read.rates:
+            rate = jnp.where(step > last, following, rate)
+        return rate
+
+    rate = falling if read.rates else given["learning_rate"]
     if read.optimizer == "SGD":
-        return optax.sgd(given["learning_rate"], given["momentum"] or None, nesterov=bool(given["nesterov"]))
-    return optax.adam(given["learning_rate"], given["beta_1"], given["beta_2"], given["epsilon"])
+        return optax.sgd(rate, given["momentum"] or None, nesterov=bool(given["nesterov"]))
+    return optax.adam(rate, given["beta_1"], given["beta_2"], given["epsilon"])
 
 
 def forward(read: Network, weights: Weights, x: Array, key: Array, knobs: Knobs) -> tuple[Array, Weights]:

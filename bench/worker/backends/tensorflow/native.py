@@ -30,7 +30,7 @@ class Native:
         self._whole = knobs["steps"] == "scan"
         self._variables = {path: tf.Variable(value) for path, value in read.weights.items()}
         self._trainable = [self._variables[path] for path in read.trainable]
-        self._optimizer = (SGD if read.optimizer == "SGD" else Adam)(self._trainable, read.constants)
+        self._optimizer = (SGD if read.optimizer == "SGD" else Adam)(self._trainable, read)
         pass_ = self._scan if self._whole else self._step
         self._compiled = tf.function(pass_, autograph=False, jit_compile=knobs["xla"])
 
@@ -63,16 +63,32 @@ class Native:
         return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, axis=-1) == labels, loss.dtype))
 
 
+class Rate:
+    """The rate of learning, which may change after some steps, and how many `steps` were taken."""
+
+    def __init__(self, read: Network) -> None:
+        self._first, self._following = read.constants["learning_rate"], read.rates
+        self.steps = tf.Variable(0, dtype=tf.int64)
+
+    def next(self, kind: Any) -> Tensor:
+        """The rate of the step that begins, which is counted."""
+        rate, step = tf.constant(self._first, kind), self.steps.assign_add(1) - 1
+        for last, following in self._following:
+            rate = tf.where(step > last, tf.constant(following, kind), rate)
+        return rate
+
+
 class SGD:
     """Keras's SGD, with its momentum and Nesterov's, in one fused operation a variable."""
 
-    def __init__(self, variables: Sequence[Any], constants: Mapping[str, float]) -> None:
-        self._variables, self._given = variables, constants
+    def __init__(self, variables: Sequence[Any], read: Network) -> None:
+        self._variables, self._given = variables, read.constants
+        self._rate = Rate(read)
         self._velocities = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         kind = gradients[0].dtype
-        rate, momentum = (tf.constant(self._given[name], kind) for name in ("learning_rate", "momentum"))
+        rate, momentum = self._rate.next(kind), tf.constant(self._given["momentum"], kind)
         for variable, velocity, gradient in zip(self._variables, self._velocities, gradients, strict=True):
             if not self._given["momentum"]:
                 tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
@@ -90,16 +106,16 @@ class SGD:
 class Adam:
     """Adam in one fused operation a variable, with the formula that Keras has too."""
 
-    def __init__(self, variables: Sequence[Any], constants: Mapping[str, float]) -> None:
-        self._variables, self._given = variables, constants
+    def __init__(self, variables: Sequence[Any], read: Network) -> None:
+        self._variables, self._given = variables, read.constants
+        self._rate = Rate(read)
         self._moments = [[tf.Variable(tf.zeros_like(variable)) for _ in range(2)] for variable in variables]
-        self._steps = tf.Variable(0, dtype=tf.int64)
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         kind = gradients[0].dtype
-        names = ("learning_rate", "beta_1", "beta_2", "epsilon")
-        rate, beta_1, beta_2, epsilon = (tf.constant(self._given[name], kind) for name in names)
-        step = tf.cast(self._steps.assign_add(1), kind)
+        beta_1, beta_2, epsilon = (tf.constant(self._given[name], kind) for name in ("beta_1", "beta_2", "epsilon"))
+        rate = self._rate.next(kind)
+        step = tf.cast(self._rate.steps, kind)
         powers = beta_1**step, beta_2**step
         for variable, (first, second), gradient in zip(self._variables, self._moments, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(

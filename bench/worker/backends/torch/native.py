@@ -53,6 +53,7 @@ class Native:
         self._factors: dict[str, float] | None = None
         trainable = [self._weights[path].requires_grad_() for path in read.trainable]
         self._optimizer = _optimizer(read, trainable)
+        self._steps, self._rates = 0, list(read.rates)
         self._compiled = torch.compile(self._loss) if knobs["compile"] else self._loss
 
     def place(self, x: Any, y: Any) -> Any:
@@ -68,11 +69,18 @@ class Native:
         for x, y in batches:
             loss, correct = self._compiled(x, y)
             loss.backward()
-            self._optimizer.step()
-            self._optimizer.zero_grad()
+            self._step()
             losses.append(loss.detach())
             shares.append(correct)
         return Pass(torch.stack(losses).tolist(), torch.stack(shares).mean().item())
+
+    def _step(self) -> None:
+        """One step of the optimizer, whose rate of learning may change after some of them."""
+        if self._rates and self._steps > self._rates[0][0]:
+            _, self._optimizer.param_groups[0]["lr"] = self._rates.pop(0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._steps += 1
 
     def store(self) -> None:
         found = {}
