@@ -5,7 +5,11 @@ it (He et al., "Deep Residual Learning for Image Recognition", 2016). Adam in pl
 for the GPU in every step.
 
 The images are drawn (`planted_images`): a pattern of coloured squares for each class, under noise. Not run at full
-size; `small`, the same network on small images, is what the tests train and the ladder proves.
+size; `small`, the same network on small images, is what the tests train.
+
+Its backends agree in exact mode within 2e-12 from the weights to one step of training (`bench parity` on `small`). The
+losses of more steps part by 2e-10, over the bound: with 53 norms in a row, the last of them over one pixel an image,
+rounding grows too fast from step to step.
 """
 
 import dataclasses
