@@ -20,6 +20,7 @@ from bench.options import (
     parity_options,
     parse,
     run_options,
+    training_backends,
     workload_modules,
 )
 
@@ -147,6 +148,9 @@ def doctor(given: argparse.Namespace) -> int:
     print(f"machine: {json.dumps(machine.fingerprint())}")
     for backend in backend_names():
         python = environments.interpreter(backend, dict(given.python))
+        if python is None and backend not in training_backends():
+            print(f"{backend}: not built; only --tasks predict needs it, and builds it")
+            continue
         answer: dict[str, Any] = (
             environments.probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
         )

@@ -14,9 +14,10 @@ Ceilings = dict[str, dict[str, float]]  # device and backend to floating-point o
 
 
 def measure(prepared: Prepared, cases: Sequence[PlannedCase], console: Console) -> Ceilings:
-    """Of every backend and device of the plan; one that gives none is left out, and said."""
+    """Of every backend and device that the plan trains on; one that gives none is left out, and said."""
     found: Ceilings = {}
-    for device, backend in dict.fromkeys((one.case.device, one.case.backend) for one in cases if one.skip is None):
+    trained = [planned.case for planned in cases if planned.skip is None and planned.case.task == "train"]
+    for device, backend in dict.fromkeys((case.device, case.backend) for case in trained):
         python = prepared.pythons[backend]
         if python is None:
             continue  # its cases end as failed, with the reason

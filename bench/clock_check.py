@@ -27,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         options = parse_run(arguments)
         if options.dry_run:
             raise UsageError("--dry-run: the clock check has no plan to show")
+        if options.tasks != ("train",):
+            raise UsageError("--tasks: the clock that is checked is that of training; leave it out")
         with tempfile.TemporaryDirectory() as name:
             pairs = measure(options, Path(name))
     except UsageError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import environments, record
-from bench.disturbance import launch_disturbed
+from bench.disturbance import why_disturbed
 from bench.launch import Outcome, launch
 from bench.plan import PlannedCase, PlannedLaunch, group_of
 from bench.prepare import Prepared
@@ -115,7 +115,7 @@ def _disturbed(path: Path) -> str:
         launch = record.read(path)["launch"]
     except record.RecordError:
         return ""  # of an earlier version, or damaged since; the report names it
-    return launch_disturbed(launch["epochs"]) if launch["status"] == "ok" else ""
+    return why_disturbed(launch) if launch["status"] == "ok" else ""
 
 
 def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: float, progress: Progress) -> Outcome:

@@ -16,9 +16,10 @@ from typing import Any, NoReturn, TypeVar
 
 from bench import adopt
 from bench.environments import ROOT
-from bench.record import CLIMBS, DIFFERENCES, INPUTS, NUMERICS, QUICK_EPOCHS, TRACKS
+from bench.record import CLIMBS, DIFFERENCES, INFERENCE_TRACKS, INPUTS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS
 from bench.saved_model import OwnModelError
 
+BACKENDS = ROOT / "bench" / "worker" / "backends"
 DEVICES = ("cpu", "gpu")
 LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
 REFERENCE = "jax"
@@ -67,6 +68,11 @@ class Selection:
         """The seeds, from the first on."""
         return tuple(range(self.seed, self.seed + self.launches))
 
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Those of the backends that can train."""
+        return tuple(backend for backend in self.backends if backend in training_backends())
+
 
 @dataclass(frozen=True)
 class RunOptions(Selection):
@@ -79,6 +85,7 @@ class RunOptions(Selection):
     epochs: int | None
     samples: int | None
     batch_sizes: tuple[int, ...] | None
+    tasks: tuple[str, ...]
     tracks: tuple[str, ...]
     numerics: tuple[str, ...]
     inputs: tuple[str, ...]
@@ -136,8 +143,12 @@ def names_of(module: str) -> tuple[str, ...]:
 
 def backend_names() -> tuple[str, ...]:
     """The backends: one package in `bench/worker/backends/` is one backend."""
-    folder = ROOT / "bench" / "worker" / "backends"
-    return tuple(sorted(path.parent.name for path in folder.glob("*/__init__.py")))
+    return tuple(sorted(path.parent.name for path in BACKENDS.glob("*/__init__.py")))
+
+
+def training_backends() -> tuple[str, ...]:
+    """The backends that can train, which so have a training loop; the others take part in task predict alone."""
+    return tuple(name for name in backend_names() if (BACKENDS / name / "loop.py").is_file())
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -163,19 +174,27 @@ def run_options(given: argparse.Namespace) -> RunOptions:
             )
         launches = max(launches, PILOT)
     ordered = given.within is not None or given.budget is not None
+    tasks = tuple(sorted(given.tasks or ("train",), key=TASKS.index))
+    tracks = tuple(sorted(given.tracks or ("fit",), key=TRACKS.index))
+    if "predict" in tasks and not set(tracks) & set(INFERENCE_TRACKS):
+        raise UsageError(
+            f"--tracks {','.join(tracks)}: task predict has {', '.join(INFERENCE_TRACKS)}; name one of them"
+        )
+    most = MOST_LAUNCHES if ordered else launches
     return RunOptions(
-        **_selection(given, profile.workloads or workload_names(), launches, MOST_LAUNCHES if ordered else launches),
+        **_selection(given, profile.workloads or workload_names(), launches, most, tasks),
         profile=given.profile,
         epochs=given.epochs or profile.epochs,
         samples=given.samples,
         batch_sizes=given.batch_size,
-        tracks=tuple(sorted(given.tracks or ("fit",), key=TRACKS.index)),
+        tasks=tasks,
+        tracks=tracks,
         numerics=tuple(sorted(given.numerics or ("float32",), key=NUMERICS.index)),
         inputs=tuple(sorted(given.inputs or ("arrays",), key=list(INPUTS).index)),
         to_target=given.to_target,
         within=None if given.within is None else given.within / 100,
         budget_seconds=given.budget,
-        parity=not given.no_parity,
+        parity=not given.no_parity and "train" in tasks,
         dry_run=given.dry_run,
     )
 
@@ -195,6 +214,7 @@ def calibrate_options(given: argparse.Namespace) -> CalibrateOptions:
         epochs=given.epochs,
         samples=given.samples,
         batch_sizes=None,
+        tasks=("train",),
         tracks=("fit",),
         numerics=("float32",),
         inputs=("arrays",),
@@ -228,7 +248,10 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
         return kind(
             **{
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
-                **{name: tuple(stored[name]) for name in ("workloads", "backends", "tracks", "numerics", "inputs")},
+                **{
+                    name: tuple(stored[name])
+                    for name in ("workloads", "backends", "tasks", "tracks", "numerics", "inputs")
+                },
                 **{name: stored[name] and tuple(stored[name]) for name in ("devices", "batch_sizes")},
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
                 "output": folder.parent,
@@ -260,14 +283,15 @@ def parity_options(given: argparse.Namespace) -> ParityOptions:
 
 
 def _selection(
-    given: argparse.Namespace, default_workloads: tuple[str, ...], launches: int, most: int | None = None
+    given: argparse.Namespace,
+    default_workloads: tuple[str, ...],
+    launches: int,
+    most: int | None = None,
+    tasks: Sequence[str] = ("train",),
 ) -> dict[str, Any]:
     """The fields of a Selection, checked against each other; a run may come to `most` launches."""
     workloads = given.workloads or default_workloads
-    backends = given.backends or backend_names()
-    reference = given.reference or (REFERENCE if REFERENCE in backends else backends[0])
-    if reference not in backends:
-        raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
+    backends, reference = _backends(given, tasks)
     stems = [adopt.stem(name) for name in workloads]
     for stem in stems:
         if stems.count(stem) > 1:
@@ -293,6 +317,22 @@ def _selection(
     }
 
 
+def _backends(given: argparse.Namespace, tasks: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The backends and the one that is the reference; one that cannot train only where something else is asked for."""
+    able = training_backends()
+    backends = given.backends or (backend_names() if "predict" in tasks else able)
+    idle = [backend for backend in backends if backend not in able]
+    if idle and "train" in tasks and (len(tasks) == 1 or len(idle) == len(backends)):
+        raise UsageError(f"--backends {idle[0]}: Keras cannot train on it; it takes part in run --tasks predict alone")
+    usual = REFERENCE if REFERENCE in backends else next((one for one in backends if one in able), backends[0])
+    reference = given.reference or usual
+    if reference not in backends:
+        raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
+    if reference in idle and "train" in tasks:
+        raise UsageError(f"--reference {reference}: Keras cannot train on it; name one of {', '.join(able)}")
+    return backends, reference
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
@@ -316,6 +356,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--epochs", type=_at_least(2), metavar="N", help="the first is cold, so at least two")
     run.add_argument("--samples", type=_at_least(1), metavar="N", help="training samples: the first N of the data set")
     run.add_argument("--batch-size", type=_several(_at_least(1)), metavar="N,…", help="each makes cases of its own")
+    tasks = _several(_choice(TASKS, "task"), TASKS)
+    run.add_argument("--tasks", type=tasks, metavar="NAME,…", help=f"{', '.join(TASKS)}, or `all`; default train")
     tracks = _several(_choice(TRACKS, "track"), TRACKS)
     run.add_argument("--tracks", type=tracks, metavar="NAME,…", help=f"{', '.join(TRACKS)}, or `all`; default fit")
     numerics = _several(_choice(NUMERICS, "numerics"), NUMERICS)

@@ -84,7 +84,7 @@ def plan_ladders(
     numerics: Sequence[str],
     limits: Limits,
 ) -> list[Ladder]:
-    """One ladder for each backend, device and numerics that `limits` do not rule out.
+    """One ladder for each backend that can train, device and numerics that `limits` do not rule out.
 
     In exact mode it is climbed once for every track that has a ladder, otherwise for `fit` alone.
     """
@@ -92,7 +92,7 @@ def plan_ladders(
     every = tuple(dict.fromkeys(climb for track in ("fit", *options.tracks) for climb in CLIMBS.get(track, ())))
     for kind in sorted(numerics, key=LADDER_NUMERICS.index):
         for device in devices:
-            for backend in options.backends:
+            for backend in options.training:
                 skip = limits.without_gpu.get(backend) if device == "gpu" else None
                 skip = skip or limits.lacking.get((device, kind))
                 climbs = every if kind == "float64" else CLIMBS["fit"]
@@ -113,7 +113,7 @@ def climb(
     climbing = [workload for workload in prepared.workloads if is_climbed(workload)]
     left_out = ", ".join(stem(workload["workload"]) for workload in prepared.workloads if not is_climbed(workload))
     if left_out:
-        said = f"parity: not climbed, being made for a GPU: {left_out}; in small they are, by nox -s tests"
+        said = f"parity: not climbed, being made for a GPU: {left_out}"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     for ladder in ladders if climbing else ():
         taken = steps * len(seeds) * len(ladder.climbs)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.options import RunOptions, Selection, UsageError
-from bench.record import MIXED, RESIDENT, Case, input_unavailable, stem
+from bench.record import INFERENCE_TRACKS, MIXED, RESIDENT, Case, input_unavailable, stem
 
 # Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.
 CUT_EPOCHS = 4
 # What a launch takes besides its epochs, until a first repetition has shown it: imports, data, compilation, evaluation.
 OVERHEAD_SECONDS = 8.0
+# Calls of a launch of inference: at most so many, on no more samples than these, and on no more than three times those
+# of an epoch of training: a forward pass being a third of a step, they cost about as much as that at most.
+CALLS = {"quick": 100, "default": 200, "full": 1_000}
+MOST_SAMPLES, FORWARD = 25_600, 1 / 3
+FEWEST_CALLS = 10
+LARGE_BATCH = 256  # for throughput, where no batch size is asked for; latency takes batches of one
+CALL_SECONDS = 0.03  # guessed: what a call takes besides computing
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,18 @@ def plan(
     limits = limits or Limits()
     devices = devices_of(options, gpus)
     cases = []
+    if "train" in options.tasks:
+        cases += _training(replace(options, backends=options.training), descriptions, devices, limits)
+    if "predict" in options.tasks:
+        cases += _inference(options, descriptions, devices, limits)
+    return cases
+
+
+def _training(
+    options: RunOptions, descriptions: Sequence[Mapping[str, Any]], devices: Sequence[str], limits: Limits
+) -> list[PlannedCase]:
+    """The cases of task train."""
+    cases = []
     for description in descriptions:
         for device in devices:
             samples, epochs = _size(options, description, device)
@@ -100,6 +119,46 @@ def plan(
     return cases
 
 
+def _inference(
+    options: RunOptions, descriptions: Sequence[Mapping[str, Any]], devices: Sequence[str], limits: Limits
+) -> Iterator[PlannedCase]:
+    """The cases of task predict: `samples` are those that a launch's series of calls goes through."""
+    tracks = [track for track in options.tracks if track in INFERENCE_TRACKS]
+    for description, device in itertools.product(descriptions, devices):
+        trained = _samples(options, description, device)
+        for batch_size, numerics, track, backend in itertools.product(
+            _inference_batch_sizes(options, description), options.numerics, tracks, options.backends
+        ):
+            most = min(CALLS[options.profile], MOST_SAMPLES // batch_size, round(trained / FORWARD) // batch_size)
+            calls = max(FEWEST_CALLS, most)
+            case = Case(
+                workload=description["workload"],
+                dataset=description["dataset"],
+                samples=calls * batch_size,
+                epochs=1,
+                batch_size=batch_size,
+                input="arrays",
+                backend=backend,
+                device=device,
+                numerics=numerics,
+                task="predict",
+                track=track,
+            )
+            steps = calls * batch_size / description["batch_size"]
+            expected = OVERHEAD_SECONDS + calls * CALL_SECONDS + steps * FORWARD * (description["step_seconds"] or 0.0)
+            skip = _reason_to_skip(case, description, limits)
+            yield PlannedCase(case, skip, False, expected, options.launches)
+
+
+def _inference_batch_sizes(options: RunOptions, description: Mapping[str, Any]) -> tuple[int, ...]:
+    available = description["test_samples"]
+    sizes = options.batch_sizes or tuple(dict.fromkeys((1, min(LARGE_BATCH, available))))
+    if max(sizes) > available:
+        name = stem(description["workload"])
+        raise UsageError(f"{name}: a batch of {max(sizes)} is larger than its {available} test samples")
+    return sizes
+
+
 def _executions(options: RunOptions) -> list[tuple[str, str]]:
     """The tracks, each with its input; where inputs are compared, `fit` has every one, and one that costs nothing."""
     inputs = options.inputs if options.inputs == ("arrays",) else dict.fromkeys((*options.inputs, RESIDENT))
@@ -114,7 +173,7 @@ def _reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) 
         limits.lacking.get((case.device, case.numerics)),
         input_unavailable(case.input, case.backend),
     ]
-    if case.track == "native":
+    if case.track == "native" and case.task == "train":
         reasons.append(description.get("without_native"))
         reasons.append(
             f"native computes in float32 or tf32, not in {case.numerics}" if case.numerics in MIXED else None
@@ -201,8 +260,8 @@ def _groups(cases: Sequence[Case]) -> list[list[Case]]:
     return list(groups.values())
 
 
-def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> tuple[int, int]:
-    """Samples and epochs of one workload on one device."""
+def _samples(options: RunOptions, description: Mapping[str, Any], device: str) -> int:
+    """The training samples of one workload on one device."""
     name, available = Path(description["workload"]).stem, description["train_samples"]
     if options.samples is not None:
         samples = options.samples
@@ -214,6 +273,13 @@ def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> t
         samples = available
     if samples > available and not description.get("drawn"):
         raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
+    return samples
+
+
+def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> tuple[int, int]:
+    """Samples and epochs of one workload on one device."""
+    name, available = Path(description["workload"]).stem, description["train_samples"]
+    samples = _samples(options, description, device)
     declared = description["epochs"]
     epochs = options.epochs or (declared if samples >= available else min(CUT_EPOCHS, declared))
     if epochs < 2:

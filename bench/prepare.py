@@ -53,7 +53,7 @@ class Prepared:
 
 
 def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: float | None = None) -> Prepared:
-    """Let the first backend that can, the reference before the others, describe the workloads and draw the weights.
+    """Let the first backend that can describe the workloads and draw the weights: of those that train the reference.
 
     `folder` is the run's; without `draw` no weights are drawn. A workload that needs more than `memory_mib`, by default
     what the largest of the devices has, is described without being built. The files of the user's own models are
@@ -91,7 +91,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
     weights = folder / "weights" if draw else None
     failures, refusals = [], []
-    for backend in sorted(pythons, key=lambda name: name != options.reference):
+    for backend in sorted(pythons, key=lambda name: (name not in options.training, name != options.reference)):
         python = pythons[backend]
         if python is None:
             failures.append(f"{backend}: {environments.missing_reason(backend)}")

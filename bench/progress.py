@@ -49,7 +49,7 @@ class Progress:
         self._left = seconds_left
         self._head = f"[{self._number}/{self._launches}] {launch.case.title}"
         self._seconds: list[float] = []
-        self._metric = ""
+        self._metric = self._figures = ""
         self._draw("starting")
 
     def message(self, message: Mapping[str, Any]) -> None:
@@ -59,13 +59,19 @@ class Progress:
             self._metric = f"{message['metric']:.4f}"
             figures = f"{message['seconds']:.3f} s, loss {message['loss']:.4f}, training metric {self._metric}"
             self._draw(f"epoch {message['epoch'] + 1}: {figures}")
-        elif message.get("event") in ("fit", "evaluate"):
+        elif message.get("event") == "called":
+            times = f"{1000 * message['seconds']:.3g} ms a call (the median of {message['calls']})"
+            self._figures = f"{times}, the first {message['first_seconds']:.3g} s"
+            self._draw(self._figures)
+        elif message.get("event") in ("fit", "calls", "evaluate"):
             self._draw(str(message["event"]))
 
     def end(self, outcome: Outcome, disturbed: str = "") -> None:
         """The launch is over; `disturbed` says why it counts as such, if it does."""
         if outcome.status == "ok" and len(self._seconds) > 1:
             what = f"{min(self._seconds[1:]):.3f} s an epoch, training metric {self._metric}"
+        elif outcome.status == "ok" and self._figures:
+            what = self._figures
         else:
             what = f"{outcome.status}: {outcome.reason}"
         if disturbed:

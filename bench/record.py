@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ SCHEMA = 2
 READABLE = (1, 2)  # 1 knew neither attempts nor most of the noise gauges
 NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
+TASKS = ("train", "predict")
 TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
+INFERENCE_TRACKS = ("fit", "loop", "native")  # of task predict: `model.predict`, the compiled call, the exported one
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
 RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing
@@ -125,7 +127,8 @@ USUAL = {"numerics": "float32", "input": "arrays"}  # what goes without saying
 
 def title(case: Any) -> str:
     """What tells a case, or a row with its columns, apart from its neighbours, for people."""
-    words = [stem(case["workload"]), *(case[name] for name in ("backend", "device", "track"))]
+    task = [] if case["task"] == "train" else [case["task"]]
+    words = [stem(case["workload"]), case["backend"], case["device"], *task, case["track"]]
     words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]
     return " ".join(words)
 
@@ -211,6 +214,8 @@ def _fault(launch: object) -> str | None:
         if wall is not None and not _number(wall):
             return "wall_seconds has to be a finite number"
         return None if isinstance(launch.get("reason"), str) else "a status other than ok needs a reason in words"
+    if case["task"] == "predict":
+        return _calls_fault(launch, case) or _common_fault(launch, [launch["calls"]["series"]])
     epochs = launch.get("epochs")
     if not isinstance(epochs, list) or len(epochs) < 2 or not all(isinstance(epoch, dict) for epoch in epochs):
         return "an ok launch needs at least two epochs"
@@ -219,17 +224,41 @@ def _fault(launch: object) -> str | None:
         return f"{len(epochs)} epochs, but its case says {case['epochs']}"
     if not all(_number(epoch.get("seconds")) and epoch["seconds"] > 0 for epoch in epochs):
         return "every epoch needs a positive, finite number of seconds"
-    if not _number(launch.get("setup_seconds")) or launch["setup_seconds"] < 0:
-        return "setup_seconds has to be a finite number, not negative"
     test = launch.get("test")
     if not isinstance(test, dict) or not all(_number(test.get(name)) for name in ("metric", "loss")):
         return "test needs a finite metric and loss"
+    return _common_fault(launch, epochs)
+
+
+def _calls_fault(launch: Mapping[str, Any], case: Mapping[str, Any]) -> str | None:
+    """What is wrong with the calls of an ok launch of inference, and with the outputs that it keeps."""
+    calls = launch.get("calls")
+    if not isinstance(calls, dict) or not isinstance(calls.get("series"), dict):
+        return "an ok launch of inference needs calls, with what went on during the series of them"
+    seconds, expected = calls.get("seconds"), case["samples"] // case["batch_size"]
+    if not isinstance(seconds, list) or len(seconds) != expected or not expected:
+        counted = len(seconds) if isinstance(seconds, list) else "no"
+        return f"{counted} calls, but its case says {expected}"
+    if not all(
+        _number(one) and one > 0 for one in (calls.get("first_seconds"), calls["series"].get("seconds"), *seconds)
+    ):
+        return "the first call, the series and every call in it need a positive, finite number of seconds"
+    outputs = launch.get("outputs")
+    if not isinstance(outputs, list) or not outputs or not all(map(_number, outputs)):
+        return "outputs have to be finite numbers"
+    return None
+
+
+def _common_fault(launch: Mapping[str, Any], spans: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is wrong with an ok launch besides its times; `spans` are what the gauges were read around."""
+    if not _number(launch.get("setup_seconds")) or launch["setup_seconds"] < 0:
+        return "setup_seconds has to be a finite number, not negative"
     for name in ("memory", "phases", "resolved", "versions"):
         if not isinstance(launch.get(name), dict):
             return f"{name} has to be an object"
     if not isinstance(launch["resolved"].get("flags", {}), dict):
         return "resolved.flags has to be an object"
-    for values in (*epochs, launch["memory"], launch["phases"], {"wall": launch.get("wall_seconds")}):
+    for values in (*spans, launch["memory"], launch["phases"], {"wall": launch.get("wall_seconds")}):
         unusable = [name for name, value in values.items() if value is not None and not _number(value)]
         if unusable:
             return f"{unusable[0]} has to be a finite number"

@@ -105,7 +105,7 @@ def _measure(
     write("running")
     state = "interrupted"
     try:
-        if options.parity and len(options.backends) > 1 and "parity" not in description:
+        if options.parity and len(options.training) > 1 and "parity" not in description:
             description["parity"] = _prove(options, prepared, cases, limits, console)
             write("running")
             announce(folder, console)
@@ -201,7 +201,8 @@ def _announce(
     guesses = {planned.case: planned.expected_seconds for planned in cases}
     for planned in cases:
         case = planned.case
-        size = f"{case.samples} samples, {case.epochs} epochs"
+        calls, training = f"{case.samples // case.batch_size} calls", f"{case.samples} samples, {case.epochs} epochs"
+        size = calls if case.task == "predict" else training
         basis = "took" if case in known else "guessed:"
         note = planned.skip or f"a launch {basis} about {duration(known.get(case, guesses[case]))}"
         console.print(f"{case.title}: {size}; {note}", markup=False, highlight=False, soft_wrap=True)

@@ -48,7 +48,7 @@ def tune(
     known = [*own, *(row for folder in earlier for row in read(folder))]
     for planned in cases:
         case, python = planned.case, prepared.pythons[planned.case.backend]
-        if case.track not in SEARCHED or planned.skip or python is None:
+        if case.task != "train" or case.track not in SEARCHED or planned.skip or python is None:
             continue
         now = circumstances(case, python)
         found = reusable(known, case, now)

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from bench import environments
-from bench.options import backend_names, parse_run
+from bench.options import parse_run, training_backends
 from bench.run import run
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -93,7 +93,7 @@ def evaluator():
         one.close()
 
 
-@pytest.fixture(scope="session", params=backend_names())
+@pytest.fixture(scope="session", params=training_backends())
 def evaluate(request, evaluator):
     """One backend's evaluator in exact mode, each backend in turn."""
     return evaluator(request.param, "float64")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.options import backend_names
+from bench.options import training_backends
 
-EVERY = [(backend, numerics) for backend in backend_names() for numerics in ("float32", "float64")]
+EVERY = [(backend, numerics) for backend in training_backends() for numerics in ("float32", "float64")]
 
 
 @pytest.fixture(scope="session", params=EVERY, ids=lambda pair: "-".join(pair))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from bench.analysis import calls, frames, knobs
 from bench.analysis import comparisons as comparing
-from bench.analysis import frames, knobs
 from bench.analysis.comparisons import Comparisons
 from bench.analysis.frames import PHASES, Run
 from bench.analysis.knobs import Choice
@@ -51,6 +51,8 @@ def time_spent(run: Run) -> dict[str, float]:
     parts = {}
     if len(good):
         parts = {name.removesuffix("_seconds"): float(good[name].astype(float).sum()) for name in PHASES}
+        called = float(good.loc[good["task"] == "predict", PHASES[0]].astype(float).sum())
+        parts |= {"epochs": parts["epochs"] - called, "calls": called} if called else {}
         parts["setup"] = float(good["setup_seconds"].astype(float).sum())
         parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
     if len(bad):
@@ -75,6 +77,7 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
         found.append(f"the run is {run.description['state']}")
     found += _not_learned(run, cases)
     found += run.warnings + comparisons.refused
+    found += calls.differing(frames.counted(run), run.description["reference"])
     differing = comparisons.table[comparisons.table["metric_verdict"] == "different"]
     found += [
         f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")

@@ -128,8 +128,8 @@ def compared(
     workload: dict[str, Any],
 ) -> dict[str, Any]:
     """A row of comparisons.csv but for the ratio: the counted launches of a case against those of its opponent."""
-    paired = ours.set_index("seed")["test_metric"] - theirs.set_index("seed")["test_metric"]
-    values = paired.dropna().astype(float)
+    paired = ours.set_index("seed")["test_metric"].astype(float) - theirs.set_index("seed")["test_metric"].astype(float)
+    values = paired.dropna()
     margin = workload["target"]["margin"]
     counts = workload["target"]["metric"].endswith("accuracy")  # of test samples, so it moves in steps
     resolution = 1 / workload["test_samples"] if counts else 0.0
@@ -142,7 +142,7 @@ def compared(
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,
-        "metric_verdict": statistics.metric_verdict(difference, margin),
+        "metric_verdict": statistics.metric_verdict(difference, margin) if case["task"] == "train" else "",
         "metric_seeds": statistics.seeds_to_decide(values, level, margin, resolution),
     }
 

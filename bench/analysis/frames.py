@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench import record
-from bench.analysis import statistics
-from bench.disturbance import disturbed, launch_disturbed
+from bench.analysis import calls, statistics
+from bench.disturbance import disturbed, why_disturbed
 from bench.record import CASE_COLUMNS, TUNING_COLUMNS, case_key, title
 
 CASES = list(CASE_COLUMNS)
@@ -79,10 +79,10 @@ LAUNCH_VALUES = [
     *PHASES,
 ]
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
+LAUNCH_LISTS = ["call_seconds", "outputs"]  # of inference
 LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "disturbed", "counted", "wall_seconds"]
-LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS]
+LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS, *LAUNCH_LISTS]
 INTERVAL_LEVEL = 0.95
-ENOUGH_FOR_P99 = 100
 
 
 class RunFormatError(Exception):
@@ -154,8 +154,8 @@ def _without_spread(run: Run) -> Iterator[str]:
         if len(group) > 1 and group["epoch_seconds"].nunique() == 1:
             seconds = group["epoch_seconds"].iloc[0]
             yield (
-                f"{title(group.iloc[0])}: all {len(group)} launches took exactly {seconds:g} s an epoch: copied "
-                "records, or a clock too coarse; there is no interval"
+                f"{title(group.iloc[0])}: all {len(group)} launches took exactly {seconds:g} s: copied records, or a "
+                "clock too coarse; there is no interval"
             )
 
 
@@ -186,12 +186,15 @@ def cases(run: Run) -> pd.DataFrame:
     A launch counts with its fastest steady epoch, the case with the geometric mean over its launches; the cold
     epoch and the trend likewise, setup, metrics and memory with the mean. The intervals of all trends hold together
     with 95 %. `p50_seconds` to `p99_seconds` are quantiles of all steady epochs of the counted launches, the last where
-    there are a hundred. Values are NaN where no launch was ok.
+    there are a hundred. Of inference the epochs are calls, the cold one the first, and a launch counts with its median.
+    Values are NaN where no launch was ok.
     """
     groups = dict(iter(run.launches.groupby(CASES, sort=False))) if len(run.launches) else {}
-    keys = [*CASES, "repetition", "attempt"]
-    trained = run.epochs.merge(counted(run)[keys], on=keys).groupby(CASES, sort=False)
-    epochs = {key: _epoch_values(group) for key, group in trained}
+    keys, good = [*CASES, "repetition", "attempt"], counted(run)
+    trained = run.epochs.merge(good[keys], on=keys).groupby(CASES, sort=False)
+    called = good[good["task"] == "predict"].groupby(CASES, sort=False)
+    spread = {key: _epoch_values(group) for key, group in trained}
+    spread |= {key: calls.quantiles(group["call_seconds"].explode()) for key, group in called}
     rows, level = [], statistics.level_of(len(groups))
     for planned in run.description["plan"]:
         key = case_key(planned["case"])
@@ -205,7 +208,7 @@ def cases(run: Run) -> pd.DataFrame:
                 "reason": reason,
                 **values,
                 **_rate(values.get("samples_per_second"), planned["case"], run.description),
-                **epochs.get(key, {}),
+                **spread.get(key, {}),
             }
         )
     return pd.DataFrame(rows, columns=[*CASES, "status", "reason", *CASE_VALUES])
@@ -238,11 +241,11 @@ def _case_values(group: pd.DataFrame, level: float) -> dict[str, Any]:
 
 
 def _rate(samples_per_second: float | None, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
-    """Floating-point operations per second in an epoch, and as a share of the fastest backend's matrix product."""
+    """Floating-point operations per second of training, and as a share of the fastest backend's matrix product."""
     workload: dict[str, Any] = next(
         (one for one in description["workloads"] if one["workload"] == case["workload"]), {}
     )
-    if not workload.get("step_flops") or samples_per_second is None:
+    if case["task"] != "train" or not workload.get("step_flops") or samples_per_second is None:
         return {}
     rate = workload["step_flops"] / workload["batch_size"] * samples_per_second
     ceiling = max(description.get("ceilings", {}).get(case["device"], {}).values(), default=math.nan)
@@ -255,9 +258,7 @@ def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
     last = epochs.sort_values("epoch").groupby(["repetition", "attempt"])["train_metric"].last()
     return {
         "metric": float(last.mean()),
-        "p50_seconds": float(steady.quantile(0.5)),
-        "p90_seconds": float(steady.quantile(0.9)),
-        **({"p99_seconds": float(steady.quantile(0.99))} if len(steady) >= ENOUGH_FOR_P99 else {}),
+        **calls.quantiles(steady),
     }
 
 
@@ -274,7 +275,8 @@ def _status(group: pd.DataFrame, planned: dict[str, Any], description: dict[str,
     if bad.empty:
         return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description['state']}"
     counted = f"{good} of {wanted} launches ok; " if wanted > 1 else ""
-    return str(bad.iloc[0]["status"]), f"{counted}{bad.iloc[0]['reason']}"
+    first = bad.sort_values(["attempt", "repetition"]).iloc[0]  # later ones may only say that it was given up
+    return str(first["status"]), f"{counted}{first['reason']}"
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -302,25 +304,33 @@ def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
     row |= {name: launch.get(name) for name in ("wall_seconds", *LAUNCH_WORDS)}
     if launch["status"] != "ok":
         return row
-    seconds = [epoch["seconds"] for epoch in launch["epochs"]]
+    values = calls.launch_values(launch) if launch["case"]["task"] == "predict" else _training_values(launch)
     return {
         **row,
-        "disturbed": launch_disturbed(launch["epochs"]),
-        "epoch_seconds": statistics.launch_value(seconds[1:]),
-        "trend": statistics.trend(seconds[1:]),
-        "cold_epoch_seconds": seconds[0],
+        **values,
+        "disturbed": why_disturbed(launch),
         "setup_seconds": launch["setup_seconds"],
-        "epochs_used": len(seconds),
-        "samples_per_epoch": launch.get("samples_per_epoch") or _samples_per_epoch(launch["case"]),
-        "test_metric": launch["test"]["metric"],
-        "test_loss": launch["test"]["loss"],
         "parameters": launch.get("parameters"),
         "peak_host_mib": launch["memory"].get("peak_host_mib"),
         "peak_device_mib": launch["memory"].get("peak_device_mib"),
         "weights_digest": launch.get("weights_digest"),
         "batches_digest": launch.get("batches_digest"),
-        "epochs_seconds": sum(seconds),
         **{name: launch.get("phases", {}).get(name.removesuffix("_seconds")) for name in PHASES[1:]},
+    }
+
+
+def _training_values(launch: dict[str, Any]) -> dict[str, Any]:
+    """The columns of an ok launch that come from its epochs and its test."""
+    seconds = [epoch["seconds"] for epoch in launch["epochs"]]
+    return {
+        "epoch_seconds": statistics.launch_value(seconds[1:]),
+        "trend": statistics.trend(seconds[1:]),
+        "cold_epoch_seconds": seconds[0],
+        "epochs_used": len(seconds),
+        "samples_per_epoch": launch.get("samples_per_epoch") or _samples_per_epoch(launch["case"]),
+        "test_metric": launch["test"]["metric"],
+        "test_loss": launch["test"]["loss"],
+        "epochs_seconds": sum(seconds),
     }
 
 
@@ -331,7 +341,7 @@ def _samples_per_epoch(case: dict[str, Any]) -> int:
 
 
 def _epoch_rows(launch: dict[str, Any]) -> list[dict[str, Any]]:
-    if launch["status"] != "ok":
+    if launch["status"] != "ok" or launch["case"]["task"] != "train":
         return []
     head = {**launch["case"], "repetition": launch["repetition"], "attempt": launch.get("attempt", 1)}
     return [

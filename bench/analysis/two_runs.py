@@ -72,6 +72,8 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
 
 def _times(run: Run, case: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
     """The launches' values of a case from as many epochs as both cases have: the fastest of more would be faster."""
+    if case["task"].iloc[0] == "predict":
+        return case["epoch_seconds"].astype(float)  # a median
     epochs = min(case["epochs"].iloc[0], other["epochs"].iloc[0])
     keys = [*CASES, "repetition", "attempt"]
     both = run.epochs.merge(case[keys], on=keys)

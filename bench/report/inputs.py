@@ -15,7 +15,7 @@ from bench.report.view import NOTHING, Row, Table, missing, with_interval
 
 def tables(analysis: Analysis) -> list[Table]:
     """A table for each workload, device, batch size and numerics of which several inputs were measured."""
-    fit = analysis.cases[analysis.cases["track"].eq("fit")]
+    fit = analysis.cases[analysis.cases["track"].eq("fit") & analysis.cases["task"].eq("train")]
     groups = fit.groupby([name for name in CASES if name not in ("backend", "input")], sort=False)
     return [_table(analysis, group) for _, group in groups if group["input"].nunique() > 1]
 

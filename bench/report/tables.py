@@ -10,13 +10,14 @@ from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import case_key, stem, title
-from bench.report import inputs, parity, targets, tracks
+from bench.report import inference, inputs, parity, targets, tracks
 from bench.report.view import (
     NOTHING,
     Page,
     Row,
     Table,
     difference,
+    disturbances,
     launches,
     missing,
     number,
@@ -40,6 +41,7 @@ def page(analysis: Analysis) -> Page:
             *inputs.tables(analysis),
             *targets.tables(analysis),
             *_tables(analysis),
+            *inference.tables(analysis),
             *parity.tables(analysis.parity),
         ],
         facts=_facts(analysis),
@@ -49,13 +51,13 @@ def page(analysis: Analysis) -> Page:
 
 
 def _tables(analysis: Analysis) -> list[Table]:
-    """A table per workload, device, batch size and track, with a row per backend."""
+    """Of training a table per workload, device, batch size and track, with a row per backend."""
     key = [name for name in CASES if name != "backend"]
     targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
     attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
     compared = {case_key(row): row for row in _against(analysis, "backend")}
     built = []
-    for _, group in analysis.cases.groupby(key, sort=False):
+    for _, group in analysis.cases[analysis.cases["task"].eq("train")].groupby(key, sort=False):
         rows = group.to_dict("records")
         first = rows[0]
         target = targets[first["workload"]]
@@ -124,9 +126,7 @@ def _noise_notes(case: Row) -> Iterator[str]:
     """What a reader has to know of a case's launches: disturbed ones, and epochs that had not settled."""
     if not missing(case["epochs_used"]) and case["epochs_used"] < case["epochs"]:
         yield f"{case['backend']}: stopped early, after {case['epochs_used']:.1f} of {case['epochs']} epochs (mean)"
-    if case["disturbed"]:
-        anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
-        yield f"{case['backend']}: {case['disturbed']} launches were disturbed, {anew}; epochs.csv has the gauges"
+    yield from disturbances(case["backend"], case)
     if case["trend_verdict"] in ("getting faster", "getting slower"):
         trend = with_interval(case["trend"], case["trend_low"], case["trend_high"])
         advice = f"; with more epochs (--epochs {2 * case['epochs']}) one sees more of the steady state"
@@ -193,7 +193,8 @@ def _where(row: Row, analysis: Analysis) -> str:
     words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
     words |= {"input": row["input"]} if family(row["against"]) != "input" else {}
     several = [text for name, text in words.items() if cases[name].nunique() > 1]
-    return ", ".join([f"{_name(row)} on {row['device']}", *several])
+    task = [] if row["task"] == "train" else [row["task"]]
+    return ", ".join([f"{_name(row)} on {row['device']}", *task, *several])
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -240,12 +241,13 @@ def _settings(analysis: Analysis) -> list[tuple[str, str]]:
     """Versions and what was in force, as each backend's first ok launch read it back."""
     good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
     said = []
-    for (backend, device, track), group in good.groupby(["backend", "device", "track"], sort=False):
+    for (backend, device, task, track), group in good.groupby(["backend", "device", "task", "track"], sort=False):
         launch = group.iloc[0]
         words = [f"{name} {version}" for name, version in launch["versions"].items()]
         words += [f"{name} {value}" for name, value in launch["resolved"].items() if name not in ("device", "flags")]
         words += [f"{name} {value}" for name, value in launch["resolved"].get("flags", {}).items()]
-        said.append((f"{backend} on {device}, {track}", ", ".join(words)))
+        what = track if task == "train" else f"{task} {track}"
+        said.append((f"{backend} on {device}, {what}", ", ".join(words)))
     return said
 
 

@@ -57,7 +57,7 @@ samples = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
 def tables(analysis: Analysis) -> list[Table]:
     """A table backend × track for each workload, device and batch size, then one of throughput over batch sizes."""
     found = []
-    handed = analysis.cases[analysis.cases["input"].eq("arrays")]
+    handed = analysis.cases[analysis.cases["input"].eq("arrays") & analysis.cases["task"].eq("train")]
     for _, group in handed.groupby([name for name in CASES if name not in ("backend", "track")], sort=False):
         if group["track"].nunique() > 1:
             found.append(_tracks(analysis, group))

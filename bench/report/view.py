@@ -1,7 +1,7 @@
 """The view that terminal and Markdown render, nothing but text, and how numbers become text."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -9,6 +9,7 @@ import pandas as pd
 from bench.analysis.statistics import MOST_SEEDS
 
 NOTHING = "–"
+SMALLEST, LARGEST = 1e-5, 1e7  # of numbers that are written out
 Row = Mapping[Any, Any]  # a row of a DataFrame
 
 
@@ -47,6 +48,8 @@ def significant(value: Any) -> str:
     """Three significant digits: more would claim what no launch here repeats."""
     if missing(value):
         return NOTHING
+    if value and not SMALLEST <= abs(value) < LARGEST:  # the limits of two launches that are far apart, say
+        return f"{value:.2e}"
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0
     return f"{value:.{max(digits, 0)}f}"
 
@@ -67,6 +70,13 @@ def difference(compared: Row | None) -> str:
     low, high = compared["metric_low"], compared["metric_high"]
     interval = "" if missing(low) else f" [{low:+.4f}, {high:+.4f}]"
     return f"{compared['metric_difference']:+.4f}{interval}"
+
+
+def disturbances(who: str, case: Row) -> Iterator[str]:
+    """How many launches of a case were disturbed, where any were."""
+    if case["disturbed"]:
+        anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
+        yield f"{who}: {case['disturbed']} launches were disturbed, {anew}; their records have the gauges"
 
 
 def launches(row: Row) -> str:

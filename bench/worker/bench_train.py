@@ -1,15 +1,12 @@
 """pytest-benchmark: epochs of training, the whole training in one go, each epoch a round."""
 
 import math
-import os
 import time
-from typing import Any
 
-import keras
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.worker import environment, memory, numerics, nvml, start, tracks
+from bench.worker import built, memory, nvml, start, tracks
 from bench.worker.clock import Epoch, EpochClock, ReplayClock
 from bench.worker.conftest import Launch
 
@@ -36,20 +33,13 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     phases["data"] = time.perf_counter() - began
 
     began = time.perf_counter()
-    keras.utils.set_random_seed(launch.seed)
-    numerics.choose(case.numerics)
-    if launch.weights is None:
-        model = workload.build()
-    else:
-        with launch.backend.building(launch.weights.parent / "compiled"):
-            model = workload.build()  # its weights are drawn in vain
-        model.set_weights(start.load_weights(launch.weights))
+    model = built.build(launch, workload)
     metric = workload.target.metric
     tracks.compile_model(model, workload, case.track, launch.knobs)
     record["weights_digest"] = start.digest(model.get_weights())
     record["batches_digest"] = batches.digest
     record["parameters"] = model.count_params()
-    _check_device(launch, model)
+    built.check_device(launch, model)
     phases["build"] = time.perf_counter() - began
 
     def tell(index: int, epoch: Epoch) -> None:
@@ -78,35 +68,11 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
     record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
     phases["evaluate"] = time.perf_counter() - began
-    record["resolved"] = _resolved(launch, model)
+    compiled = {} if case.track in tracks.IN_OWN_HANDS else {"jit_compile": model.jit_compile}
+    record["resolved"] = built.resolved(launch, model, **compiled, optimizer=type(model.optimizer).__name__)
 
     benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.track}"
     benchmark.name = f"{case.workload}[{case.backend}]"
     benchmark.extra_info |= {f"test_{metric}": record["test"]["metric"], "cold_epoch_seconds": clock.epochs[0].seconds}
     REPLAY.load([epoch.seconds for epoch in clock.epochs[1:]])
     benchmark.pedantic(REPLAY.advance, rounds=len(clock.epochs) - 1)
-
-
-def _check_device(launch: Launch, model: keras.Model) -> None:
-    for variable in model.variables:
-        found = launch.backend.device_of(variable.value)
-        if found != launch.case.device:
-            raise RuntimeError(
-                f"{variable.path} lives on the {found}, not on the {launch.case.device} that was asked for"
-            )
-
-
-def _resolved(launch: Launch, model: keras.Model) -> dict[str, Any]:
-    """What was in force, read back rather than repeated from the options."""
-    return {
-        **launch.knobs,
-        **({} if launch.case.track in tracks.IN_OWN_HANDS else {"jit_compile": model.jit_compile}),
-        "run_eagerly": model.run_eagerly,
-        "dtype_policy": model.dtype_policy.name,
-        "optimizer": type(model.optimizer).__name__,
-        **numerics.in_force(model.dtype_policy),
-        "device": launch.backend.device_of(model.variables[0].value),
-        "threads": environment.threads(),
-        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "flags": launch.backend.flags(),
-    }

@@ -58,7 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         from bench.worker import tracks
 
-        knobs = {**tracks.defaults(case.backend, case.track), **config.getoption("knobs")}
+        default = tracks.defaults(case.backend, case.track) if case.task == "train" else {}
+        knobs = {**default, **config.getoption("knobs")}
         if knobs.get("malloc") == "keep":
             tracks.keep_freed_memory()
     except Exception as error:

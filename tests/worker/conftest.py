@@ -62,7 +62,8 @@ def launch(case, tmp_path):
 
     def run(*options, **columns):
         path = tmp_path / "launch.json"
-        command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py"]
+        script = f"bench/worker/bench_{columns.get('task', 'train')}.py"
+        command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", script]
         command += [*case(**columns).options(), "--seed=3", f"--benchmark-json={path}", *options]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
         return done, json.loads(path.read_text()) if path.exists() else None

@@ -1,15 +1,22 @@
 """One package per backend, named as KERAS_BACKEND spells it, each with the same functions; see `Backend`.
 
-`__init__` of each is what every track needs; `loop` and `native` train without Keras's `fit`.
+`__init__` of each is what every track needs; `loop` and `native` train without Keras's `fit`, and `predict` has the
+calls of task predict. A backend without `loop` cannot train.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+Call = Callable[[Array], Any]  # a batch on the host to its outputs on the host: an array, or a structure of arrays
 Knobs = Mapping[str, Any]  # how a track is executed: the knob's name to its value
 
 
@@ -34,7 +41,10 @@ class Trainer(Protocol):
 
 
 class Backend(Protocol):
-    """What the worker asks of a backend. The module imports its framework only inside the functions."""
+    """What the worker asks of a backend; one that cannot train has no `gradients`.
+
+    The module imports its framework only inside the functions.
+    """
 
     def environment(self, device: str, numerics: str | None, threads: int) -> Mapping[str, str]:
         """Environment variables that must be set before the framework is imported.
@@ -73,6 +83,11 @@ def load(name: str) -> Backend:
     return cast(Backend, module)
 
 
+def trains(name: str) -> bool:
+    """Whether Keras can train on a backend; asked without importing its framework."""
+    return find_spec(f"{__name__}.{name}.loop") is not None
+
+
 def placed(x: Any, y: Any, whole: bool, put: Callable[[Any], Any]) -> Any:
     """Batches of shape (steps, batch, …) put where training wants them: whole for one program, else a pair a step."""
     return (put(x), put(y)) if whole else [(put(one), put(other)) for one, other in zip(x, y, strict=True)]
@@ -89,3 +104,13 @@ def candidates(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
     """The knobs of track `loop` or `native`, each with the values that a search tries; the first is the default."""
     found: Mapping[str, Sequence[Any]] = import_module(f"{__name__}.{backend}.{track}").KNOBS
     return found
+
+
+def caller(backend: str, track: str, model: Any, example: Array, folder: Path) -> Call:
+    """What is called in track `loop` or `native` of task predict.
+
+    `loop` calls the Keras model without `predict`, `native` an export of it, written into `folder` and read back. Each
+    takes batches of the shape and type of `example`, and returns when the outputs are on the host.
+    """
+    made: Call = getattr(import_module(f"{__name__}.{backend}.predict"), track)(model, example, folder)
+    return made

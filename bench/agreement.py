@@ -1,0 +1,27 @@
+"""When do two lists of outputs agree? Within rounding, amplified by a deep network; standard library only.
+
+A launch of inference holds its track against `model.predict`, the analysis backends against each other, so both worlds
+share this rule. It is to catch what computes something else: what computes the same is far closer, see parity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+TOLERANCES = {"float32": 1e-4, "tf32": 1e-2, "float16": 1e-2, "bfloat16": 1e-1}  # of the largest output, by numerics
+
+
+def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The largest difference of two outputs over the largest of theirs; infinite where these are not as many."""
+    if len(ours) != len(theirs):
+        return math.inf
+    return max(abs(one - other) for one, other in zip(ours, theirs, strict=True)) / (max(map(abs, theirs)) or 1.0)
+
+
+def parted(ours: Sequence[float], theirs: Sequence[float], numerics: str) -> str:
+    """How far two lists of outputs are from each other, in words; empty where they agree."""
+    found = distance(ours, theirs)
+    if found <= TOLERANCES[numerics]:  # so that NaN does not agree
+        return ""
+    return f"{found:.1e} of the largest output away, where {TOLERANCES[numerics]:.0e} would be rounding"

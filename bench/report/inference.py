@@ -1,0 +1,91 @@
+"""What a report says of inference: how long a call takes, a row per backend and track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis import Analysis
+from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.record import case_key, stem
+from bench.report.view import NOTHING, Row, Table, disturbances, missing, number, significant, with_interval
+
+TRACKS = {"fit": "model.predict", "loop": "compiled call", "native": "exported"}
+
+
+def tables(analysis: Analysis) -> list[Table]:
+    """A table for each workload, device, batch size and numerics of task predict."""
+    cases = analysis.cases[analysis.cases["task"].eq("predict")]
+    groups = cases.groupby([name for name in CASES if name not in ("backend", "track")], sort=False)
+    return [_table(analysis, group) for _, group in groups]
+
+
+def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
+    rows = group.to_dict("records")
+    first, reference = rows[0], analysis.run.description["reference"]
+    compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
+    return Table(
+        f"Inference: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}: "
+        f"{first['samples'] // first['batch_size']} calls a launch",
+        [
+            "backend, what is called",
+            f"ms a call [{INTERVAL_LEVEL:.0%}]",
+            f"ratio to {reference}{_level(compared, f'backend={reference}')}",
+            "verdict",
+            f"ratio to exported{_level(compared, 'track=native')}",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "samples/s",
+            "first call s",
+            "setup s",
+            "peak MiB",
+        ],
+        [_row(row, compared, reference) for row in rows],
+        list(_notes(rows)),
+    )
+
+
+def _row(case: Row, compared: Mapping[Any, Row], reference: str) -> list[str]:
+    backend, native = (compared.get((case_key(case), name)) for name in (f"backend={reference}", "track=native"))
+    quantiles = [_milliseconds(case[name]) for name in ("p50_seconds", "p90_seconds", "p99_seconds")]
+    seconds = [case[name] for name in ("epoch_seconds", "epoch_seconds_low", "epoch_seconds_high")]
+    return [
+        f"{case['backend']}, {TRACKS[case['track']]}",
+        NOTHING if missing(seconds[0]) else with_interval(*(1000 * value for value in seconds)),
+        _ratio(backend),
+        backend["verdict"] if backend else NOTHING,
+        _ratio(native),
+        *quantiles,
+        NOTHING if missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
+        significant(case["cold_epoch_seconds"]),
+        significant(case["setup_seconds"]),
+        number(case["peak_host_mib"], 0),
+    ]
+
+
+def _ratio(row: Row | None) -> str:
+    return with_interval(row["ratio"], row["ratio_low"], row["ratio_high"]) if row else NOTHING
+
+
+def _milliseconds(seconds: Any) -> str:
+    return NOTHING if missing(seconds) else significant(1000 * seconds)
+
+
+def _level(compared: Mapping[Any, Row], against: str) -> str:
+    return next((f" [{100 * row['level']:.4g}%]" for (_, name), row in compared.items() if name == against), "")
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[str]:
+    yield (
+        "ms a call is the geometric mean over launches of each one's median call, which ends when its outputs are on "
+        "the host; p50, p90 and p99 are over all calls of all launches. setup is what comes before the first call, "
+        "such as the export; the first call compiles"
+    )
+    for row in rows:
+        who = f"{row['backend']}, {TRACKS[row['track']]}"
+        if row["status"] != "ok":
+            yield f"{who}: {row['status']}, {row['reason']}"
+        yield from disturbances(who, row)

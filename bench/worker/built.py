@@ -1,0 +1,47 @@
+"""The model of a launch: built, with its initial weights, on the device that was asked for; and what was in force."""
+
+import os
+from typing import Any
+
+import keras
+
+from bench.worker import environment, numerics, start
+from bench.worker.conftest import Launch
+from models import Workload
+
+
+def build(launch: Launch, workload: Workload) -> keras.Model:
+    """A workload's model with the launch's initial weights."""
+    keras.utils.set_random_seed(launch.seed)
+    numerics.choose(launch.case.numerics)
+    if launch.weights is None:
+        return workload.build()
+    with launch.backend.building(launch.weights.parent / "compiled"):
+        model = workload.build()  # its weights are drawn in vain
+    model.set_weights(start.load_weights(launch.weights))
+    return model
+
+
+def check_device(launch: Launch, model: keras.Model) -> None:
+    """Raise RuntimeError where a variable is not on the case's device."""
+    for variable in model.variables:
+        found = launch.backend.device_of(variable.value)
+        if found != launch.case.device:
+            raise RuntimeError(
+                f"{variable.path} lives on the {found}, not on the {launch.case.device} that was asked for"
+            )
+
+
+def resolved(launch: Launch, model: keras.Model, **more: Any) -> dict[str, Any]:
+    """What was in force, read back rather than repeated from the options; `more` is what only this task has."""
+    return {
+        **launch.knobs,
+        **more,
+        "run_eagerly": model.run_eagerly,
+        "dtype_policy": model.dtype_policy.name,
+        **numerics.in_force(model.dtype_policy),
+        "device": launch.backend.device_of(model.variables[0].value),
+        "threads": environment.threads(),
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "flags": launch.backend.flags(),
+    }
