@@ -57,6 +57,7 @@ def test_in_small_it_learns_what_is_planted_in_its_data(small):
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.parametrize("name", ["gpt2_small"])  # the others take a minute longer and show nothing else
 def test_in_small_it_is_described_with_all_that_a_run_needs(name, tmp_path):
     path = tmp_path / f"small_{name}.py"
     path.write_text(f"from models.{name} import small as workload")

@@ -44,7 +44,7 @@ def test_where_there_are_classes_its_outputs_are_logits(trained, dataset):
     outputs = trained.build().predict(dataset.x_test[:8], verbose=0)
 
     assert trained.loss().from_logits
-    assert np.min(outputs) < 0
+    assert not np.allclose(outputs.sum(axis=-1), 1.0, atol=1e-3)  # as probabilities would
 
 
 def test_its_samples_fill_at_least_a_few_batches(workload):
@@ -60,11 +60,13 @@ def test_what_is_expected_of_it_is_said_and_in_order(workload):
     assert target.quick is not None or workload.memory_mib  # a smoke test on a GPU may have been tried by nobody
 
 
-def test_it_learns_a_single_batch(trained):
+def test_it_learns_a_single_batch(workload):
+    if workload.memory_mib:
+        pytest.skip("test_large_workloads.py trains it in small")
     keras.utils.set_random_seed(0)
-    data = start.batches(start.load_dataset(trained.dataset, 128), 128, 64, seed=0)
-    model = trained.build()
-    model.compile(trained.optimizer(), trained.loss(), metrics=start.metrics(trained))
+    data = start.batches(start.load_dataset(workload.dataset, 128), 128, 64, seed=0)
+    model = workload.build()
+    model.compile(workload.optimizer(), workload.loss(), metrics=start.metrics(workload))
     losses = model.fit(data.x, data.y, batch_size=64, epochs=8, shuffle=False, verbose=0).history["loss"]
 
     assert losses[-1] < 0.8 * losses[0]
