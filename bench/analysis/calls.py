@@ -48,9 +48,9 @@ def differing(launches: pd.DataFrame, reference: str) -> Iterator[str]:
     for key, ours in groups.items():
         case = dict(zip(CASE_COLUMNS, key, strict=True))
         theirs = groups.get(case_key({**case, "backend": reference}))
-        both: Any = [] if theirs is None or case["backend"] == reference else ours.index.intersection(theirs.index)
-        if theirs is None or not len(both):
+        if theirs is None or case["backend"] == reference:
             continue
-        apart = parted(ours[both[0]], theirs[both[0]], str(case["numerics"]))
+        both = ours.index.intersection(theirs.index)
+        apart = parted(ours[both[0]], theirs[both[0]], str(case["numerics"])) if len(both) else ""
         if apart:
             yield f"{title(case)} gives other outputs than {reference}: {apart}"
