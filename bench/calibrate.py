@@ -13,18 +13,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from bench.options import CalibrateOptions, UsageError
+from bench.command_line import UsageError
+from bench.options import CalibrateOptions
 from bench.plan import PlannedCase
 from bench.prepare import Prepared
+from bench.progress import RunConsole
 from bench.run import run
 
 PLANTED = 1.10  # of the batches that the reference backend's other launches train on
 BUSY = "while True: pass"
 
 
-def calibrate(options: CalibrateOptions, console: Console) -> Path:
+def calibrate(options: CalibrateOptions, console: RunConsole) -> Path:
     """Record what is missing of the launches and return the run's folder."""
     with _load(options.load):
         folder = run(options, console, extend=lambda cases, prepared: [*cases, *_planted(cases, prepared)])

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from bench import environments
 from bench.plan import PlannedCase
 from bench.prepare import Prepared
+from bench.progress import RunConsole
 
 Ceilings = dict[str, dict[str, float]]  # device and backend to floating-point operations per second
 
 
-def measure(prepared: Prepared, cases: Sequence[PlannedCase], console: Console) -> Ceilings:
+def measure(prepared: Prepared, cases: Sequence[PlannedCase], console: RunConsole) -> Ceilings:
     """Of every backend and device that the plan trains on; one that gives none is left out, and said."""
     found: Ceilings = {}
     trained = [planned.case for planned in cases if planned.skip is None and planned.case.task == "train"]
@@ -26,8 +25,8 @@ def measure(prepared: Prepared, cases: Sequence[PlannedCase], console: Console) 
             found.setdefault(device, {})[backend] = float(answer["flops_per_second"])
         else:
             said = f"ceiling: {backend} {device}: {answer['error']}"
-            console.print(said, markup=False, highlight=False, soft_wrap=True)
+            console.say(said)
     for device, speeds in found.items():
         said = ", ".join(f"{backend} {speed / 1e9:.3g}" for backend, speed in speeds.items())
-        console.print(f"ceiling on {device}, GFLOP/s in a matrix product: {said}", markup=False, highlight=False)
+        console.say(f"ceiling on {device}, GFLOP/s in a matrix product: {said}")
     return found

@@ -1,6 +1,9 @@
 """What a run says while it measures: a live line in a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,10 +22,39 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+class RunConsole(Console):
+    """A terminal, and the run's log file: what is said there stands here too, each line with its time in UTC.
+
+    A `quiet` one prints nothing and logs all the same.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._log: Path | None = None
+        self._before: list[str] = []  # said before there was a run to log it
+
+    def say(self, text: str) -> None:
+        """One line, which the terminal wraps as it likes."""
+        self._before.append(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        self._flush()
+        self.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def log_to(self, path: Path) -> None:
+        """From now on, and what was said before, into this file."""
+        self._log = path
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._log is not None:
+            with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # no measurement ends for it
+                file.writelines(self._before)
+            self._before.clear()
+
+
 class Progress:
     """The display of one run. It redraws only when called, never by itself: the worker is being timed meanwhile."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: RunConsole) -> None:
         self._console, self._launches, self._number = console, 0, 0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -78,7 +110,7 @@ class Progress:
             what += f"; disturbed: {disturbed}"
         left = duration(max(0.0, self._left - outcome.wall_seconds))
         took = f"took {duration(outcome.wall_seconds)}, about {left} left"
-        self._console.print(f"{self._head}: {what} ({took})", markup=False, highlight=False, soft_wrap=True)
+        self._console.say(f"{self._head}: {what} ({took})")
 
     def _draw(self, what: str) -> None:
         if self._live:

@@ -10,16 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from bench import ceilings, machine, record
 from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
 from bench.plan import Limits, PlannedCase, check_devices, plan, schedule
 from bench.prepare import Prepared, limits_here, prepare, remarks
-from bench.progress import Progress, duration
-from bench.runs import continued, describe, interruptible, known_seconds, new_run, remove, write_state
+from bench.progress import Progress, RunConsole, duration
+from bench.runs import LOG, continued, describe, interruptible, known_seconds, new_run, remove, write_state
 from bench.tuning import tune
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ HELD_OUT = 0.1  # of the training samples, for the time to the target
 
 def run(
     options: RunOptions,
-    console: Console,
+    console: RunConsole,
     now: Callable[[], float] = time.monotonic,
     extend: Callable[[list[PlannedCase], Prepared], list[PlannedCase]] = lambda cases, _prepared: cases,
 ) -> Path | None:
@@ -50,6 +48,7 @@ def run(
         folder = options.resume or (Path(tempfile.mkdtemp()) if options.dry_run else new_run(options.output))
         try:
             (folder / "logs").mkdir(exist_ok=True)
+            console.log_to(folder / LOG)
             prepared = (
                 _prepare_anew(options, folder) if options.resume else prepare(options, folder, draw=not options.dry_run)
             )
@@ -62,7 +61,7 @@ def run(
                 description = continued(folder, description)
             known = known_seconds(options.output)
             for remark in remarks(options, prepared):
-                console.print(remark, markup=False, highlight=False, soft_wrap=True)
+                console.say(remark)
             _announce(console, cases, known, options)
         except BaseException:  # Ctrl-C too: nothing has been measured yet, so nothing is left behind
             if not options.resume:
@@ -90,7 +89,7 @@ def _measure(
     limits: Limits,
     description: dict[str, Any],
     known: dict[record.Case, float],
-    console: Console,
+    console: RunConsole,
     began: float,
     now: Callable[[], float],
 ) -> None:
@@ -121,7 +120,7 @@ def _measure(
             if options.ordered and min(planned.launches for planned in cases) < options.launches:
                 words = f"the budget ended within the pilot of {options.launches} repetitions"
                 description["ordered"] = {"within": options.within, "reached": None, "words": words}
-                console.print(words, markup=False, highlight=False, soft_wrap=True)
+                console.say(words)
             elif options.ordered:
                 if "ordered" not in description:
                     left = None if until is None else max(0.0, until - now())
@@ -133,11 +132,11 @@ def _measure(
                 if cases != ordered:
                     description["ordered"]["reached"] = None
                     description["ordered"]["words"] += "; but the budget ended before all of these launches"
-                    console.print("the budget ended before all of these launches", markup=False, highlight=False)
+                    console.say("the budget ended before all of these launches")
         description["plan"] = [planned.to_json() for planned in cases]
         state = "finished"
     except KeyboardInterrupt:
-        console.print("interrupted: what was measured is kept", highlight=False)
+        console.say("interrupted: what was measured is kept")
     finally:
         write(state)
 
@@ -148,7 +147,7 @@ def _order(
     cases: Sequence[PlannedCase],
     description: dict[str, Any],
     left: float | None,
-    console: Console,
+    console: RunConsole,
 ) -> dict[str, Any]:
     """From the pilot's spread, how many launches the ordered precision takes: into the plan, said, and as run.json."""
     from bench.analysis import frames, precision  # pandas and scipy: only between launches
@@ -164,7 +163,7 @@ def _order(
     description["plan"] = [planned.to_json() for planned in cases]
     words = _ordered_words(order, options.within, left)
     for said in (*(f"{planned.case.title}: {planned.launches} launches" for planned in cases), words):
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        console.say(said)
     return {"within": options.within, "reached": order.within, "words": words}
 
 
@@ -184,7 +183,7 @@ def _ordered_words(order: Order, within: float | None, left: float | None) -> st
 
 
 def _prove(
-    options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase], limits: Limits, console: Console
+    options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase], limits: Limits, console: RunConsole
 ) -> dict[str, Any]:
     """Climb a short ladder, in each numerics, before anything is measured: a fast wrong result is none."""
     devices = tuple(dict.fromkeys(planned.case.device for planned in cases))
@@ -196,7 +195,7 @@ def _prove(
 
 
 def _announce(
-    console: Console, cases: Sequence[PlannedCase], known: Mapping[record.Case, float], options: RunOptions
+    console: RunConsole, cases: Sequence[PlannedCase], known: Mapping[record.Case, float], options: RunOptions
 ) -> None:
     guesses = {planned.case: planned.expected_seconds for planned in cases}
     for planned in cases:
@@ -205,13 +204,13 @@ def _announce(
         size = calls if case.task == "predict" else training
         basis = "took" if case in known else "guessed:"
         note = planned.skip or f"a launch {basis} about {duration(known.get(case, guesses[case]))}"
-        console.print(f"{case.title}: {size}; {note}", markup=False, highlight=False, soft_wrap=True)
+        console.say(f"{case.title}: {size}; {note}")
     launches = schedule(cases, options.seed)
     total = sum(known.get(item.case, guesses[item.case]) for item in launches)
     said = f"{len(launches)} launches ({options.launches} of each case), about {duration(total)} expected"
     if options.ordered:
         said = f"a pilot of {said}; it decides how many follow"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    console.say(said)
     if options.budget_seconds is not None and total > options.budget_seconds:
         budget = f"the pilot alone takes longer than the budget of {duration(options.budget_seconds)}"
-        console.print(f"{budget}, which ends it early", markup=False, highlight=False, soft_wrap=True)
+        console.say(f"{budget}, which ends it early")

@@ -14,12 +14,14 @@ from types import FrameType
 from typing import Any
 
 from bench import machine, record
-from bench.options import Selection, UsageError
+from bench.command_line import UsageError
+from bench.options import Selection
 from bench.prepare import Prepared
 
 RUNS_LOOKED_AT = 5
 SAME = ("cpu", "logical_cpus", "usable_cpus", "gpus", "python", "flags")  # of the machine, for a run that goes on
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
+LOG = "run.log"  # what the run said
 PARTS = ("launches", "ladders", "logs", "weights")
 
 

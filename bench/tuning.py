@@ -13,14 +13,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bench import machine
 from bench.environments import ROOT
 from bench.launch import launch
 from bench.plan import PlannedCase, PlannedLaunch
 from bench.prepare import Prepared
-from bench.progress import duration
+from bench.progress import RunConsole, duration
 from bench.record import CASE_TYPES, SEARCHED, TUNING_COLUMNS, Case, case_key, knob_words, module_of, turned
 from bench.runs import run_folders
 
@@ -37,7 +35,7 @@ Row = dict[str, Any]  # a row of tuning.csv
 
 
 def tune(
-    prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console: Console
+    prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console: RunConsole
 ) -> dict[Case, dict[str, Any]]:
     """The best knobs of every planned case that has some, searched for where no earlier run did it here.
 
@@ -55,14 +53,14 @@ def tune(
         if not found:
             found = _searched(prepared, case, python, now, console)
         elif found[0]["searched_in"] != prepared.folder.name:
-            console.print(f"{case.title}: knobs as run {found[0]['searched_in']} found them", highlight=False)
+            console.say(f"{case.title}: knobs as run {found[0]['searched_in']} found them")
         if not any(case_key(row) == case.key for row in own):
             _append(prepared.folder / FILE, [{**row, **asdict(case)} for row in found])
         best = next((row for row in found if row["chosen"]), None)
         if best:
             chosen[case] = best["knobs"]
             said = f"{case.title}: {knob_words(best['knobs'])}, {1000 * best['step_seconds']:.3g} ms a step"
-            console.print(said, markup=False, highlight=False, soft_wrap=True)
+            console.say(said)
     return chosen
 
 
@@ -120,7 +118,7 @@ def _installed(python: Path) -> str:
     return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False).stdout
 
 
-def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: Console) -> list[Row]:
+def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: RunConsole) -> list[Row]:
     """Try every configuration; one that takes the process down is a row too, and the others go on."""
     workload = next(one for one in prepared.workloads if one["workload"] == case.workload)
     steps = max(FEWEST_STEPS[case.track], min(MOST_STEPS, math.ceil(PASS_SECONDS / workload["step_seconds"])))
@@ -147,7 +145,7 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: C
     said = f"{len(rows)} configurations in {duration(seconds)}" if rows else f"no search: {outcome.reason}"
     if rows and best is None:
         said += f", of which none works: {rows[0]['reason']}"
-    console.print(f"{case.title}: {said}", markup=False, highlight=False, soft_wrap=True)
+    console.say(f"{case.title}: {said}")
     common = {**asdict(case), "steps": steps, "searched_in": prepared.folder.name, "circumstances": now}
     return [{**common, **row, "chosen": row is best} for row in rows]
 

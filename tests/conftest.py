@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench import environments
-from bench.options import parse_run, training_backends
+from bench.options import parse_run
+from bench.progress import RunConsole
+from bench.registry import training_backends
 from bench.run import run
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -44,7 +45,7 @@ def measure(fake):
 
     def start(*arguments, parity=False, now=time.monotonic):
         given = [*fake, "--launches=3", *([] if parity else ["--no-parity"]), *arguments]
-        return run(parse_run(given), Console(file=said, width=200), now)
+        return run(parse_run(given), RunConsole(file=said, width=200), now)
 
     start.said = said
     return start

@@ -3,12 +3,12 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from bench.analysis import analyse
 from bench.environments import ROOT
 from bench.options import parse_parity
 from bench.parity import parity
+from bench.progress import RunConsole
 
 WORKLOADS = sorted((ROOT / "tests" / "ladders").glob("[!_]*.py"))
 STEPS = 6
@@ -21,7 +21,7 @@ def climbed(tmp_path_factory):
     words = [f"--steps={STEPS}", "--devices=cpu", f"--output={output}"]
     words.append(f"--workloads={','.join(map(str, WORKLOADS))}")
     said = io.StringIO()
-    return analyse(parity(parse_parity(words), Console(file=said)))
+    return analyse(parity(parse_parity(words), RunConsole(file=said)))
 
 
 def problems(analysis, stem):
