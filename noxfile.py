@@ -11,7 +11,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox loads this file without its folder on the path
 
-from bench import environments, options  # noqa: E402
+from bench import environments, options, registry  # noqa: E402
+from bench.command_line import UsageError  # noqa: E402
 from bench.machine import gpu_names  # noqa: E402
 from bench.plan import check_devices  # noqa: E402
 
@@ -37,7 +38,7 @@ def environment(name: str) -> None:
             path.write_text(environments.stamp(name), encoding="utf-8")
 
 
-for _name in (*environments.TOOLS, *options.backend_names()):
+for _name in (*environments.TOOLS, *registry.backend_names()):
     environment(_name)
 
 
@@ -70,7 +71,7 @@ def checked(session: nox.Session, parse: Callable[[Sequence[str]], Options]) -> 
     try:
         given = parse(session.posargs)
         check_devices(given.devices or (), gpu_names())
-    except options.UsageError as error:
+    except UsageError as error:
         session.error(str(error))
     return given
 
@@ -122,10 +123,10 @@ def calibrate(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """The tests of parent, analysis and report, then the worker's in each backend's environment."""
-    ensure(session, ["tests", *options.backend_names()])
+    ensure(session, ["tests", *registry.backend_names()])
     python(session, "tests", "-m", "pytest", "--ignore=tests/worker", *session.posargs)
-    for name in options.backend_names():
-        chosen = "tests/worker" if name in options.training_backends() else "tests/worker/test_predict.py"
+    for name in registry.backend_names():
+        chosen = "tests/worker" if name in registry.training_backends() else "tests/worker/test_predict.py"
         python(session, name, "-m", "pytest", "-c", "tests/worker/pytest.ini", f"--backend={name}", chosen)
 
 

@@ -1,0 +1,283 @@
+"""The words of the command line, parsed one by one; what they mean together is said in bench/options.py."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from bench import adopt
+from bench.environments import ROOT
+from bench.record import CLIMBS, DIFFERENCES, INPUTS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS
+from bench.registry import backend_names, names_of, workload_modules, workload_names
+from bench.saved_model import OwnModelError
+
+DEVICES = ("cpu", "gpu")
+LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
+FORMATS = ("markdown", "json")
+
+
+class UsageError(Exception):
+    """The user asked for something that cannot be: one line with what was passed, what is known, how to mend it."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much a run measures where the options do not say; None means all workloads, and the workload's own epochs."""
+
+    workloads: tuple[str, ...] | None
+    launches: int
+    epochs: int | None
+    help: str
+
+
+PROFILES = {
+    "quick": Profile(("mlp", "cnn"), 1, QUICK_EPOCHS, "a smoke test: few samples, one launch"),
+    "default": Profile(("mlp", "cnn"), 5, None, "mlp and cnn, five launches, large workloads cut on a CPU"),
+    "full": Profile(None, 10, None, "every workload on all its samples, ten launches"),
+}
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command and its options; UsageError says in one line what is wrong with them."""
+    return _parser().parse_args(arguments)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m bench", description="Train one Keras 3 model on several backends and compare them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train, time and report", allow_abbrev=False)
+    profiles = "; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items())
+    run.add_argument("--profile", default="default", type=_choice(tuple(PROFILES), "profile"), help=profiles)
+    _add_selection(run)
+    run.add_argument("--launches", type=_at_least(1), metavar="N", help="fresh processes per case, one seed each")
+    run.add_argument(
+        "--within", type=_percent, metavar="3%", help="as many launches as give every ratio within so much"
+    )
+    run.add_argument("--budget", type=_time_span, metavar="20m", help="but no longer than this (s, m or h)")
+    run.add_argument("--epochs", type=_at_least(2), metavar="N", help="the first is cold, so at least two")
+    run.add_argument("--samples", type=_at_least(1), metavar="N", help="training samples: the first N of the data set")
+    run.add_argument("--batch-size", type=_several(_at_least(1)), metavar="N,…", help="each makes cases of its own")
+    tasks = _several(_choice(TASKS, "task"), TASKS)
+    run.add_argument("--tasks", type=tasks, metavar="NAME,…", help=f"{', '.join(TASKS)}, or `all`; default train")
+    tracks = _several(_choice(TRACKS, "track"), TRACKS)
+    run.add_argument("--tracks", type=tracks, metavar="NAME,…", help=f"{', '.join(TRACKS)}, or `all`; default fit")
+    numerics = _several(_choice(NUMERICS, "numerics"), NUMERICS)
+    run.add_argument("--numerics", type=numerics, metavar="NAME,…", help=f"{', '.join(NUMERICS)}; default float32")
+    inputs = _several(_choice(tuple(INPUTS), "input"), tuple(INPUTS))
+    run.add_argument("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(INPUTS)}; default arrays")
+    run.add_argument(
+        "--to-target", action="store_true", help="hold out a tenth of the samples; how long to the target?"
+    )
+    run.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
+    run.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
+    run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
+
+    parity = commands.add_parser("parity", help="prove that the backends agree, or name where", allow_abbrev=False)
+    _add_selection(parity)
+    parity.add_argument("--steps", type=_at_least(1), default=300, metavar="N", help="of training; default 300")
+    parity.add_argument("--seeds", type=_at_least(1), default=1, metavar="N", help="how many; default 1")
+    parity.add_argument(
+        "--numerics",
+        type=_several(_choice(LADDER_NUMERICS, "numerics"), LADDER_NUMERICS),
+        metavar="NAME,…",
+        help="what is judged against exact mode (float64); default float32",
+    )
+
+    climbed = _several(_choice(tuple(CLIMBS), "track with a ladder"))
+    parity.add_argument("--tracks", type=climbed, metavar="NAME,…", help=f"default {', '.join(CLIMBS)}")
+
+    calibrate = commands.add_parser("calibrate", help="are the verdicts right, on this machine?", allow_abbrev=False)
+    _add_selection(calibrate)
+    calibrate.add_argument(
+        "--launches", type=_at_least(12), default=60, metavar="N", help="of each backend; default 60"
+    )
+    calibrate.add_argument("--epochs", type=_at_least(4), default=10, metavar="N", help="default 10")
+    calibrate.add_argument("--samples", type=_at_least(1), default=19_200, metavar="N", help="default 19200")
+    calibrate.add_argument("--load", type=_at_least(0), default=0, metavar="N", help="processes that keep a core busy")
+    calibrate.add_argument("--resume", metavar="RUN", help="go on with it, or tell again what a finished one found")
+
+    report = commands.add_parser("report", help="rebuild a run's tables and report from its records")
+    report.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
+    _add_format(report)
+    report.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="event files of every launch's epochs")
+    report.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="a .zip of the run to share, without names of yours"
+    )
+    report.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
+
+    compare = commands.add_parser("compare", help="hold a run against an older one", allow_abbrev=False)
+    compare.add_argument("older", metavar="RUN_A", help="a run's id or folder, or `latest`")
+    compare.add_argument("newer", metavar="RUN_B", help="likewise; slower than RUN_A or another metric: exit status 1")
+    _add_format(compare)
+    compare.add_argument("--margin", type=_percent, default=5.0, metavar="PERCENT", help="what counts; default 5")
+    across = _several(_choice(DIFFERENCES, "difference"), DIFFERENCES)
+    compare.add_argument("--across", type=across, metavar="NAME,…", help=f"what may differ: {', '.join(DIFFERENCES)}")
+    compare.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
+
+    history = commands.add_parser("history", help="all runs in one page: trends, and where a case stepped")
+    history.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
+
+    new = commands.add_parser("new", help="write a workload file that runs as it stands, to be changed")
+    new.add_argument("name", metavar="NAME", help="writes NAME.py; a path will do")
+
+    commands.add_parser("list", help="workloads, backends and data sets")
+    doctor = commands.add_parser("doctor", help="does each backend's environment work, and what does it see?")
+    doctor.add_argument("--python", type=_python, action="append", default=[], metavar="BACKEND=PATH")
+    return parser
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    """The options that make a Selection, but for how many launches."""
+    backend = _choice(backend_names(), "backend")
+    devices = _several(_choice(DEVICES, "device"))
+    parser.add_argument("--workloads", type=_workloads, metavar="NAME_OR_FILE,…", help="or `all`; a model's file too")
+    parser.add_argument("--dataset", type=_dataset, metavar="NAME_OR_FILE", help="of a model's file; a name or an .npz")
+    parser.add_argument("--loss", type=_loss, metavar="NAME", help=f"of a model's file: {', '.join(adopt.LOSSES)}")
+    parser.add_argument("--unsafe", action="store_true", help="let code in a .keras file run; only if you trust it")
+    parser.add_argument("--backends", type=_several(backend), metavar="NAME,…")
+    parser.add_argument("--devices", type=devices, metavar="cpu,gpu", help="default: all here")
+    parser.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="the first; default 0")
+    parser.add_argument("--reference", type=backend, metavar="NAME", help="default jax")
+    parser.add_argument(
+        "--python", type=_python, action="append", default=[], metavar="BACKEND=PATH", help="an environment of your own"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
+    _add_amount(parser)
+
+
+def _add_amount(parser: argparse.ArgumentParser) -> None:
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--quiet", action="store_true", help="print the verdicts alone; the run's log file has the rest"
+    )
+    amount.add_argument("--verbose", action="store_true", help="print every remark and what was measured on what")
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    _add_amount(parser)
+    parser.add_argument("--format", type=_choice(FORMATS, "format"), help="to standard output, in place of the tables")
+
+
+Word = TypeVar("Word", str, int)
+
+
+def _several(
+    one: Callable[[str], Word], everything: tuple[Word, ...] | None = None
+) -> Callable[[str], tuple[Word, ...] | None]:
+    """A list of words; `all` stands for `everything`, or, as None, for what leaving the option out means."""
+
+    def parse_list(text: str) -> tuple[Word, ...] | None:
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        if words == ["all"]:
+            return everything
+        if not words:
+            raise argparse.ArgumentTypeError("an empty list; name at least one, or leave the option out")
+        return tuple(dict.fromkeys(one(word) for word in words))
+
+    return parse_list
+
+
+def _choice(known: Sequence[str], kind: str) -> Callable[[str], str]:
+    def parse_name(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(_unknown(kind, text, known))
+        return text
+
+    return parse_name
+
+
+def _workloads(text: str) -> tuple[str, ...] | None:
+    """Names and files; a name with variants stands for all of them."""
+    words = _several(_workload, workload_names())(text)
+    expanded = [names_of(word) if word in workload_modules() else (word,) for word in words or ()]
+    return tuple(dict.fromkeys(name for names in expanded for name in names)) or None
+
+
+def _workload(text: str) -> str:
+    if adopt.is_file(text):
+        return _usable(adopt.model_file, text)
+    if text in workload_modules():
+        return text
+    return _choice(workload_names(), "workload")(text)
+
+
+def _dataset(text: str) -> str:
+    if adopt.is_file(text):
+        return _usable(adopt.data_file, text)
+    return _choice(adopt.dataset_names(), "data set")(text)
+
+
+def _loss(text: str) -> str:
+    return _choice(tuple(adopt.LOSSES), "loss")(adopt.loss_name(text))
+
+
+def _usable(parse_file: Callable[[str], str], text: str) -> str:
+    try:
+        return parse_file(text)
+    except OwnModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _unknown(kind: str, text: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {kind} {text!r}, known: {', '.join(known)}{guess}"
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = minimum - 1
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least {minimum}")
+        return number
+
+    return parse_number
+
+
+def _percent(text: str) -> float:
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 100:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a percentage between 0 and 100")
+    return number
+
+
+def _time_span(text: str) -> float:
+    """Seconds."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        seconds = float(text[:-1]) * units[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a time span such as 90s, 20m or 1.5h")
+    return seconds
+
+
+def _python(text: str) -> tuple[str, Path]:
+    backend, equals, path = text.partition("=")
+    if not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected BACKEND=PATH, for example jax=/opt/jax/bin/python")
+    _choice(backend_names(), "backend")(backend)
+    # Not resolved: an environment's python is a link, and behind the link it would be another environment's.
+    python = Path(path).expanduser().absolute()
+    if not python.is_file():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no file {path}; name the environment's python itself")
+    return backend, python
