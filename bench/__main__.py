@@ -1,4 +1,6 @@
-"""The command line: `python -m bench run|parity|compare|calibrate|report|list|doctor|new`."""
+"""The command line: `python -m bench run|parity|compare|calibrate|report|history|list|doctor|new`."""
+
+from __future__ import annotations
 
 import argparse
 import ast
@@ -12,22 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environments, machine
-from bench.options import (
-    UsageError,
-    backend_names,
-    calibrate_options,
-    names_of,
-    parity_options,
-    parse,
-    run_options,
-    training_backends,
-    workload_modules,
-)
+from bench.command_line import UsageError, parse
+from bench.options import calibrate_options, parity_options, run_options
+from bench.registry import backend_names, names_of, training_backends, workload_modules
 
 LONGEST = 20  # characters of a name in a list
+LIBRARIES = ("jinja2", "pandas", "plotly", "psutil", "rich", "scipy", "tensorboardX")
 
-if TYPE_CHECKING:  # rich may be missing until the right environment is found
-    from rich.console import Console
+if TYPE_CHECKING:  # rich and pandas may be missing until the right environment is found
+    from bench.analysis import Analysis
+    from bench.progress import RunConsole
+    from bench.report.view import Page
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         "compare": compare,
         "calibrate": calibrate,
         "report": report,
+        "history": history,
         "list": list_all,
         "doctor": doctor,
         "new": new,
@@ -60,12 +58,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def use_own_environment(arguments: Sequence[str]) -> None:
     """Go on in the environment that nox built for this command where the present one lacks its libraries."""
-    if all(importlib.util.find_spec(name) for name in ("pandas", "psutil", "rich", "scipy")):
+    if all(importlib.util.find_spec(name) for name in LIBRARIES):
         return
     python = environments.environment_python("bench")
     if not python.exists() or python == Path(sys.executable):
         raise UsageError(
-            'this Python lacks pandas, psutil, rich or scipy; build the environment with nox -s "env(bench)"'
+            f'this Python lacks one of {", ".join(LIBRARIES)}; build the environment with nox -s "env(bench)"'
         )
     os.chdir(environments.ROOT)
     os.execv(python, [str(python), "-m", "bench", *arguments])  # noqa: S606 - no shell is what is wanted
@@ -76,7 +74,7 @@ def run(given: argparse.Namespace) -> int:
     from bench.run import run as measure
 
     options = run_options(given)
-    return _reported(lambda console: measure(options, console))
+    return _worked(lambda console: measure(options, console), lambda folder: _report(folder, given), given)
 
 
 def parity(given: argparse.Namespace) -> int:
@@ -84,22 +82,20 @@ def parity(given: argparse.Namespace) -> int:
     from bench.parity import parity as climb
 
     options = parity_options(given)
-    return _reported(lambda console: climb(options, console))
+    return _worked(lambda console: climb(options, console), lambda folder: _report(folder, given), given)
 
 
 def report(given: argparse.Namespace) -> int:
-    """Rebuild everything that is derived from a run's records."""
+    """Rebuild everything that is derived from a run's records, and what else is asked for from them."""
     from bench.runs import find_run
 
-    return _report(find_run(given.run, given.output))
+    return _report(find_run(given.run, given.output), given)
 
 
 def compare(given: argparse.Namespace) -> int:
     """Hold a run against an older one; exit status 1 where a case became slower or reaches another metric."""
-    from rich.console import Console
-
     from bench.analysis import frames, two_runs
-    from bench.report import terminal
+    from bench.report.files import two_runs_json
     from bench.report.two_runs import page
     from bench.runs import find_run
 
@@ -111,7 +107,7 @@ def compare(given: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     for warning in (*runs[0].warnings, *runs[1].warnings):
         print(f"bench: {warning}", file=sys.stderr)
-    terminal.show(page(found, older.name, newer.name), None, Console())
+    _show(page(found, older.name, newer.name), None, given, lambda: two_runs_json(found, older.name, newer.name))
     return 1 if found.problems else 0
 
 
@@ -120,7 +116,23 @@ def calibrate(given: argparse.Namespace) -> int:
     from bench.calibrate import calibrate as record
 
     options = calibrate_options(given)
-    return _worked(lambda console: record(options, console), _calibration)
+    return _worked(lambda console: record(options, console), _calibration, given)
+
+
+def history(given: argparse.Namespace) -> int:
+    """All runs of a results folder in one page."""
+    from rich.console import Console
+
+    from bench.analysis import history as past
+    from bench.report import terminal
+    from bench.report.history import write
+
+    found = past.history(given.output)
+    if not found.runs:
+        raise UsageError(f"--output {given.output}: no run with a result in it")
+    page, path = write(found, given.output)
+    terminal.show(page, path, Console(), terminal.Amount.NORMAL)
+    return 0
 
 
 def list_all(given: argparse.Namespace) -> int:  # noqa: ARG001
@@ -183,38 +195,66 @@ def new(given: argparse.Namespace) -> int:
     return 0
 
 
-def _reported(work: Callable[["Console"], Path | None]) -> int:
-    """Do the work that leaves a run's folder, if it leaves one, and report it."""
-    return _worked(work, _report)
-
-
-def _worked(work: Callable[["Console"], Path | None], tell: Callable[[Path], int]) -> int:
+def _worked(work: Callable[[RunConsole], Path | None], tell: Callable[[Path], int], given: argparse.Namespace) -> int:
     """Do the work that leaves a run's folder, if it leaves one, and tell what is in it."""
-    from rich.console import Console
-
     from bench.prepare import RunError
+    from bench.progress import RunConsole
 
     try:
-        folder = work(Console())
+        folder = work(RunConsole(quiet=given.quiet))
     except RunError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0 if folder is None else tell(folder)
 
 
-def _report(folder: Path) -> int:
+def _report(folder: Path, given: argparse.Namespace) -> int:
     """Analyse and write; pandas is imported only now, when nothing is being timed any more."""
     from bench.analysis import analyse
     from bench.analysis.frames import RunFormatError
     from bench.report import write
+    from bench.report.files import to_json
 
     try:
         analysis = analyse(folder)
     except RunFormatError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    write(analysis, folder)
+    page = write(analysis, folder)
+    _show(page, folder / "report.html", given, lambda: to_json(analysis, page))
+    _export(analysis, folder, given)
     return 1 if analysis.problems else 0
+
+
+def _show(page: Page, path: Path | None, given: argparse.Namespace, as_json: Callable[[], str]) -> None:
+    """Print a page as it was asked for: in the terminal, or as a document for another program."""
+    from rich.console import Console
+
+    from bench.report import markdown, terminal
+
+    kind = getattr(given, "format", None)  # a run has none
+    if kind == "markdown":
+        print(markdown.render(page), end="")
+    elif kind == "json":
+        print(as_json())
+    else:
+        terminal.show(page, path, Console(), terminal.amount(given.quiet, given.verbose))
+
+
+def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> None:
+    """What `report` was asked to write besides."""
+    if getattr(given, "tensorboard", None):
+        from bench.report import tensorboard
+
+        count = tensorboard.write(analysis, given.tensorboard)
+        print(
+            f"tensorboard: {count} runs; look at them with: tensorboard --logdir {shlex.quote(str(given.tensorboard))}",
+            file=sys.stderr,
+        )
+    if getattr(given, "bundle", None):
+        from bench import bundle
+
+        print(f"bundle: {bundle.write(folder, given.bundle)}", file=sys.stderr)
 
 
 def _calibration(folder: Path) -> int:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import environments, machine
+from bench.command_line import UsageError
 from bench.launch import launch
-from bench.options import RunOptions, UsageError, parse_run
+from bench.options import RunOptions, parse_run
 from bench.plan import PlannedLaunch, plan, schedule
 from bench.prepare import Prepared, RunError, prepare
 

@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bench import environments, machine
+from bench.command_line import LADDER_NUMERICS
 from bench.launch import Outcome, launch
-from bench.options import LADDER_NUMERICS, ParityOptions, RunOptions
+from bench.options import ParityOptions, RunOptions
 from bench.plan import Limits, devices_of
 from bench.prepare import Prepared, limits_here, prepare, remarks
-from bench.progress import duration
+from bench.progress import RunConsole, duration
 from bench.record import CLIMBS, is_climbed, stem
-from bench.runs import describe, interruptible, new_run, remove, write_state
+from bench.runs import LOG, describe, interruptible, new_run, remove, write_state
 
 SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
 SHORT_TEST_SAMPLES = 1_000
@@ -43,7 +42,7 @@ class Ladder:
         return f"{self.backend} {self.device} {self.numerics}"
 
 
-def parity(options: ParityOptions, console: Console) -> Path:
+def parity(options: ParityOptions, console: RunConsole) -> Path:
     """Climb every ladder that the options ask for and return the run's folder.
 
     Raises UsageError for what the user can mend, RunError where no backend works. Ctrl-C ends it early; the recordings
@@ -55,13 +54,14 @@ def parity(options: ParityOptions, console: Console) -> Path:
     with interruptible():
         is_new = not options.output.exists()
         folder = new_run(options.output)
+        console.log_to(folder / LOG)
         try:
             prepared = prepare(options, folder, memory_mib=0)  # nothing is climbed that needs a device of some size
             limits = limits_here(gpus if "gpu" in devices else [], prepared.pythons)
             ladders = plan_ladders(options, devices, options.numerics, limits)
             description = describe(options, prepared, launches=options.launches, plan=[])
             for remark in remarks(options, prepared):
-                console.print(remark, markup=False, highlight=False, soft_wrap=True)
+                console.say(remark)
         except BaseException:
             remove(folder, options.output if is_new else None)
             raise
@@ -71,7 +71,7 @@ def parity(options: ParityOptions, console: Console) -> Path:
             climb(prepared, ladders, options.seeds, options.steps, 0, console, climbed)
             state = "finished"
         except KeyboardInterrupt:
-            console.print("interrupted: what was recorded is kept", highlight=False)
+            console.say("interrupted: what was recorded is kept")
         finally:
             recorded = {"steps": options.steps, "seeds": options.seeds, "test_samples": None, "ladders": climbed}
             write_state(folder, description, state, parity=recorded, wall_seconds=time.monotonic() - began)
@@ -106,7 +106,7 @@ def climb(
     seeds: Sequence[int],
     steps: int,
     test_samples: int,
-    console: Console,
+    console: RunConsole,
     climbed: list[dict[str, Any]],
 ) -> None:
     """Climb ladder after ladder into `<run>/ladders/`; `climbed` takes up how each process ended."""
@@ -114,7 +114,7 @@ def climb(
     left_out = ", ".join(stem(workload["workload"]) for workload in prepared.workloads if not is_climbed(workload))
     if left_out:
         said = f"parity: not climbed, being made for a GPU: {left_out}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        console.say(said)
     for ladder in ladders if climbing else ():
         taken = steps * len(seeds) * len(ladder.climbs)
         seconds = sum(workload["step_seconds"] for workload in climbing) * taken
@@ -128,10 +128,10 @@ def climb(
             outcome = _launch(words, ladder, prepared.folder, LIMIT_SECONDS + STEP_FACTOR * seconds, console)
         climbed.append({**asdict(ladder), **asdict(outcome)})
         said = f"climbed in {duration(outcome.wall_seconds)}" if outcome.status == "ok" else outcome.reason
-        console.print(f"parity: {ladder.title}: {said}", markup=False, highlight=False, soft_wrap=True)
+        console.say(f"parity: {ladder.title}: {said}")
 
 
-def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: float, console: Console) -> Outcome:
+def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: float, console: RunConsole) -> Outcome:
     log = folder / "logs" / f"ladder-{ladder.title.replace(' ', '-')}.log"
     with console.status(f"parity: {ladder.title}") as status:
 
@@ -161,9 +161,9 @@ def command(
     return [str(python), "-m", "bench.worker.ladder", *words, "--workloads", *names]
 
 
-def announce(folder: Path, console: Console) -> None:
+def announce(folder: Path, console: RunConsole) -> None:
     """Say what the recordings show, compared in a process of its own: this one goes on to measure, without pandas."""
     words = [sys.executable, "-m", "bench.analysis", str(folder.resolve())]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=environments.ROOT)
     for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines()[-20:]:
-        console.print(f"parity: {line}", markup=False, highlight=False, soft_wrap=True)
+        console.say(f"parity: {line}")

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.options import RunOptions, Selection, UsageError
+from bench.command_line import UsageError
+from bench.options import RunOptions, Selection
 from bench.record import INFERENCE_TRACKS, MIXED, RESIDENT, Case, input_unavailable, stem
 
 # Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import adopt, environments, machine
+from bench.command_line import UsageError
 from bench.launch import launch
-from bench.options import Selection, UsageError
+from bench.options import Selection
 from bench.plan import Limits, PlannedLaunch, devices_of
 from bench.record import Case, stem
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from playback import described, state
-from rich.console import Console
 
 from bench import adopt, record, report, workload_file
 from bench.analysis import analyse
+from bench.command_line import UsageError
 from bench.environments import ROOT
-from bench.options import UsageError, parse_calibrate, parse_parity, parse_run
+from bench.options import parse_calibrate, parse_parity, parse_run
 from bench.parity import parity
+from bench.progress import RunConsole
 from bench.run import run
 from bench.saved_model import OwnModelError
 
@@ -343,7 +344,7 @@ def test_a_run_writes_the_file_and_says_what_was_decided_in_its_options_and_repo
     assert Path(kept["path"]).read_text() == kept["text"]
     assert kept["source"] == str(files / "saved.keras")
     assert kept["said"] in measure.said.getvalue()
-    report.write(analyse(folder), folder, Console(file=io.StringIO()))
+    report.write(analyse(folder), folder)
     assert kept["said"] in (folder / "report.md").read_text()
 
 
@@ -353,7 +354,7 @@ def test_a_run_that_goes_on_writes_the_file_again_where_it_is_gone(own):
     record.write(folder / "run.json", {**description, "state": "interrupted"})
     path = Path(description["options"]["adopted"][0]["path"])
     path.unlink()
-    run(parse_run([f"--resume={folder.name}", f"--output={folder.parent}"]), Console(file=io.StringIO()))
+    run(parse_run([f"--resume={folder.name}", f"--output={folder.parent}"]), RunConsole(file=io.StringIO()))
 
     assert path.is_file()
     assert state(folder) == "finished"
@@ -379,7 +380,7 @@ def test_a_refusal_names_the_model_and_not_the_file_that_was_written_for_it(own,
 def test_parity_writes_the_file_and_says_what_was_decided(fake, files):
     said = io.StringIO()
     given = [*fake, f"--workloads={files / 'saved.keras'}", f"--dataset={files / 'data.npz'}"]
-    folder = parity(parse_parity(given), Console(file=said, width=200))
+    folder = parity(parse_parity(given), RunConsole(file=said, width=200))
     (kept,) = described(folder)["options"]["adopted"]
 
     assert Path(kept["path"]).is_file()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.command_line import UsageError
 from bench.environments import ROOT
-from bench.options import UsageError, names_of, parse_parity, parse_run, workload_modules, workload_names
+from bench.options import parse_parity, parse_run
+from bench.registry import names_of, workload_modules, workload_names
 
 
 def fault(*arguments: str) -> str:

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from bench.options import UsageError, parse_run
+from bench.command_line import UsageError
+from bench.options import parse_run
 from bench.plan import Limits, group_of, plan, schedule
 
 MLP = {

@@ -9,13 +9,15 @@ from rich.console import Console
 
 from bench import report
 from bench.analysis import analyse
+from bench.report import terminal
 
 
 @pytest.fixture
 def written(recorded_run):
     def write(width=80):
         console = Console(file=io.StringIO(), width=width)
-        report.write(analyse(recorded_run), recorded_run, console)
+        page = report.write(analyse(recorded_run), recorded_run)
+        terminal.show(page, recorded_run / "report.html", console)
         return console.file.getvalue(), (recorded_run / "report.md").read_text()
 
     return write
@@ -30,7 +32,7 @@ def test_all_files_are_written(written, recorded_run):
 
 
 def test_rebuilding_a_report_gives_the_same_files(written, recorded_run):
-    names = ("epochs.csv", "cases.csv", "comparisons.csv", "report.md")
+    names = ("epochs.csv", "cases.csv", "comparisons.csv", "report.md", "report.html")
     written()
     before = [(recorded_run / name).read_bytes() for name in names]
     for name in names:
@@ -121,9 +123,7 @@ def test_an_undecided_metric_says_how_many_seeds_would_decide_it(recorded_run):
     table = analysis.comparisons.table
     row = table[(table["workload"] == "mlp") & (table["backend"] == "torch")].iloc[0]
     said = [
-        sentence
-        for sentence in report.tables.page(analysis).summary
-        if "whether torch reaches the accuracy" in sentence
+        said.text for said in report.tables.page(analysis).remarks if "whether torch reaches the accuracy" in said.text
     ]
 
     assert row["metric_verdict"] == "undecided"
@@ -134,6 +134,6 @@ def test_an_undecided_metric_says_how_many_seeds_would_decide_it(recorded_run):
 def test_a_single_seed_is_not_enough_to_say_how_many_it_takes(recorded_run):
     for path in (recorded_run / "launches").glob("r00[12]*"):
         path.unlink()
-    summary = report.tables.page(analyse(recorded_run)).summary
+    remarks = report.tables.page(analyse(recorded_run)).remarks
 
-    assert any("a single seed gives no interval" in sentence for sentence in summary)
+    assert any("a single seed gives no interval" in said.text for said in remarks)

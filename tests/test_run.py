@@ -10,17 +10,18 @@ import time
 
 import pytest
 from playback import launches, state
-from rich.console import Console
 
 from bench import environments, machine, measuring, record, report
 from bench import prepare as preparing
 from bench import run as running
 from bench.analysis import analyse
+from bench.command_line import UsageError
 from bench.environments import ROOT
 from bench.launch import Outcome
-from bench.options import UsageError, parse_parity
+from bench.options import parse_parity
 from bench.parity import parity
 from bench.prepare import RunError
+from bench.progress import RunConsole
 from bench.runs import find_run
 
 
@@ -29,7 +30,7 @@ def climb(fake):
     said = io.StringIO()
 
     def start(*arguments):
-        return parity(parse_parity([*fake, *arguments]), Console(file=said, width=200))
+        return parity(parse_parity([*fake, *arguments]), RunConsole(file=said, width=200))
 
     start.said = said
     return start
@@ -393,7 +394,7 @@ def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_
 
 def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_closest(climb):
     folder = climb()
-    report.write(analyse(folder), folder, Console(file=io.StringIO()))
+    report.write(analyse(folder), folder)
     page = (folder / "report.md").read_text()
 
     assert "mlp: tensorflow and torch compute what jax computes, in exact mode on every rung of 300 steps." in page

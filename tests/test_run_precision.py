@@ -5,14 +5,15 @@ import json
 
 import pytest
 from playback import described, launches, state
-from rich.console import Console
 
 from bench import report
 from bench import run as running
 from bench.analysis import analyse
 from bench.analysis.precision import Order
 from bench.calibrate import calibrate
-from bench.options import UsageError, parse_calibrate, parse_run
+from bench.command_line import UsageError
+from bench.options import parse_calibrate, parse_run
+from bench.progress import RunConsole
 from bench.run import run
 
 
@@ -46,7 +47,7 @@ def test_a_disturbed_repetition_is_measured_anew_by_all_backends_and_everything_
     assert cases["disturbed"].to_dict() == {"jax": 0, "tensorflow": 0, "torch": 1}
     assert set(counted.loc[counted["repetition"] == 0, "attempt"]) == {2}
     assert analysis.problems == []
-    report.write(analysis, folder, Console(file=io.StringIO()))
+    report.write(analysis, folder)
     said = (folder / "report.md").read_text()
     assert "torch: 1 launches were disturbed, 1 of its repetitions were measured anew" in said
 
@@ -71,7 +72,7 @@ def test_a_precision_is_ordered_reached_and_told(measure):
     assert analysis.problems == []
     assert "a pilot of 12 launches" in measure.said.getvalue()
     assert "the pilot says: every ratio within ±1.0%, about" in measure.said.getvalue()
-    report.write(analysis, folder, Console(file=io.StringIO()))
+    report.write(analysis, folder)
     assert "the pilot says: every ratio within" in (folder / "report.md").read_text()
 
 
@@ -166,7 +167,7 @@ def interrupt_after(folder, kept):
 
 def resume(folder, *arguments):
     return run(
-        parse_run([f"--resume={folder.name}", f"--output={folder.parent}", *arguments]), Console(file=io.StringIO())
+        parse_run([f"--resume={folder.name}", f"--output={folder.parent}", *arguments]), RunConsole(file=io.StringIO())
     )
 
 
@@ -250,13 +251,13 @@ def test_a_run_of_an_earlier_version_does_not_go_on(measure):
 def test_a_calibration_records_a_slow_down_that_takes_turns_and_goes_on(fake):
     given = [option for option in fake if not option.startswith(("--workloads", "--devices"))]
     options = parse_calibrate([*given, "--launches=12", "--epochs=4", "--load=1"])
-    folder = calibrate(options, Console(file=io.StringIO()))
+    folder = calibrate(options, RunConsole(file=io.StringIO()))
     samples = [launch["case"]["samples"] for launch in launches(folder, "jax")]
 
     assert samples.count(19_200) == samples.count(21_120) == 12
     assert len(launches(folder)) == 4 * 12
     interrupt_after(folder, 20)
     output = [f"--output={folder.parent}", f"--resume={folder.name}"]
-    assert calibrate(parse_calibrate(output), Console(file=io.StringIO())) == folder
+    assert calibrate(parse_calibrate(output), RunConsole(file=io.StringIO())) == folder
     assert len(launches(folder)) == 4 * 12
-    assert calibrate(parse_calibrate(output), Console(file=io.StringIO())) == folder  # to be told again
+    assert calibrate(parse_calibrate(output), RunConsole(file=io.StringIO())) == folder  # to be told again

@@ -4,10 +4,10 @@ import io
 import json
 
 import pytest
-from rich.console import Console
 
 from bench import tuning
 from bench.options import parse_run
+from bench.progress import RunConsole
 from bench.record import Case
 from bench.run import run
 
@@ -26,7 +26,7 @@ def tuned(fake):
     def start(*arguments):
         said = io.StringIO()
         options = parse_run([*fake, "--launches=2", "--no-parity", "--tracks=loop", *arguments])
-        folder = run(options, Console(file=said, width=300))
+        folder = run(options, RunConsole(file=said, width=300))
         return folder, said.getvalue()
 
     return start
@@ -72,7 +72,7 @@ def test_a_run_that_goes_on_searches_only_for_what_it_lacks(tuned):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if ",torch," not in line))
     said = io.StringIO()
-    run(parse_run([f"--resume={folder.name}", f"--output={folder.parent}"]), Console(file=said, width=300))
+    run(parse_run([f"--resume={folder.name}", f"--output={folder.parent}"]), RunConsole(file=said, width=300))
 
     assert [line.split(":")[0].split()[1] for line in said.getvalue().splitlines() if "configurations" in line] == [
         "torch"

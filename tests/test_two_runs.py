@@ -10,8 +10,8 @@ import pytest
 
 from bench.analysis import frames
 from bench.analysis.two_runs import NotComparableError, compare
+from bench.command_line import UsageError, parse
 from bench.environments import ROOT
-from bench.options import UsageError, parse
 from bench.record import DIFFERENCES
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.environments import ROOT
-from bench.options import backend_names
+from bench.registry import backend_names
 
 FRAMEWORKS = {"jax", "tensorflow", "torch"}
 TABLES = {"pandas", "scipy"}

@@ -36,7 +36,7 @@ def page(found: Calibration) -> Page:
         *_planted(found.planted),
         *_candidates(found.candidates),
     ]
-    return Page(f"Calibration {found.run}", [], found.problems, tables, [], [])
+    return Page(f"Calibration {found.run}", [], [], found.problems, tables)
 
 
 def _same(table: pd.DataFrame) -> Table:

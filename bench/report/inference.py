@@ -10,7 +10,18 @@ import pandas as pd
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import case_key, stem
-from bench.report.view import NOTHING, Row, Table, disturbances, missing, number, significant, with_interval
+from bench.report.view import (
+    NOTHING,
+    Row,
+    Table,
+    disturbances,
+    facets,
+    missing,
+    number,
+    ratio_level,
+    significant,
+    with_interval,
+)
 
 TRACKS = {"fit": "model.predict", "loop": "compiled call", "native": "exported"}
 
@@ -32,9 +43,9 @@ def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
         [
             "backend, what is called",
             f"ms a call [{INTERVAL_LEVEL:.0%}]",
-            f"ratio to {reference}{_level(compared, f'backend={reference}')}",
+            f"ratio to {reference}{ratio_level(compared.values(), 'backend')}",
             "verdict",
-            f"ratio to exported{_level(compared, 'track=native')}",
+            f"ratio to exported{ratio_level(compared.values(), 'track=native')}",
             "p50 ms",
             "p90 ms",
             "p99 ms",
@@ -45,6 +56,7 @@ def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
         ],
         [_row(row, compared, reference) for row in rows],
         list(_notes(rows)),
+        facets=[facets(row) for row in rows],
     )
 
 
@@ -72,10 +84,6 @@ def _ratio(row: Row | None) -> str:
 
 def _milliseconds(seconds: Any) -> str:
     return NOTHING if missing(seconds) else significant(1000 * seconds)
-
-
-def _level(compared: Mapping[Any, Row], against: str) -> str:
-    return next((f" [{100 * row['level']:.4g}%]" for (_, name), row in compared.items() if name == against), "")
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:

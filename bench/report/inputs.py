@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import RESIDENT, case_key, stem
-from bench.report.view import NOTHING, Row, Table, missing, with_interval
+from bench.report.view import NOTHING, Row, Table, facets, missing, ratio_level, with_interval
 
 
 def tables(analysis: Analysis) -> list[Table]:
@@ -30,7 +30,7 @@ def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
     for handed in dict.fromkeys(group["input"]):
         by_backend = {row["backend"]: row for row in rows if row["input"] == handed}
         cells.append([handed, *(cell for name in backends for cell in _cells(by_backend.get(name), compared))])
-    level = next((f" [{100 * row['level']:.4g}%]" for row in compared.values()), "")
+    level = ratio_level(compared.values(), "input")
     return Table(
         f"Inputs: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}",
         [
@@ -43,6 +43,7 @@ def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
         ],
         cells,
         list(_notes(rows)),
+        facets=[facets(first, "workload", "device", "numerics")] * len(cells),
     )
 
 

@@ -6,11 +6,13 @@ from bench.report.view import Page, Table
 def render(page: Page) -> str:
     """The page as one Markdown document."""
     parts = [f"# {page.title}"]
-    if page.summary:
-        parts.append("\n".join(f"- {_text(sentence)}" for sentence in page.summary))
+    if page.verdicts:
+        parts.append("\n".join(f"- {_text(said.text)}" for said in page.verdicts))
     if page.problems:
         parts.append("\n".join(["**Not everything is well:**", "", *(f"- {_text(line)}" for line in page.problems)]))
     parts += [_table(table) for table in page.tables]
+    if page.remarks:
+        parts.append("\n".join(["## Remarks", "", *(f"- {_text(said.text)}" for said in page.remarks)]))
     parts.append(
         "\n".join(["## What was measured, on what", "", *(f"- {name}: {_text(text)}" for name, text in page.facts)])
     )

@@ -9,9 +9,9 @@ import pandas as pd
 
 from bench.analysis.distances import RUNGS
 from bench.analysis.parity import Parity
-from bench.analysis.recordings import LADDER
+from bench.analysis.recordings import EXACT, LADDER
 from bench.record import LADDER_BATCH, ROUNDED_STEPS, stem
-from bench.report.view import NOTHING, Table
+from bench.report.view import NOTHING, Cell, Grid, Ladder, Said, Table, facets, missing
 
 ERRORS = ["outputs", "gradients", "losses", "all steps", "predictions"]
 
@@ -33,6 +33,11 @@ def tables(found: Parity | None) -> list[Table]:
                     "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
                     "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in ERRORS)
                 ],
+                names=3,
+                facets=[
+                    facets(rows.iloc[0], "workload", "device", "track")
+                    for _, rows in found.exact.groupby(LADDER, sort=False)
+                ],
             )
         )
     accuracies = found.accuracies()
@@ -46,45 +51,107 @@ def tables(found: Parity | None) -> list[Table]:
                     f"losses: of the first {min(found.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
                     "layers and gradients; less is better"
                 ],
+                names=3,
+                facets=[
+                    facets(row, "workload", "device", "numerics") for row in accuracies.reset_index().to_dict("records")
+                ],
             )
         )
     return built
 
 
-def sentences(found: Parity | None) -> list[str]:
-    """What exact mode proved and whose rounded arithmetic is the most accurate, in words."""
-    return [] if found is None else [*_proved(found), *_most_accurate(found)]
+def grids(found: Parity | None) -> list[Grid]:
+    """For each workload its ladders, green and red: each rung's largest error, and where the blamed one parts."""
+    if found is None or found.table.empty:
+        return []
+    return [_grid(stem(workload), rows, found) for workload, rows in found.table.groupby("workload", sort=False)]
 
 
-def _proved(found: Parity) -> Iterator[str]:
-    for workload, rows in found.exact.groupby("workload", sort=False):
-        ladders = [key for key, _ in rows.groupby(LADDER, sort=False)]
-        if all(key in found.proved for key in ladders):
-            reference = rows["reference"].iloc[0]
-            others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
-            if len(others):
-                yield (
-                    f"{stem(workload)}: {' and '.join(others)} compute what {reference} computes, "
-                    f"in exact mode on every rung of {found.steps} steps."
-                )
-            tracks = rows[rows["track"].ne("fit")]["track"].unique()
-            if len(tracks):
-                yield (
-                    f"{stem(workload)}: track {' and '.join(tracks)} compute what fit does, on every backend in exact "
-                    f"mode{' (native with SGD)' if 'native' in tracks else ''}."
-                )
+def _grid(workload: str, rows: pd.DataFrame, found: Parity) -> Grid:
+    rungs = [rung for rung in RUNGS if rung in set(rows["rung"])]
+    ladders, said = [], []
+    for key, ladder in rows.groupby(LADDER, sort=False):
+        first = ladder.iloc[0]
+        name = f"{first['backend']} {first['device']} {first['numerics']} {first['track']}"
+        cells = [_cell(ladder[ladder["rung"] == rung]) for rung in rungs]
+        ladders.append(Ladder(name, facets(first, "workload", "device", "track"), cells))
+        failed = ladder[ladder["passed"].eq(False)]
+        if len(failed):
+            worst = failed.iloc[0]
+            said.append(
+                f"{name} parts from {worst['reference']} at {worst['rung']}: {worst['location']}, error "
+                f"{worst['error']:.1e}, tolerance {worst['tolerance']:.1e}"
+            )
+        elif first["numerics"] == EXACT and key not in found.proved:
+            said.append(f"{name} was not climbed to the end")
+    return Grid(f"{workload}: against {rows['reference'].iloc[0]} in exact mode", rungs, ladders, said)
 
 
-def _most_accurate(found: Parity) -> Iterator[str]:
+def _cell(rows: pd.DataFrame) -> Cell:
+    """A rung: its largest error over locations and seeds, or that of the first location which failed."""
+    if rows.empty:
+        return Cell("empty", "", "not climbed in this numerics")
+    failed = rows[rows["passed"].eq(False)]
+    row = failed.iloc[0] if len(failed) else rows.sort_values("error", kind="stable").iloc[-1]
+    state = "failed" if len(failed) else "passed" if rows["passed"].notna().all() else "measured"
+    tolerance = "" if missing(row["tolerance"]) else f", tolerance {row['tolerance']:.1e}"
+    count = row["rung"] == "classes"
+    text = f"{row['error']:.0f}" if count or not row["error"] else f"{row['error']:.0e}"
+    return Cell(state, text, f"{row['rung']} of {row['location']}: error {row['error']:.2g}{tolerance}")
+
+
+def proved(found: Parity | None) -> list[Said]:
+    """Of which backends exact mode proved that they compute the same."""
+    return [] if found is None else [said for rows in _whole(found) for said in _backends(rows, found.steps)]
+
+
+def remarks(found: Parity | None) -> list[Said]:
+    """Of which tracks exact mode proved the same, and whose rounded arithmetic is the most accurate."""
+    if found is None:
+        return []
+    return [said for rows in _whole(found) for said in _tracks(rows)] + [*_most_accurate(found)]
+
+
+def _whole(found: Parity) -> Iterator[pd.DataFrame]:
+    """The rows of each workload all of whose exact ladders agree."""
+    for _, rows in found.exact.groupby("workload", sort=False):
+        if all(key in found.proved for key, _ in rows.groupby(LADDER, sort=False)):
+            yield rows
+
+
+def _backends(rows: pd.DataFrame, steps: int) -> Iterator[Said]:
+    workload, reference = stem(rows["workload"].iloc[0]), rows["reference"].iloc[0]
+    others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
+    if len(others):
+        yield Said(
+            f"{workload}: {' and '.join(others)} compute what {reference} computes, in exact mode on every rung of "
+            f"{steps} steps.",
+            {"workload": workload},
+        )
+
+
+def _tracks(rows: pd.DataFrame) -> Iterator[Said]:
+    workload = stem(rows["workload"].iloc[0])
+    tracks = rows[rows["track"].ne("fit")]["track"].unique()
+    if len(tracks):
+        yield Said(
+            f"{workload}: track {' and '.join(tracks)} compute what fit does, on every backend in exact mode"
+            f"{' (native with SGD)' if 'native' in tracks else ''}.",
+            {"workload": workload},
+        )
+
+
+def _most_accurate(found: Parity) -> Iterator[Said]:
     table = found.accuracies().reset_index()
     for (workload, device, numerics), rows in table.groupby(["workload", "device", "numerics"], sort=False):
         ordered = rows[rows["typical"].notna()].sort_values("typical")
         if len(ordered) > 1:
             least = ordered["typical"].iloc[0]
             errors = ", ".join(f"{row.backend} {row.typical / least:.2f}" for row in ordered.itertuples())
-            yield (
+            yield Said(
                 f"{stem(workload)} on {device}: {numerics} is closest to exact mode on {ordered['backend'].iloc[0]}; "
-                f"typical errors, its as the unit: {errors}."
+                f"typical errors, its as the unit: {errors}.",
+                facets(rows.iloc[0], "workload", "device", "numerics"),
             )
 
 

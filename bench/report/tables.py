@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.analysis import Analysis
-from bench.analysis.comparisons import TIME_MARGIN, family
+from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import case_key, stem, title
-from bench.report import inference, inputs, parity, targets, tracks
+from bench.report import inference, inputs, parity, targets, tracks, verdicts
+from bench.report.verdicts import comparisons
 from bench.report.view import (
     NOTHING,
     Page,
@@ -18,10 +18,10 @@ from bench.report.view import (
     Table,
     difference,
     disturbances,
-    launches,
+    facets,
     missing,
     number,
-    seeds,
+    ratio_level,
     significant,
     with_interval,
 )
@@ -34,28 +34,33 @@ def page(analysis: Analysis) -> Page:
     description = analysis.run.description
     return Page(
         title=f"Run {description['id']}",
-        summary=_sentences(analysis) + parity.sentences(analysis.parity),
+        verdicts=verdicts.verdicts(analysis) or parity.proved(analysis.parity),
+        remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
         problems=analysis.problems,
-        tables=[
-            *tracks.tables(analysis),
-            *inputs.tables(analysis),
-            *targets.tables(analysis),
-            *_tables(analysis),
-            *inference.tables(analysis),
-            *parity.tables(analysis.parity),
-        ],
+        tables=[*_training(analysis), *special(analysis)],
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
     )
 
 
-def _tables(analysis: Analysis) -> list[Table]:
-    """Of training a table per workload, device, batch size and track, with a row per backend."""
+def special(analysis: Analysis) -> list[Table]:
+    """The tables of what only some runs ask for."""
+    return [
+        *tracks.tables(analysis),
+        *inputs.tables(analysis),
+        *targets.tables(analysis),
+        *inference.tables(analysis),
+        *parity.tables(analysis.parity),
+    ]
+
+
+def _training(analysis: Analysis) -> list[Table]:
+    """A table per workload, device, batch size and track, with a row per backend."""
     key = [name for name in CASES if name != "backend"]
     targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
     attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
-    compared = {case_key(row): row for row in _against(analysis, "backend")}
+    compared = {case_key(row): row for row in comparisons(analysis, "backend")}
     built = []
     for _, group in analysis.cases[analysis.cases["task"].eq("train")].groupby(key, sort=False):
         rows = group.to_dict("records")
@@ -66,14 +71,14 @@ def _tables(analysis: Analysis) -> list[Table]:
         notes += [note for row in rows for note in _noise_notes(row)]
         built.append(
             Table(
-                f"{_name(first)} on {first['device']}: {first['samples']:,} samples, {first['epochs']} epochs, "
-                f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
+                f"{stem(first['workload'])} on {first['device']}: {first['samples']:,} samples, "
+                f"{first['epochs']} epochs, batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
                 + ("" if first["input"] == "arrays" else f", input {first['input']}"),
                 [
                     "backend",
                     f"s/epoch [{INTERVAL_LEVEL:.0%}]",
                     "median s",
-                    f"ratio to {analysis.run.description['reference']}{_level(analysis)}",
+                    f"ratio to {analysis.run.description['reference']}{ratio_level(compared.values(), 'backend')}",
                     "verdict",
                     "noise floor",
                     f"test {target['metric']}",
@@ -86,9 +91,59 @@ def _tables(analysis: Analysis) -> list[Table]:
                 ],
                 [_row(row, compared.get(case_key(row)), attempted[case_key(row)], target) for row in rows],
                 notes,
+                facets=[facets(row) for row in rows],
             )
         )
     return built
+
+
+def overview(analysis: Analysis) -> Iterator[Table]:
+    """Every case in one table, to be sorted and filtered: what all have in common stands in its heading."""
+    targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
+    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
+    compared = {case_key(row): row for row in comparisons(analysis, "backend")}
+    cases = analysis.cases
+    if cases.empty:
+        return
+    shown = [name for name in CASES if name in ("workload", "backend") or cases[name].nunique() > 1]
+    common = ", ".join(f"{name} {cases[name].iloc[0]}" for name in CASES if name not in shown)
+    reference = analysis.run.description["reference"]
+    columns = [
+        *(name.replace("_", " ") for name in shown),
+        "status",
+        f"s/epoch or call [{INTERVAL_LEVEL:.0%}]",
+        "median s",
+        f"ratio to {reference}{ratio_level(compared.values(), 'backend')}",
+        "verdict",
+        "noise floor",
+        "test metric",
+        "samples/s",
+        "GFLOP/s",
+        "cold s",
+        "setup s",
+        "peak MiB",
+        "metric difference",
+    ]
+    rows = cases.to_dict("records")
+    cells = [
+        [
+            *(stem(row[name]) if name == "workload" else str(row[name]) for name in shown),
+            row["status"],
+            *_row(row, compared.get(case_key(row)), attempted[case_key(row)], targets[row["workload"]])[1:],
+        ]
+        for row in rows
+    ]
+    notes = [f"{title(row)}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
+    notes += [f"{title(row)}: {note}" for row in rows for note in _noise_notes(row)]
+    notes.append("✓ the target was reached, ✗ it was missed, * not attempted: samples or epochs were cut")
+    yield Table(
+        f"All cases: {common}" if common else "All cases",
+        columns,
+        cells,
+        notes,
+        names=len(shown),
+        facets=[facets(row) for row in rows],
+    )
 
 
 def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[str]:
@@ -146,57 +201,6 @@ def _target_note(target: Row, attempted: bool) -> str:
     return f"{name} ({target['source']}): ✓ reached, ✗ missed, by the mean of the launches"
 
 
-def _sentences(analysis: Analysis) -> list[str]:
-    """The verdicts in words."""
-    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
-    said = []
-    for row in _rows(analysis):
-        ours, reference = _sides(row)
-        what = f"{_where(row, analysis)}: {ours}"
-        ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
-        if row["verdict"] == "equivalent":
-            said.append(f"{what} and {reference} take the same time within {TIME_MARGIN:.0%}: ratio {ratio}.")
-        elif row["verdict"] != "undecided":
-            said.append(f"{what} is {row['verdict']} than {reference}: it takes {ratio} times as long.")
-        else:
-            said.append(f"{what} against {reference} is undecided: ratio {ratio}; {launches(row)}.")
-    return said + [
-        f"{_where(row, analysis)}: whether {_sides(row)[0]} reaches the {metrics[row['workload']]} of "
-        f"{_sides(row)[1]} is undecided: {difference(row)}; {seeds(row)}."
-        for row in _rows(analysis)
-        if row["metric_verdict"] == "undecided"
-    ]
-
-
-def _rows(analysis: Analysis) -> list[Row]:
-    return [*analysis.comparisons.table.to_dict("records")]
-
-
-def _against(analysis: Analysis, kind: str) -> list[Row]:
-    """The comparisons of one family, see `FAMILIES`."""
-    return [row for row in _rows(analysis) if family(row["against"]) == kind]
-
-
-def _sides(row: Row) -> tuple[str, str]:
-    """What is compared with what, in words; track `fit` goes without saying among backends."""
-    kind, _, other = row["against"].partition("=")
-    if kind == "input":
-        return f"{row['backend']} with {row['input']}", other
-    if kind == "backend" and row["track"] == "fit":
-        return row["backend"], other
-    return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
-
-
-def _where(row: Row, analysis: Analysis) -> str:
-    """Workload and device, with the batch size, numerics and input where the run has several."""
-    cases = analysis.cases[analysis.cases["workload"].eq(row["workload"])]
-    words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
-    words |= {"input": row["input"]} if family(row["against"]) != "input" else {}
-    several = [text for name, text in words.items() if cases[name].nunique() > 1]
-    task = [] if row["task"] == "train" else [row["task"]]
-    return ", ".join([f"{_name(row)} on {row['device']}", *task, *several])
-
-
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     description = analysis.run.description
     machine = description["machine"]
@@ -213,10 +217,10 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         facts.append((f"ceiling on {device}", words))
     facts += [(stem(one["path"]), one["said"]) for one in description.get("options", {}).get("adopted", [])]
     for workload in description["workloads"]:
-        facts += [(_name(workload), note) for note in workload.get("notes", [])]
+        facts += [(stem(workload["workload"]), note) for note in workload.get("notes", [])]
         if workload.get("uncounted"):
             facts.append(
-                (f"{_name(workload)}", f"operations not counted, because of {', '.join(workload['uncounted'])}")
+                (stem(workload["workload"]), f"operations not counted, because of {', '.join(workload['uncounted'])}")
             )
     facts += _settings(analysis)
     if "ordered" in description:
@@ -229,7 +233,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         kinds = [
             f"the {len(rows)} ratios against {against} at {rows[0]['level']:.2%} each"
             for kind, against in FAMILIES.items()
-            if (rows := _against(analysis, kind))
+            if (rows := comparisons(analysis, kind))
         ]
         families = f"{', '.join(kinds)}, so that all hold together with 95 %, the differences likewise"
         margins = f"margins {TIME_MARGIN:.0%} of time and the target's own of its metric"
@@ -261,13 +265,3 @@ def _commands(analysis: Analysis) -> list[tuple[str, str]]:
         .reset_index()
     )
     return [(title(row), shlex.join(row["command"])) for row in first.to_dict("records")]
-
-
-def _name(case: Row) -> str:
-    return Path(case["workload"]).stem
-
-
-def _level(analysis: Analysis) -> str:
-    """The level of each ratio's interval, for the heading; nothing where nothing was compared."""
-    rows = _against(analysis, "backend")
-    return f" [{100 * rows[0]['level']:.4g}%]" if rows else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import case_key, stem
-from bench.report.view import NOTHING, Row, Table, with_interval
+from bench.report.view import NOTHING, Row, Table, facets, ratio_level, with_interval
 
 
 def tables(analysis: Analysis) -> list[Table]:
@@ -17,7 +17,7 @@ def tables(analysis: Analysis) -> list[Table]:
         rows = group.to_dict("records")
         first = rows[0]
         target = targets[first["workload"]]
-        level = next((f" [{100 * row['level']:.4g}%]" for row in rows if row["against"] == row["against"]), "")
+        level = ratio_level(rows, "backend")
         notes = [
             "from the call of fit to the end of the first epoch after which the held-out samples reach the target: "
             "cold start included, evaluation not; a case one of whose launches missed it has no time"
@@ -37,6 +37,7 @@ def tables(analysis: Analysis) -> list[Table]:
                 ],
                 [_row(row) for row in rows],
                 notes,
+                facets=[facets(row) for row in rows],
             )
         )
     return found

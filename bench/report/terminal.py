@@ -1,6 +1,7 @@
 """A report in the terminal."""
 
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 
 from rich.console import Console
@@ -12,38 +13,69 @@ from bench.report.view import Page, Table
 BORDER = 3  # characters a column takes besides its text
 
 
-def show(page: Page, path: Path | None, console: Console) -> None:
-    """Print the tables, the verdicts, what went wrong, and where the files are, if there are any."""
-    for table in page.tables:
+FEW = 3  # remarks that are printed where not all are asked for
+
+
+class Amount(IntEnum):
+    """How much is printed."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+def amount(quiet: bool, verbose: bool) -> Amount:
+    """What two options of the command line ask for."""
+    return Amount.QUIET if quiet else Amount.VERBOSE if verbose else Amount.NORMAL
+
+
+def show(page: Page, path: Path | None, console: Console, amount: Amount = Amount.NORMAL) -> None:
+    """Print the tables, the verdicts, what went wrong, and where the files are, if there are any.
+
+    Without colour where NO_COLOR is set or the output is no terminal.
+    """
+    for table in page.tables if amount > Amount.QUIET else ():
         console.print(Text(table.title, style="bold"))
         for columns in _fitting(table, console.width):
             drawn = RichTable()
             for index in columns:
-                drawn.add_column(Text(table.columns[index]), justify="left" if index == 0 else "right")
+                drawn.add_column(Text(table.columns[index]), justify="left" if index < table.names else "right")
             for row in table.rows:
                 drawn.add_row(*(Text(row[index]) for index in columns))
             console.print(drawn)
         for note in table.notes:
             console.print(Text(note))
         console.print()
-    for sentence in page.summary:
-        console.print(Text(sentence))
+    for said in page.verdicts:
+        console.print(Text(said.text, style="bold"))
+    if amount > Amount.QUIET:
+        _remarks(page, console, amount)
     for problem in page.problems:
         console.print(Text(f"not well: {problem}", style="red"))
     for name, text in page.facts:
-        if name == "wall time":
-            console.print(Text(f"{name} {text}"))
+        if amount == Amount.VERBOSE or (amount == Amount.NORMAL and name == "wall time"):
+            console.print(Text(f"{name}: {text}"))
     if path is not None:
         console.print(Text(f"report: {path}"), soft_wrap=True)
 
 
+def _remarks(page: Page, console: Console, amount: Amount) -> None:
+    shown = page.remarks if amount == Amount.VERBOSE else page.remarks[:FEW]
+    for said in shown:
+        console.print(Text(said.text))
+    left = len(page.remarks) - len(shown)
+    if left:
+        console.print(Text(f"{left} more remarks stand in the report, or are printed with --verbose"))
+
+
 def _fitting(table: Table, width: int) -> Iterator[list[int]]:
-    """The columns in groups that fit the width, each beginning with the first column again, which names the row."""
+    """The columns in groups that fit the width, each beginning with those again that name the row."""
     widths = [max(len(row[index]) for row in [table.columns, *table.rows]) for index in range(len(table.columns))]
-    group = [0]
-    for index in range(1, len(widths)):
-        if len(group) > 1 and sum(widths[i] + BORDER for i in [*group, index]) + 1 > width:
+    names = list(range(table.names))
+    group = [*names]
+    for index in range(table.names, len(widths)):
+        if len(group) > len(names) and sum(widths[i] + BORDER for i in [*group, index]) + 1 > width:
             yield group
-            group = [0]
+            group = [*names]
         group.append(index)
     yield group

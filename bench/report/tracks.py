@@ -11,7 +11,7 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.knobs import Choice
 from bench.record import TRACKS, case_key, knob_words, stem, title
-from bench.report.view import NOTHING, Row, Table, missing, number, significant, with_interval
+from bench.report.view import NOTHING, Row, Table, facets, missing, number, ratio_level, significant, with_interval
 
 # Ratios of two tracks of one backend, as columns: what Keras costs, what `fit` leaves on the table, what is left of it.
 RATIOS = {
@@ -91,13 +91,14 @@ def _tracks(analysis: Analysis, group: pd.DataFrame) -> Table:
         ["backend", *shown, *ratios.values()],
         cells,
         [_columns(compared), *_knob_notes(analysis, rows)],
+        facets=[facets(first, "workload", "device", "numerics")] * len(cells),
     )
 
 
 def _columns(compared: Mapping[Any, Any]) -> str:
     """What stands in the columns."""
-    levels = [row["level"] for row in compared.values() if row["against"].startswith("track=")]
-    ratios = f"; ratios [{100 * levels[0]:.4g}%] are paired by repetition" if levels else ""
+    level = ratio_level(compared.values(), "track")
+    ratios = f"; ratios{level} are paired by repetition" if level else ""
     return f"each track: seconds per epoch [{INTERVAL_LEVEL:.0%}], peak MiB of the process{ratios}"
 
 
@@ -152,6 +153,7 @@ def _sweep(group: pd.DataFrame) -> Table:
         ["batch size", *map(str, speeds.columns)],
         rows,
         [],
+        facets=[facets(first)] * len(rows),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.two_runs import TwoRuns
 from bench.record import title
-from bench.report.view import Page, Row, Table, difference, launches, seeds, significant, with_interval
+from bench.report.view import Page, Row, Said, Table, difference, launches, seeds, significant, with_interval
 
 
 def page(found: TwoRuns, older: str, newer: str) -> Page:
@@ -34,13 +34,13 @@ def page(found: TwoRuns, older: str, newer: str) -> Page:
             *found.left_out,
         ],
     )
-    return Page(f"{newer} against {older}", list(_undecided(found, rows)), found.problems, [table], [], [])
+    return Page(f"{newer} against {older}", [], list(_undecided(found, rows)), found.problems, [table])
 
 
-def _undecided(found: TwoRuns, rows: Sequence[Row]) -> Iterator[str]:
+def _undecided(found: TwoRuns, rows: Sequence[Row]) -> Iterator[Said]:
     for row in rows:
         if row["verdict"] == "undecided":
-            yield f"{title(row)} is undecided: {launches(row)}."
+            yield Said(f"{title(row)} is undecided: {launches(row)}.")
         if row["metric_verdict"] == "undecided":
             metric = found.metrics[row["workload"]]
-            yield f"{title(row)}: whether its {metric} is the same is undecided: {seeds(row)}."
+            yield Said(f"{title(row)}: whether its {metric} is the same is undecided: {seeds(row)}.")

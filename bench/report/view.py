@@ -1,37 +1,103 @@
-"""The view that terminal and Markdown render, nothing but text, and how numbers become text."""
+"""The view that terminal, Markdown and HTML render, nothing but text, and how numbers become text."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from bench.analysis.statistics import MOST_SEEDS
+from bench.record import stem
 
 NOTHING = "–"
 SMALLEST, LARGEST = 1e-5, 1e7  # of numbers that are written out
 Row = Mapping[Any, Any]  # a row of a DataFrame
+Facets = Mapping[str, str]  # of FACETS those that a part of a report is of
+FACETS = ("workload", "device", "track", "numerics")  # by which a reader filters
+OF_ALL: Facets = MappingProxyType({})
+
+
+class Said(NamedTuple):
+    """A sentence, and what it is of."""
+
+    text: str
+    facets: Facets = OF_ALL
 
 
 class Table(NamedTuple):
-    """A heading, column names, rows of text, and sentences below."""
+    """A heading, column names, rows of text, and sentences below.
+
+    The first `names` columns name a row, and `facets` say what each is of, if anything.
+    """
 
     title: str
     columns: list[str]
     rows: list[list[str]]
     notes: list[str]
+    names: int = 1
+    facets: Sequence[Facets] = ()
+
+
+class Figure(NamedTuple):
+    """A picture: Plotly's traces and layout, less what the theme sets; a trace's `meta` is what it is of (facets).
+
+    Where `rows`, each category of the y axis takes a row, and the height follows from how many there are.
+    """
+
+    title: str
+    caption: str
+    traces: list[dict[str, Any]]
+    layout: dict[str, Any]
+    rows: bool = False
+
+
+class Cell(NamedTuple):
+    """A rung of a ladder: `state` is `passed`, `failed`, `measured` (nobody to be held against) or empty."""
+
+    state: str
+    text: str
+    hint: str
+
+
+class Ladder(NamedTuple):
+    """The rungs that one backend climbed, in the order of the grid's columns."""
+
+    name: str
+    facets: Facets
+    cells: list[Cell]
+
+
+class Grid(NamedTuple):
+    """The ladders of one workload, and what is to be said of them."""
+
+    title: str
+    columns: list[str]
+    ladders: list[Ladder]
+    said: list[str]
 
 
 class Page(NamedTuple):
-    """A whole report, top to bottom."""
+    """A whole report, top to bottom: `verdicts` is what a hurried reader needs, `remarks` what else is to be said."""
 
     title: str
-    summary: list[str]
+    verdicts: list[Said]
+    remarks: list[Said]
     problems: list[str]
     tables: list[Table]
-    facts: list[tuple[str, str]]
-    commands: list[tuple[str, str]]
+    facts: Sequence[tuple[str, str]] = ()
+    commands: Sequence[tuple[str, str]] = ()
     snippets: Sequence[tuple[str, str]] = ()  # Python to be pasted, each with its name
+
+
+def facets(row: Any, *names: str) -> Facets:
+    """What a row is of, of all facets or of those named."""
+    return {name: stem(row[name]) if name == "workload" else str(row[name]) for name in names or FACETS}
+
+
+def ratio_level(rows: Iterable[Row], against: str) -> str:
+    """The level of the ratios' intervals against such an opponent, for a heading; nothing where none was compared."""
+    return next((f" [{100 * row['level']:.4g}%]" for row in rows if str(row["against"]).startswith(against)), "")
 
 
 def missing(value: Any) -> bool:

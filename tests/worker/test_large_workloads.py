@@ -5,7 +5,7 @@ import importlib
 import keras
 import pytest
 
-from bench.options import workload_names
+from bench.registry import workload_names
 from bench.worker import start
 from bench.worker.prepare import describe
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench.options import workload_names
+from bench.registry import workload_names
 from bench.worker import start
 from models.metrics import METRICS
 

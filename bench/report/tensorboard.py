@@ -1,0 +1,52 @@
+"""A run as TensorBoard's event files: one TensorBoard run per launch, the same tags in all, so that they overlay."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+from tensorboardX import SummaryWriter
+
+from bench.analysis import Analysis
+from bench.analysis.frames import CASES, counted
+from bench.record import stem
+
+SCALARS = {
+    "train_loss": "loss",
+    "train_metric": "{metric}",
+    "validation_loss": "validation loss",
+    "validation_metric": "validation {metric}",
+    "seconds": "epoch seconds",
+}
+OWN = ("workload", "dataset", "backend")  # said by the tag, or by the first word of the name
+
+
+def write(analysis: Analysis, folder: Path) -> int:
+    """Write an event file for each counted launch of training; how many there are.
+
+    A tag is `mlp/epoch seconds`, a step an epoch from 1 on; the time of an event is the run's start and the launch's
+    epochs until then, so that TensorBoard's relative axis shows seconds of training.
+    """
+    keys = [*CASES, "repetition", "attempt"]
+    epochs = analysis.run.epochs.merge(counted(analysis.run)[keys], on=keys)
+    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    varying = [name for name in CASES if name not in OWN and epochs.groupby("workload")[name].nunique().gt(1).any()]
+    began = _seconds(analysis.run.description.get("started"))
+    launches = epochs.groupby([*CASES, "seed"], sort=False)
+    for _, launch in launches:
+        first = launch.iloc[0]
+        words = [str(first["backend"]), *(f"{first[name]}" for name in varying)]
+        with SummaryWriter(str(folder / "-".join(words) / f"seed-{first['seed']}")) as writer:
+            passed = launch["seconds"].astype(float).cumsum()
+            for column, words_of in SCALARS.items():
+                tag = f"{stem(first['workload'])}/{words_of.format(metric=metrics[first['workload']])}"
+                for epoch, value, after in zip(launch["epoch"], launch[column], passed, strict=True):
+                    if not pd.isna(value):
+                        writer.add_scalar(tag, float(value), int(epoch) + 1, began + after)
+    return len(launches)
+
+
+def _seconds(started: str | None) -> float:
+    """A time as seconds since 1970; 0 where the run does not say when it began."""
+    return datetime.fromisoformat(started).timestamp() if started else 0.0
