@@ -1,4 +1,4 @@
-"""Sessions: bench, parity, compare, report, calibrate, tests, lint, and env(NAME), which the others build."""
+"""Sessions: bench, parity, compare, report, history, calibrate, tests, lint, and env(NAME), which the others build."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -100,6 +100,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def history(session: nox.Session) -> None:
+    """All runs of a results folder in one page: `nox -s history`."""
+    ensure(session, ["bench"])
+    python(session, "bench", "-m", "bench", "history", *session.posargs)
+
+
+@nox.session(python=False)
 def compare(session: nox.Session) -> None:
     """Hold a run against an older one: `nox -s compare -- RUN_A RUN_B`; fails where a case became slower."""
     ensure(session, ["bench"])
@@ -122,9 +129,11 @@ def calibrate(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """The tests of parent, analysis and report, then the worker's in each backend's environment."""
-    ensure(session, ["tests", *registry.backend_names()])
+    """The tests of parent, analysis and report, then the worker's; with arguments for pytest the former alone."""
+    ensure(session, ["tests", *([] if session.posargs else registry.backend_names())])
     python(session, "tests", "-m", "pytest", "--ignore=tests/worker", *session.posargs)
+    if session.posargs:
+        return
     for name in registry.backend_names():
         chosen = "tests/worker" if name in registry.training_backends() else "tests/worker/test_predict.py"
         python(session, name, "-m", "pytest", "-c", "tests/worker/pytest.ini", f"--backend={name}", chosen)

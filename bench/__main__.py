@@ -222,8 +222,7 @@ def _report(folder: Path, given: argparse.Namespace) -> int:
         return 1
     page = write(analysis, folder)
     _show(page, folder / "report.html", given, lambda: to_json(analysis, page))
-    _export(analysis, folder, given)
-    return 1 if analysis.problems else 0
+    return 1 if not _export(analysis, folder, given) or analysis.problems else 0
 
 
 def _show(page: Page, path: Path | None, given: argparse.Namespace, as_json: Callable[[], str]) -> None:
@@ -241,8 +240,8 @@ def _show(page: Page, path: Path | None, given: argparse.Namespace, as_json: Cal
         terminal.show(page, path, Console(), terminal.amount(given.quiet, given.verbose))
 
 
-def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> None:
-    """What `report` was asked to write besides."""
+def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> bool:
+    """What `report` was asked to write besides; whether it could be written."""
     if getattr(given, "tensorboard", None):
         from bench.report import tensorboard
 
@@ -254,7 +253,12 @@ def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> None
     if getattr(given, "bundle", None):
         from bench import bundle
 
-        print(f"bundle: {bundle.write(folder, given.bundle)}", file=sys.stderr)
+        try:
+            print(f"bundle: {bundle.write(folder, given.bundle)}", file=sys.stderr)
+        except bundle.BundleError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return False
+    return True
 
 
 def _calibration(folder: Path) -> int:

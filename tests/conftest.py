@@ -20,12 +20,40 @@ from bench.run import run
 
 RECORDED = Path(__file__).parent / "recorded"
 FAKE = Path(__file__).with_name("fake_python.py")
+FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
 
 
 @pytest.fixture
 def recorded_run(tmp_path):
     """A copy of a run of mlp and cnn on three backends, three launches each."""
     return Path(shutil.copytree(RECORDED / "three-launches", tmp_path / "recorded" / "three-launches"))
+
+
+@pytest.fixture
+def tracked(recorded_run):
+    """The recorded run of mlp and cnn as if it had been made with every track, each faster than the one before."""
+    description = json.loads((recorded_run / "run.json").read_text())
+    plan = description["plan"]
+    description["plan"] = [
+        {**one, "case": {**one["case"], "track": track}} for track in FACTORS for one in plan if not one["skip"]
+    ]
+    for one in description["workloads"]:
+        one |= {"step_flops": 1_000_000, "uncounted": []}
+    description["ceilings"] = {"cpu": {"jax": 1e9, "torch": 2e9}}
+    (recorded_run / "run.json").write_text(json.dumps(description))
+    for path in list((recorded_run / "launches").glob("*.json")):
+        content = json.loads(path.read_text())
+        path.unlink()
+        for track, factor in FACTORS.items():
+            launch = json.loads(json.dumps(content["launch"]))
+            launch["case"]["track"] = track
+            for epoch in launch["epochs"]:
+                epoch["seconds"] *= factor
+            if track == "shipped":
+                launch["batches_digest"] = "as they come"
+            renamed = path.with_name(f"{path.stem}-{track}.json")
+            renamed.write_text(json.dumps({**content, "launch": launch}))
+    return recorded_run
 
 
 @pytest.fixture

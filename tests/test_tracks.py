@@ -10,35 +10,6 @@ from bench.analysis import analyse, comparisons, frames, knobs, statistics
 from bench.record import TUNING_COLUMNS, Case
 from bench.report import tables, tracks
 
-FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
-
-
-@pytest.fixture
-def tracked(recorded_run):
-    """The recorded run of mlp and cnn as if it had been made with every track, each faster than the one before."""
-    description = json.loads((recorded_run / "run.json").read_text())
-    plan = description["plan"]
-    description["plan"] = [
-        {**one, "case": {**one["case"], "track": track}} for track in FACTORS for one in plan if not one["skip"]
-    ]
-    for one in description["workloads"]:
-        one |= {"step_flops": 1_000_000, "uncounted": []}
-    description["ceilings"] = {"cpu": {"jax": 1e9, "torch": 2e9}}
-    (recorded_run / "run.json").write_text(json.dumps(description))
-    for path in list((recorded_run / "launches").glob("*.json")):
-        content = json.loads(path.read_text())
-        path.unlink()
-        for track, factor in FACTORS.items():
-            launch = json.loads(json.dumps(content["launch"]))
-            launch["case"]["track"] = track
-            for epoch in launch["epochs"]:
-                epoch["seconds"] *= factor
-            if track == "shipped":
-                launch["batches_digest"] = "as they come"
-            renamed = path.with_name(f"{path.stem}-{track}.json")
-            renamed.write_text(json.dumps({**content, "launch": launch}))
-    return recorded_run
-
 
 def write_search(folder, case, rows):
     common = {**vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
@@ -160,7 +131,7 @@ def test_the_report_says_what_keras_costs_which_knob_mattered_and_the_call_to_pa
     torch = next(row for row in table.rows if row[0] == "torch")
 
     assert table.title == "What Keras costs: mlp on cpu, batch 128"
-    assert table.columns[1:6] == list(FACTORS)
+    assert table.columns[1:6] == ["shipped", "fit", "tuned", "loop", "native"]
     assert torch[table.columns.index("Keras overhead (fit / native)")].startswith("1.57 [")
     assert torch[table.columns.index("left on the table (fit / tuned)")].startswith("1.22 [")
     note = next(line for line in table.notes if line.startswith("torch tuned"))

@@ -98,7 +98,7 @@ def document(
 def _values(sections: Iterable[Section], page: Page) -> dict[str, list[str]]:
     """Of each facet the values in the page, in their order, where there is a choice."""
     found: dict[str, dict[str, None]] = {name: {} for name in (*FACETS, "machine")}
-    every: list[Mapping[str, str]] = [said.facets for said in (*page.verdicts, *page.remarks)]
+    every: list[Mapping[str, str]] = [said.facets for said in (*page.verdicts, *page.remarks) if said.facets]
     for section in sections:
         every += [trace["meta"] for figure in section.figures for trace in figure.traces]
         every += [row for table in section.tables for row in table.facets]

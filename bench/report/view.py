@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -15,14 +14,13 @@ SMALLEST, LARGEST = 1e-5, 1e7  # of numbers that are written out
 Row = Mapping[Any, Any]  # a row of a DataFrame
 Facets = Mapping[str, str]  # of FACETS those that a part of a report is of
 FACETS = ("workload", "device", "track", "numerics")  # by which a reader filters
-OF_ALL: Facets = MappingProxyType({})
 
 
 class Said(NamedTuple):
-    """A sentence, and what it is of."""
+    """A sentence, and what it is of; None: of everything."""
 
     text: str
-    facets: Facets = OF_ALL
+    facets: Facets | None = None
 
 
 class Table(NamedTuple):
