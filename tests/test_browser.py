@@ -1,0 +1,85 @@
+"""The page in a browser: Debian's Chromium, headless, where it is installed."""
+
+import shutil
+
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from bench import report
+from bench.analysis import analyse
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser with a fresh profile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, recorded_run):
+    """Opens a run's page; what the browser complains of and asks for is in its `errors` and `requests`."""
+    report.write(analyse(recorded_run), recorded_run)
+    contexts = []
+
+    def open_page(**options):
+        contexts.append(chromium.new_context(**options))
+        page = contexts[-1].new_page()
+        page.errors, page.requests = [], []
+        page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto((recorded_run / "report.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_the_page_opens_without_an_error_or_a_request_and_draws_its_pictures(opened):
+    page = opened()
+    page.wait_for_selector(".js-plotly-plot")
+
+    assert page.errors == []
+    assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert sum(url.startswith("file:") for url in page.requests) == 1
+
+
+def test_a_filter_leaves_what_it_asks_for(opened):
+    page = opened()
+    page.select_option("select[name=workload]", "mlp")
+
+    assert page.locator(".verdict:visible").count() == 1
+    assert page.locator(".verdict:visible").inner_text().startswith("mlp on cpu")
+
+
+def test_the_file_saved_from_the_page_is_comparisons_csv(opened, recorded_run):
+    page = opened()
+    with page.expect_download() as saved:
+        page.click('button[data-file="comparisons.csv"]')
+
+    pd.testing.assert_frame_equal(pd.read_csv(saved.value.path()), pd.read_csv(recorded_run / "comparisons.csv"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious_and_the_page_does_not_scroll_sideways(opened, scheme, width):
+    page = opened(color_scheme=scheme, viewport={"width": width, "height": 844}, bypass_csp=True)
+    page.wait_for_selector(".js-plotly-plot")
+    found = [one["id"] for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
