@@ -1,4 +1,4 @@
-"""How long does the analysis of very many launches take, and how much memory? Prints figures; asserts nothing.
+"""How long do analysis and report of very many launches take, and how much memory? Prints figures; asserts nothing.
 
 python tests/large_run.py 10000
 """
@@ -15,6 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.analysis import analyse
+from bench.report import write
 
 RECORDED = Path(__file__).parent / "recorded" / "three-launches"
 
@@ -47,5 +48,11 @@ if __name__ == "__main__":
         began = time.perf_counter()
         found = analyse(Path(name) / "run")
         took = time.perf_counter() - began
+        write(found, Path(name) / "run")
+        written = time.perf_counter() - began - took
+        page = (Path(name) / "run" / "report.html").stat().st_size / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(found.run.launches)} launches analysed in {took:.1f} s; the process took {peak:.0f} MiB at most")
+    print(
+        f"{len(found.run.launches)} launches analysed in {took:.1f} s, the report written in {written:.1f} s, its page "
+        f"{page:.1f} MiB; the process took {peak:.0f} MiB at most"
+    )

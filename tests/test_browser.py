@@ -1,5 +1,6 @@
 """The page in a browser: Debian's Chromium, headless, where it is installed."""
 
+import json
 import shutil
 
 import pandas as pd
@@ -31,10 +32,10 @@ def chromium():
 @pytest.fixture
 def opened(chromium, recorded_run):
     """Opens a run's page; what the browser complains of and asks for is in its `errors` and `requests`."""
-    report.write(analyse(recorded_run), recorded_run)
     contexts = []
 
     def open_page(**options):
+        report.write(analyse(recorded_run), recorded_run)
         contexts.append(chromium.new_context(**options))
         page = contexts[-1].new_page()
         page.errors, page.requests = [], []
@@ -83,3 +84,40 @@ def test_axe_finds_nothing_serious_and_the_page_does_not_scroll_sideways(opened,
 
     assert found == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_click_on_a_column_sorts_and_another_turns_the_order_round(opened):
+    page = opened()
+    table = page.locator("table.sortable").first
+    column = [name.strip() for name in table.locator("thead th").all_inner_texts()].index("backend") + 1
+
+    def after_a_click():
+        table.locator(f"thead th:nth-child({column}) button").click()
+        return table.locator(f"tbody td:nth-child({column})").all_inner_texts()
+
+    shown = after_a_click()
+    assert shown == sorted(shown)
+    assert len(set(shown)) > 1
+    assert after_a_click() == sorted(shown, reverse=True)
+
+
+def test_names_from_a_users_file_are_text(opened, recorded_run):
+    hostile = '<img src=x onerror="document.title=1">.py'
+    for path in [recorded_run / "run.json", *(recorded_run / "launches").iterdir()]:
+        path.write_text(path.read_text().replace('"mlp"', json.dumps(hostile)))
+    page = opened()
+    page.wait_for_selector(".js-plotly-plot")
+
+    assert page.locator("img").count() == 0
+    assert page.title() != "1"
+    assert any(hostile.removesuffix(".py") in said for said in page.locator(".verdict").all_inner_texts())
+
+
+def test_the_verdict_in_the_browser_is_that_of_comparisons_csv(opened, recorded_run):
+    said = " ".join(opened().locator(".verdict").all_inner_texts())
+    table = pd.read_csv(recorded_run / "comparisons.csv")
+
+    for row in table[table["verdict"].eq("slower")].to_dict("records"):
+        shown = report.tables.with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        assert f"{row['backend']} takes {shown} times as long" in said
+    assert table["verdict"].eq("slower").any()
