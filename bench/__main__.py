@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import environments, machine
+from bench import bundle, environments, machine
 from bench.command_line import UsageError, parse
 from bench.options import calibrate_options, parity_options, run_options
 from bench.registry import backend_names, names_of, training_backends, workload_modules
@@ -48,7 +48,10 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a full disk, a folder taken away: what was recorded until then is kept
+    except (
+        OSError,
+        bundle.BundleError,
+    ) as error:  # a full disk, a folder taken away: what was recorded until then is kept
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -222,7 +225,8 @@ def _report(folder: Path, given: argparse.Namespace) -> int:
         return 1
     page = write(analysis, folder)
     _show(page, folder / "report.html", given, lambda: to_json(analysis, page))
-    return 1 if not _export(analysis, folder, given) or analysis.problems else 0
+    _export(analysis, folder, given)
+    return 1 if analysis.problems else 0
 
 
 def _show(page: Page, path: Path | None, given: argparse.Namespace, as_json: Callable[[], str]) -> None:
@@ -240,8 +244,8 @@ def _show(page: Page, path: Path | None, given: argparse.Namespace, as_json: Cal
         terminal.show(page, path, Console(), terminal.amount(given.quiet, given.verbose))
 
 
-def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> bool:
-    """What `report` was asked to write besides; whether it could be written."""
+def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> None:
+    """What `report` was asked to write besides."""
     if getattr(given, "tensorboard", None):
         from bench.report import tensorboard
 
@@ -251,14 +255,7 @@ def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> bool
             file=sys.stderr,
         )
     if getattr(given, "bundle", None):
-        from bench import bundle
-
-        try:
-            print(f"bundle: {bundle.write(folder, given.bundle)}", file=sys.stderr)
-        except bundle.BundleError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            return False
-    return True
+        print(f"bundle: {bundle.write(folder, given.bundle)}", file=sys.stderr)
 
 
 def _calibration(folder: Path) -> int:

@@ -1,10 +1,10 @@
 """The page in a browser: Debian's Chromium, headless, where it is installed."""
 
-import json
 import shutil
 
 import pandas as pd
 import pytest
+from altered import rename_mlp
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
@@ -103,8 +103,7 @@ def test_a_click_on_a_column_sorts_and_another_turns_the_order_round(opened):
 
 def test_names_from_a_users_file_are_text(opened, recorded_run):
     hostile = '<img src=x onerror="document.title=1">.py'
-    for path in [recorded_run / "run.json", *(recorded_run / "launches").iterdir()]:
-        path.write_text(path.read_text().replace('"mlp"', json.dumps(hostile)))
+    rename_mlp(recorded_run, hostile)
     page = opened()
     page.wait_for_selector(".js-plotly-plot")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects
 import pytest
+from altered import give_metrics, rename_mlp
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bench import __main__ as command_line
@@ -131,10 +132,7 @@ def test_the_verdict_says_what_comparisons_csv_says(recorded_run):
 
 
 def test_a_difference_of_the_metric_is_in_the_verdict(recorded_run):
-    for path, metric in zip(sorted((recorded_run / "launches").glob("*mlp-torch*")), (0.60, 0.61, 0.60), strict=True):
-        content = json.loads(path.read_text())
-        content["launch"]["test"]["metric"] = metric
-        path.write_text(json.dumps(content))
+    give_metrics(recorded_run, (0.60, 0.61, 0.60))
     found = analyse(recorded_run)
     row = found.comparisons.table.query("workload == 'mlp' and backend == 'torch'").iloc[0]
     (said,) = [said.text for said in tables.page(found).verdicts if said.text.startswith("mlp")]
@@ -145,8 +143,7 @@ def test_a_difference_of_the_metric_is_in_the_verdict(recorded_run):
 
 def test_names_from_a_users_file_are_text_in_the_page(tracked):
     hostile = "<img src=x onerror=alert(1)>.py"
-    for path in [tracked / "run.json", *(tracked / "launches").iterdir()]:
-        path.write_text(path.read_text().replace('"mlp"', json.dumps(hostile)))
+    rename_mlp(tracked, hostile)
     text, content = page(tracked)
     own = text.replace(html.LIBRARY, "").replace(html.SCRIPT, "")
 
