@@ -1,9 +1,11 @@
 """The page that people look at, as far as it can be judged without a browser."""
 
+import base64
 import json
 import re
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +37,8 @@ def page(folder):
     """The page of a run, the run's pictures, and what the script is given."""
     report.write(analyse(folder), folder)
     text = (folder / "report.html").read_text(encoding="utf-8")
-    content = re.search(r'<script type="application/json" id="content">(.*?)</script>', text, re.DOTALL)[1]
-    return text, json.loads(content)
+    content = re.search(r'<script type="application/octet-stream" id="content">(.*?)</script>', text)[1]
+    return text, json.loads(zlib.decompress(base64.b64decode(content)))
 
 
 def test_the_page_asks_for_nothing_from_anywhere(tracked):
@@ -50,7 +52,7 @@ def test_the_page_asks_for_nothing_from_anywhere(tracked):
 
 def test_only_the_pages_own_scripts_may_run(tracked):
     text, _ = page(tracked)
-    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    scripts = re.findall(r"<script(?: type=\"module\")?>(.*?)</script>", text, re.DOTALL)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
 
     assert len(scripts) == 2
@@ -129,6 +131,10 @@ def test_the_verdict_says_what_comparisons_csv_says(recorded_run):
             f"{row['backend']} {words.get(row['verdict'], 'against jax is undecided (ratio ' + shown + ')')}"
             in sentence
         )
+
+
+def test_an_interval_without_an_upper_end_is_shown_as_such():
+    assert tables.with_interval(1.2, 0.0, np.inf) == "1.20 [0, ∞]"
 
 
 def test_a_difference_of_the_metric_is_in_the_verdict(recorded_run):

@@ -41,6 +41,22 @@ def test_turning_a_ratio_round_turns_its_interval_round():
     assert (1 / back.high, 1 / back.low) == pytest.approx((there.low, there.high))
 
 
+@pytest.mark.parametrize(
+    "interval",
+    [
+        lambda level: statistics.mean_interval([1.0, 1.4], level),
+        lambda level: statistics.paired_interval([1.0, 1.4, 1.2], level, pilot=[1.0, 1.4]),
+        lambda level: statistics.ratio_interval([1.0, 1.4], [1.0, 1.3], level),
+    ],
+)
+def test_two_launches_at_a_very_high_level_have_an_interval_without_an_upper_end(interval):
+    found = interval(1 - 1e-9)
+
+    assert math.isfinite(found.estimate)
+    assert (found.low, found.high) == (pytest.approx(0, abs=1e-100), math.inf)
+    assert statistics.time_verdict(found, 0.05) == "undecided"
+
+
 def test_a_difference_interval_is_students_over_pairs():
     found = statistics.difference_interval([0.01, -0.02, 0.005], 0.95)
     expected = stats.ttest_1samp([0.01, -0.02, 0.005], 0).confidence_interval(0.95)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -160,14 +161,17 @@ def time_columns(ratio: statistics.Interval, margin: float, launches: int | None
 
 def _different_start(ours: pd.DataFrame, theirs: pd.DataFrame, drawn: dict[str, str]) -> str | None:
     """What was not equal at the start of two cases' launches, or not what was drawn for the run; None for nothing."""
-    for launch in [*ours.to_dict("records"), *theirs.to_dict("records")]:
+    start = ["seed", "backend", "weights_digest", "batches_digest", "parameters"]
+    sides = [side[start].to_dict("records") for side in (ours, theirs)]
+    for launch in itertools.chain(*sides):
         if launch["weights_digest"] != drawn.get(str(launch["seed"]), launch["weights_digest"]):
             return f"{launch['backend']} did not start seed {launch['seed']} from the weights drawn for the run"
-    both = ours.merge(theirs, on="seed", suffixes=("", "_opponent"))
-    if both.empty:
+    by_seed = {launch["seed"]: launch for launch in sides[1]}
+    both = [(launch, by_seed[launch["seed"]]) for launch in sides[0] if launch["seed"] in by_seed]
+    if not both:
         return "no seed has a launch on both sides"
-    for name in ("weights_digest", "batches_digest", "parameters"):
-        unlike = both[both[name] != both[f"{name}_opponent"]]
-        if len(unlike):
-            return f"{name} differs for seed {unlike['seed'].iloc[0]}"
+    for name in start[2:]:
+        for launch, opponent in both:
+            if launch[name] != opponent[name]:
+                return f"{name} differs for seed {launch['seed']}"
     return None

@@ -70,10 +70,16 @@ def mean_interval(seconds: Values, level: float) -> Interval:
     if not len(logs):
         return Interval(math.nan, math.nan, math.nan)
     centre = float(logs.mean())
-    if np.ptp(logs) == 0:
-        return Interval(math.exp(centre), math.nan, math.nan)
-    half = _half_width(logs, level)
-    return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+    return _around(centre, _half_width(logs, level) if np.ptp(logs) else math.nan)
+
+
+def _around(centre: float, half: float) -> Interval:
+    """What lies so far to both sides on the log scale; NaN limits where that is no number.
+
+    A high level of two launches goes beyond what a float holds: such a limit is infinite.
+    """
+    with np.errstate(over="ignore"):
+        return Interval(*(float(np.exp(centre + side)) for side in (0, -half, half)))
 
 
 def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame, *, column: str = "epoch_seconds") -> pd.Series:
@@ -94,9 +100,7 @@ def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -
         return mean_interval(ratios, level)
     centre = float(np.log(np.asarray(ratios, dtype=float)).mean())
     half = _half_width(np.log(np.asarray(pilot, dtype=float)), level) * math.sqrt(len(pilot) / len(ratios))
-    if not half > 0:
-        return Interval(math.exp(centre), math.nan, math.nan)
-    return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+    return _around(centre, half if half > 0 else math.nan)
 
 
 def log_deviation(values: Values) -> float:
@@ -113,9 +117,8 @@ def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
     ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
     difference = float(ours.mean() - theirs.mean())
     if min(len(ours), len(theirs)) < 2 or np.ptp(ours) + np.ptp(theirs) == 0:
-        return Interval(math.exp(difference), math.nan, math.nan)
-    half = float(_welch_half_width(ours, len(ours), theirs, len(theirs), level))
-    return Interval(math.exp(difference), math.exp(difference - half), math.exp(difference + half))
+        return _around(difference, math.nan)
+    return _around(difference, float(_welch_half_width(ours, len(ours), theirs, len(theirs), level)))
 
 
 def difference_interval(differences: Values, level: float, resolution: float = 0.0) -> Interval:

@@ -57,22 +57,22 @@ samples = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
 def tables(analysis: Analysis) -> list[Table]:
     """A table backend × track for each workload, device and batch size, then one of throughput over batch sizes."""
     found = []
+    compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
     handed = analysis.cases[analysis.cases["input"].eq("arrays") & analysis.cases["task"].eq("train")]
     for _, group in handed.groupby([name for name in CASES if name not in ("backend", "track")], sort=False):
         if group["track"].nunique() > 1:
-            found.append(_tracks(analysis, group))
+            found.append(_tracks(analysis, group, compared))
     for _, group in handed.groupby([name for name in CASES if name not in ("backend", "batch_size")], sort=False):
         if group["batch_size"].nunique() > 1:
             found.append(_sweep(group))
     return found
 
 
-def _tracks(analysis: Analysis, group: pd.DataFrame) -> Table:
+def _tracks(analysis: Analysis, group: pd.DataFrame, compared: Mapping[Any, Any]) -> Table:
     """Seconds and memory of each track, and the ratios of tracks, a row per backend."""
     rows = group.to_dict("records")
     first = rows[0]
     shown = [track for track in TRACKS if track in set(group["track"])]
-    compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
     ratios = {ends: words for ends, words in RATIOS.items() if any(_found(compared, row, ends) for row in rows)}
     cells = []
     for backend in dict.fromkeys(group["backend"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN, family
@@ -16,9 +17,9 @@ PLACE = [name for name in CASES if name != "backend"]
 
 def verdicts(analysis: Analysis) -> list[Said]:
     """For each place, which is a case without its backend, a sentence; then what Keras costs at each."""
-    rows = comparisons(analysis, "backend")
+    rows, several = comparisons(analysis, "backend"), _several(analysis)
     found = [
-        Said(f"{_where(group[0], analysis)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
+        Said(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
         for group in _places(rows, PLACE)
         if group[0]["track"] == "fit" or not _has_fit(group[0], rows)
     ]
@@ -26,7 +27,7 @@ def verdicts(analysis: Analysis) -> list[Said]:
         row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"].endswith("=native")
     ]
     return found + [
-        Said(f"{_where(group[0], analysis)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
+        Said(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
     ]
 
@@ -34,17 +35,18 @@ def verdicts(analysis: Analysis) -> list[Said]:
 def remarks(analysis: Analysis) -> Iterator[Said]:
     """What would decide that which is undecided."""
     metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    several = _several(analysis)
     for row in analysis.comparisons.table.to_dict("records"):
         if row["verdict"] == "undecided":
             ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
             ours, theirs = _sides(row)
             words = f"{ours} against {theirs} is undecided: ratio {ratio}; {launches(row)}"
-            yield Said(f"{_where(row, analysis)}: {words}.", facets(row))
+            yield Said(f"{_where(row, several)}: {words}.", facets(row))
     for row in analysis.comparisons.table.to_dict("records"):
         if row["metric_verdict"] == "undecided":
             ours, theirs = _sides(row)
             metric = f"whether {ours} reaches the {metrics[row['workload']]} of {theirs} is undecided"
-            yield Said(f"{_where(row, analysis)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
+            yield Said(f"{_where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
 
 
 def comparisons(analysis: Analysis, kind: str) -> list[Row]:
@@ -150,12 +152,16 @@ def _sides(row: Row) -> tuple[str, str]:
     return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
 
 
-def _where(row: Row, analysis: Analysis) -> str:
+def _several(analysis: Analysis) -> dict[Any, dict[Any, int]]:
+    """How many batch sizes, numerics and inputs the run has of each workload."""
+    return analysis.cases.groupby("workload")[["batch_size", "numerics", "input"]].nunique().to_dict("index")
+
+
+def _where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
     """Workload and device, with the batch size, numerics, input and track where the run has several."""
-    cases = analysis.cases[analysis.cases["workload"].eq(row["workload"])]
     words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
     words |= {"input": row["input"]} if family(row["against"]) != "input" else {}
-    several = [text for name, text in words.items() if cases[name].nunique() > 1]
+    shown = [text for name, text in words.items() if several[row["workload"]][name] > 1]
     task = [] if row["task"] == "train" else [row["task"]]
     track = [] if row["track"] == "fit" or family(row["against"]) != "backend" else [f"track {row['track']}"]
-    return ", ".join([f"{stem(row['workload'])} on {row['device']}", *task, *several, *track])
+    return ", ".join([f"{stem(row['workload'])} on {row['device']}", *task, *shown, *track])

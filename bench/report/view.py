@@ -119,7 +119,12 @@ def significant(value: Any) -> str:
 
 
 def _interval(low: Any, high: Any) -> str:
-    return "" if missing(low) or missing(high) else f"[{significant(low)}, {significant(high)}]"
+    return "" if missing(low) or pd.isna(high) else f"[{significant(low)}, {_limit(high)}]"
+
+
+def _limit(high: Any) -> str:
+    """An interval's upper end, which few launches at a high level leave without one."""
+    return "∞" if high == math.inf else significant(high)
 
 
 def with_interval(value: Any, low: Any, high: Any) -> str:

@@ -1,7 +1,8 @@
-"use strict";
 // Draws the figures when they come into view, filters, sorts, and saves what the page carries. Nothing is fetched.
 
-const content = JSON.parse(document.getElementById("content").textContent);
+const packed = Uint8Array.from(atob(document.getElementById("content").textContent), (letter) => letter.charCodeAt(0));
+const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+const content = await new Response(unpacked).json();
 const form = document.querySelector("form.bar");
 const panels = [...document.querySelectorAll("[data-figure]")].map((element) => ({
   element,
