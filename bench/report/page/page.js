@@ -1,8 +1,11 @@
 // Draws the figures when they come into view, filters, sorts, and saves what the page carries. Nothing is fetched.
 
-const packed = Uint8Array.from(atob(document.getElementById("content").textContent), (letter) => letter.charCodeAt(0));
-const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-const content = await new Response(unpacked).json();
+function unpack(name) {
+  const packed = Uint8Array.from(atob(document.getElementById(name).textContent), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate")));
+}
+
+const content = await unpack("content").json();
 const form = document.querySelector("form.bar");
 const panels = [...document.querySelectorAll("[data-figure]")].map((element) => ({
   element,
@@ -76,6 +79,7 @@ function draw(panel) {
 }
 
 function drawNear() {
+  if (!globalThis.Plotly) return; // not yet
   for (const panel of panels) if (panel.near && panel.stale && !panel.element.hidden) draw(panel);
 }
 
@@ -152,3 +156,10 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("beforeprint", () => panels.filter((panel) => !panel.element.hidden).forEach(draw));
 for (const panel of panels) observer.observe(panel.element);
+
+// Reading Plotly takes a browser longer than all the rest, so the words are there first.
+await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+const library = document.createElement("script");
+library.textContent = await unpack("library").text();
+document.head.append(library);
+drawNear();
