@@ -54,8 +54,8 @@ workload = Workload(
     loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     target=Target(
         "accuracy",
-        0.915,
-        source="our measurement: 0.921 with one seed on torch; a ResNet-18 in the data set's README, augmented, 0.949",
+        0.925,
+        source="our measurement: 0.935 with one seed on torch; a ResNet-18 in the data set's README, augmented, 0.949",
         chance=0.1,
         quick=0.5,
     ),

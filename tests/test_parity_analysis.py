@@ -295,6 +295,39 @@ def test_float32_losses_may_diverge_but_not_far(compare, by, fails):
     assert bool(row["passed"]) is not fails
 
 
+def other_side(value):
+    """The outputs of a relu, of which one element is zero in exact mode; and what is said where it is not."""
+    exact = np.maximum(RUNGS["outputs/dense"], 0)
+    exact.flat[0] = 0
+    rounded = exact.copy()
+    rounded.flat[0] = value
+    return {"outputs/dense": exact}, {"outputs/dense": rounded}
+
+
+@pytest.mark.parametrize(("crossed", "by", "fails"), [(0, 1e-2, True), (1e-7, 1e-2, False), (1e-7, 0.5, True)])
+def test_gradients_may_jump_where_rounding_decided_what_passed_a_relu_but_not_far(compare, crossed, by, fails):
+    exact, rounded = other_side(crossed)
+    changes = {(backend, kind): exact for backend in BACKENDS for kind in ("float64", "float32")}
+    changes["torch", "float32"] = rounded | off("gradients/dense/kernel", by)
+    found = compare(changes, ("float64", "float32"))
+
+    assert bool(found.problems) is fails
+    notes = " ".join(note for table in tables(found) for note in table.notes)
+    assert ("mlp, torch cpu float32: 1 output of dense (seed 0) fell on the other side of zero" in notes) is bool(
+        crossed
+    )
+
+
+def test_gradients_that_jumped_do_not_make_a_backend_less_accurate(compare):
+    exact, rounded = other_side(1e-7)
+    changes = {(backend, kind): exact for backend in BACKENDS for kind in ("float64", "float32")}
+    changes["torch", "float32"] = rounded | off("gradients/dense/kernel", 1e-2)
+    found = compare(changes, ("float64", "float32")).accuracies().reset_index().set_index("backend")
+
+    assert found.loc["torch", "gradients"] > 1e4
+    assert found.loc["torch", "typical"] < 10
+
+
 def test_what_parts_in_exact_mode_is_not_told_again_for_float32(compare):
     changes = {("torch", kind): off("outputs/dense", 1e-2) for kind in ("float64", "float32")}
     (problem,) = compare(changes, ("float64", "float32")).problems

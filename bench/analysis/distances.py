@@ -51,6 +51,11 @@ def distance(ours: Array, golden: Array, least: float) -> Measured:
     return {"error": apart[at] / scale, "element": element, "value": mine[at], "reference_value": theirs[at]}
 
 
+def on_the_other_side(ours: Array, golden: Array) -> int:
+    """How many elements are zero in one of two outputs alone, as a relu's are where rounding decided their sign."""
+    return int(np.count_nonzero((ours == 0) != (golden == 0))) if ours.shape == golden.shape else 0
+
+
 def count(ours: Array, golden: Array) -> Measured:
     """How many elements differ, and the first that does."""
     if ours.shape != golden.shape:

@@ -7,14 +7,13 @@ within `RUNGS`; recordings in float32 and the like are held against it, and agai
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from bench.analysis import rounded
 from bench.analysis.distances import (
     COUNTED,
     NEGLIGIBLE,
@@ -28,6 +27,7 @@ from bench.analysis.distances import (
     step_distance,
 )
 from bench.analysis.recordings import EXACT, LADDER, Recording, faults, load, rungs_of, title
+from bench.analysis.rounded import MISSING, Row
 
 COLUMNS = [
     "workload",
@@ -47,19 +47,7 @@ COLUMNS = [
     "value",
     "reference_value",
 ]
-ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-8, "float16": 2.0**-11}  # the unit roundoff
-# Chosen from 20 seeds of three workloads in float32: no output, loss or gradient of a backend was further off than 3.9
-# times the others' largest error or 21 units of rounding. Losses are another matter: an element that falls on the other
-# side of a relu or a maximum sends one backend's training apart from the others' as early as the third step, by up to
-# 1.2 % of the loss after 20. So only a loss that is far off counts, or one that is no number.
-WORSE = 10.0  # times the others' largest error
-UNREMARKABLE = 32.0  # units of rounding, below which nobody is worse than anybody
-DIVERGED = 0.1  # of a loss
-
 GROUP = ("workload", "seed", "optimizer")  # recordings of the same computation
-
-Row = dict[str, Any]
-MISSING: Array = np.array(np.nan)
 
 
 class Parity(NamedTuple):
@@ -68,6 +56,7 @@ class Parity(NamedTuple):
     table: pd.DataFrame
     problems: list[str]
     proved: set[tuple[Hashable, ...]]
+    crossings: list[rounded.Crossing]
     steps: int
     seeds: int
 
@@ -79,21 +68,9 @@ class Parity(NamedTuple):
     def accuracies(self) -> pd.DataFrame:
         """How far each backend's rounded arithmetic is from exact mode, in units of that arithmetic's rounding.
 
-        A row per workload, device, numerics and backend: the largest error of each rung, and `typical`, the geometric
-        mean over the layers and gradients, by which the most accurate is named. None counts less than a unit / 1000.
+        See `rounded.accuracies`.
         """
-        rounded = self.table[self.table["numerics"].ne(EXACT) & self.table["rung"].ne("weights")]
-        units = rounded.assign(units=rounded["error"].astype(float) / rounded["numerics"].map(ROUNDING))
-        keys = ["workload", "device", "numerics", "backend"]
-        largest = units.pivot_table("units", keys, "rung", "max", sort=False)
-        parts = units[units["rung"].isin(["outputs", "gradients"])]
-        # Only what all of them recorded can be averaged, and layers that compute nothing (flatten) would dilute it.
-        places = parts.groupby(["workload", "device", "numerics", "seed", "rung", "location"])["units"]
-        everybody = parts.groupby(["workload", "device", "numerics"])["backend"].transform("nunique")
-        worst = places.transform("max").astype(float)
-        alive = parts[(places.transform("count") == everybody) & (worst > 0) & np.isfinite(worst)]
-        logs = np.log(alive["units"].clip(lower=1e-3))
-        return largest.join(np.exp(logs.groupby([alive[name] for name in keys], sort=False).mean()).rename("typical"))
+        return rounded.accuracies(self.table, self.crossings)
 
 
 def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
@@ -107,35 +84,42 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
     recordings, problems = load(folder / "ladders")
     problems += faults(recordings, planned, description)
     rows: list[Row] = []
+    crossings: list[rounded.Crossing] = []
     optimizers = dict.fromkeys(one.about["optimizer"] for one in recordings)
     for workload in description["workloads"]:
         for seed, optimizer in itertools.product(planned["seeds"], optimizers):
             key = workload["workload"], seed, optimizer
             group = [one for one in recordings if tuple(one.about[name] for name in GROUP) == key]
-            rows += _group_rows(group, description["reference"])
+            golden = _golden(group, description["reference"])
+            if golden:
+                found = list(rounded.crossings(group, golden))
+                rows += _group_rows(group, golden, found)
+                crossings += found
     table = pd.DataFrame(rows, columns=COLUMNS)
     proved = _proved(table, recordings, planned["seeds"])
     problems += _broken(table)
-    return Parity(table, problems, proved, planned["steps"], len(planned["seeds"]))
+    return Parity(table, problems, proved, crossings, planned["steps"], len(planned["seeds"]))
 
 
-def _group_rows(group: Sequence[Recording], reference: str) -> list[Row]:
-    """The rows of one workload, seed and optimizer."""
+def _golden(group: Sequence[Recording], reference: str) -> Recording | None:
+    """The recording that the others of a workload, seed and optimizer are held against, if there is an exact one."""
     exact = [one for one in group if one.about["numerics"] == EXACT and not one.about["error"]]
-    if not exact:
-        return []
     # On a CPU where there is one: what a GPU does is then judged too, the reference backend's included.
     order = {"track": "fit", "backend": reference, "device": "cpu"}
-    golden = min(exact, key=lambda one: [one.about[name] != value for name, value in order.items()])
-    rows = []
+    return min(exact, key=lambda one: [one.about[name] != value for name, value in order.items()], default=None)
+
+
+def _group_rows(group: Sequence[Recording], golden: Recording, crossings: Sequence[rounded.Crossing]) -> Iterator[Row]:
+    """The rows of one workload, seed and optimizer."""
     for one in group:
         if one.about["numerics"] == EXACT and one is not golden:
-            rows += [{**row, "passed": row["error"] <= row["tolerance"]} for row in _rows(one, golden, tuple(RUNGS))]
-    rounded = [one for one in group if one.about["numerics"] != EXACT]
-    for kind in dict.fromkeys((one.about["numerics"], one.about["device"]) for one in rounded):
-        peers = [one for one in rounded if (one.about["numerics"], one.about["device"]) == kind]
-        rows += _judged([row for one in peers for row in _rows(one, golden, ROUNDED_RUNGS)])
-    return rows
+            for row in _rows(one, golden, tuple(RUNGS)):
+                yield {**row, "passed": row["error"] <= row["tolerance"]}
+    inexact = [one for one in group if one.about["numerics"] != EXACT]
+    for numerics, device in dict.fromkeys((one.about["numerics"], one.about["device"]) for one in inexact):
+        peers = [one for one in inexact if (one.about["numerics"], one.about["device"]) == (numerics, device)]
+        crossed = {one.backend for one in crossings if (one.numerics, one.device) == (numerics, device)}
+        yield from rounded.judged([row for one in peers for row in _rows(one, golden, ROUNDED_RUNGS)], crossed)
 
 
 def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[Row]:
@@ -176,29 +160,6 @@ def _at(recording: Recording, rung: str) -> dict[str, Array]:
         return recording.rungs.get(rung, {})
     outputs = recording.rungs.get("predictions", {}) if recording.about["classes"] else {}
     return {name: array.argmax(axis=-1) for name, array in outputs.items() if array.ndim > 1 and array.shape[-1] > 1}
-
-
-def _judged(rows: list[Row]) -> list[Row]:
-    """Rows of several backends in rounded arithmetic: each against the errors of the others at the same place."""
-    table: dict[tuple[str, str], dict[str, float]] = {}
-    for row in rows:
-        table.setdefault((row["rung"], row["location"]), {})[row["backend"]] = row["error"]
-    judged = []
-    for row in rows:
-        others = [
-            error
-            for backend, error in table[row["rung"], row["location"]].items()
-            if backend != row["backend"] and math.isfinite(error)
-        ]
-        if row["rung"] == "weights" or math.isinf(row["error"]):
-            judged.append({**row, "passed": row["error"] <= row["tolerance"]})
-        elif others:
-            unremarkable = DIVERGED if row["rung"] == "losses" else UNREMARKABLE * ROUNDING[row["numerics"]]
-            tolerance = max(WORSE * max(others), unremarkable)
-            judged.append({**row, "tolerance": tolerance, "passed": row["error"] <= tolerance})
-        else:
-            judged.append({**row, "tolerance": None, "passed": None})  # nobody to be worse than
-    return judged
 
 
 def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[Hashable, ...]]:

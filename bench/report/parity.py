@@ -10,6 +10,7 @@ import pandas as pd
 from bench.analysis.distances import RUNGS
 from bench.analysis.parity import Parity
 from bench.analysis.recordings import EXACT, LADDER
+from bench.analysis.rounded import Crossing
 from bench.record import LADDER_BATCH, ROUNDED_STEPS, stem
 from bench.report.view import NOTHING, Cell, Grid, Ladder, Said, Table, facets, missing
 
@@ -49,7 +50,8 @@ def tables(found: Parity | None) -> list[Table]:
                 [_rounded_row(row) for row in accuracies.reset_index().to_dict("records")],
                 [
                     f"losses: of the first {min(found.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
-                    "layers and gradients; less is better"
+                    "layers and gradients; less is better",
+                    *_crossed(found),
                 ],
                 names=3,
                 facets=[
@@ -58,6 +60,21 @@ def tables(found: Parity | None) -> list[Table]:
             )
         )
     return built
+
+
+def _crossed(found: Parity) -> Iterator[str]:
+    """Whose gradients say nothing, since rounding decided what passed a relu."""
+    ladders: dict[tuple[str, ...], list[Crossing]] = {}
+    for one in found.crossings:
+        ladders.setdefault((one.workload, one.backend, one.device, one.numerics), []).append(one)
+    for (workload, backend, device, numerics), crossed in ladders.items():
+        first = crossed[0]
+        outputs = f"{first.elements} output{'s' if first.elements > 1 else ''} of {first.location}"
+        more = "" if len(crossed) == 1 else f", and so on in {len(crossed)} layers and seeds"
+        yield (
+            f"{stem(workload)}, {backend} {device} {numerics}: {outputs} (seed {first.seed}{more}) fell on the other "
+            "side of zero than in exact mode, where gradients and losses jump; such gradients are not in typical"
+        )
 
 
 def grids(found: Parity | None) -> list[Grid]:
