@@ -79,7 +79,7 @@ class Tokens(keras.layers.Embedding):  # type: ignore[misc]  # Keras has no type
     """A learned vector for each token: Keras's Embedding, with a dense gradient.
 
     The gradient of Keras's own is sparse on TensorFlow, whose Adam then squares it token by token and not summed, so
-    that a token which comes twice in a batch is learned unlike on the other backends (docs/parity.md).
+    that a token which comes twice in a batch is learned unlike on the other backends (docs/findings.md).
     """
 
     def call(self, tokens: Tensor) -> Tensor:
