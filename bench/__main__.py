@@ -131,7 +131,7 @@ def history(given: argparse.Namespace) -> int:
     from bench.report.history import write
 
     found = past.history(given.output)
-    if not found.runs:
+    if found.runs.empty:
         raise UsageError(f"--output {given.output}: no run with a result in it")
     page, path = write(found, given.output)
     terminal.show(page, path, Console(), terminal.Amount.NORMAL)

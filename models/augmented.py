@@ -1,9 +1,9 @@
 """The network of `cnn` behind random shifts and reflections, drawn anew for every image of every batch.
 
 Images of shape (28, 28) to 10 logits; 225,034 parameters. The layer that moves images is written with keras.ops, since
-Keras's own RandomTranslation computes its transformation in float32 on TensorFlow, so that exact mode parts there by up
-to 2e-6 (docs/findings.md), and takes XLA from the whole model (`supports_jit=False`). This one moves by whole pixels, as
-one gather.
+Keras's own RandomTranslation computes its transformation in float32 on TensorFlow, so that exact mode parts there by
+up to 2e-6 (docs/findings.md), and takes XLA from the whole model (`supports_jit=False`). This one moves by whole
+pixels, as one gather.
 """
 
 import keras

@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+import subprocess
 import sys
+import urllib.request
 import zipfile
 import zlib
 from pathlib import Path
@@ -280,6 +282,26 @@ def test_tensorboard_is_given_a_run_for_each_backend_and_seed_with_the_same_tags
     assert {folder.parent.name for folder in found} == {"jax", "tensorflow", "torch"}
     assert len(found) == 9  # three backends, three seeds
     assert all({"mlp/loss", "mlp/accuracy", "cnn/loss", "cnn/accuracy"} <= set(tags) for tags in found.values())
+
+
+def test_a_tensorboard_started_on_these_files_answers_with_the_tags_of_all_runs(recorded_run, bench, tmp_path):
+    bench("report", recorded_run, "--tensorboard", tmp_path)
+    once = [
+        "--reload_interval=0",
+        "--reload_task=blocking",
+        "--load_fast=false",
+    ]  # everything is read before it answers
+    words = [sys.executable, "-m", "tensorboard.main", f"--logdir={tmp_path}", "--host=127.0.0.1", "--port=0", *once]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as board:
+        url = next(found[0] for line in board.stderr if (found := re.search(r"http://[\d.]+:\d+/", line)))
+        with urllib.request.urlopen(f"{url}data/plugin/scalars/tags") as answer:  # noqa: S310 (http, by the pattern)
+            tags = json.load(answer)
+        board.terminate()
+
+    assert set(tags) == {f"{one}/seed-{seed}" for one in ("jax", "tensorflow", "torch") for seed in (0, 1, 2)}
+    shown = [sorted(found) for found in tags.values()]
+    assert all(found == shown[0] for found in shown)
+    assert {"mlp/loss", "mlp/accuracy", "cnn/loss", "cnn/accuracy"} <= set(shown[0])
 
 
 def test_a_planted_step_is_found_where_it_is_and_noise_alone_seldom_passes_for_one():

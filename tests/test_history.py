@@ -1,0 +1,146 @@
+"""All runs of a results folder: each case over time, in one page."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as command_line
+from bench.analysis.history import history
+
+RECORDED = Path(__file__).parent / "recorded" / "three-launches"
+BEFORE, RUNS = 7, 14  # runs before something changes, and in all
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Makes a results folder of copies of the recorded run, a day apart; `change` alters a run or a launch."""
+
+    def make(change=lambda *_: None, runs=RUNS):
+        folder = tmp_path / "results"
+        for number in range(runs):
+            name = f"202611{number + 1:02}T120000Z-{number:04x}"
+            run = shutil.copytree(RECORDED, folder / name)
+            for path in [run / "run.json", *(run / "launches").iterdir()]:
+                content = json.loads(path.read_text())
+                if path.name == "run.json":
+                    content |= {"id": name, "started": f"2026-11-{number + 1:02}T12:00:00+00:00"}
+                else:
+                    stretch(content, 1 + 0.01 * (-1) ** number)  # or all values would be equal
+                change(number, content)
+                path.write_text(json.dumps(content))
+        return folder
+
+    return make
+
+
+def stretch(launch, factor):
+    """Let a launch take so many times as long."""
+    for epoch in launch["launch"]["epochs"]:
+        epoch["seconds"] *= factor
+
+
+def is_launch(content, workload, backend):
+    """Whether a file is the record of a launch of that workload and backend."""
+    case = content.get("launch", {}).get("case", {})
+    return (case.get("workload"), case.get("backend")) == (workload, backend)
+
+
+def slower(number, content):
+    """From the eighth run on `mlp` takes half as long again on torch."""
+    if number >= BEFORE and is_launch(content, "mlp", "torch"):
+        stretch(content, 1.5)
+
+
+def newer(number, content):
+    """From the eighth run on torch has another version."""
+    if number >= BEFORE and content.get("launch", {}).get("case", {}).get("backend") == "torch":
+        content["launch"]["versions"]["torch"] = "99.0"
+
+
+def elsewhere(number, content):
+    """From the eighth run on the machine has another processor."""
+    if number >= BEFORE and "machine" in content:
+        content["machine"]["cpu"] = "another"
+
+
+def test_a_step_is_told_with_its_run_and_size_and_nothing_else_is(results):
+    found = history(results(slower)).steps
+
+    assert set(zip(found["workload"], found["backend"], found["value"], strict=True)) == {
+        ("mlp", "torch", "epoch_seconds"),
+        ("mlp", "torch", "ratio"),
+    }
+    assert set(found["run"]) == {"20261108T120000Z-0007"}
+    assert list(found["factor"]) == pytest.approx([1.5, 1.5], rel=0.02)
+
+
+def test_without_a_step_none_is_told(results):
+    assert history(results()).steps.empty
+
+
+def test_a_change_of_versions_is_told_where_it_came_and_for_its_backend_alone(results):
+    (change,) = history(results(newer)).changes.to_dict("records")
+
+    assert (change["backend"], change["run"]) == ("torch", "20261108T120000Z-0007")
+    assert "torch" in change["words"]
+    assert change["words"].endswith("→ 99.0")
+
+
+def test_another_machine_has_series_of_its_own_and_makes_no_step(results):
+    def change(number, content):
+        slower(number, content)
+        elsewhere(number, content)
+
+    found = history(results(change))
+
+    assert found.points["machine"].nunique() == 2
+    assert found.steps.empty
+    assert found.changes.empty
+
+
+def test_the_page_marks_steps_and_changes_and_leads_to_each_runs_page(results):
+    def change(number, content):
+        slower(number, content)
+        newer(number, content)
+
+    folder = results(change)
+    (folder / "20261101T120000Z-0000" / "report.html").write_text("a page")
+    status = command_line.main(["history", "--output", str(folder)])
+    text = (folder / "history.html").read_text()
+
+    assert status == 0
+    assert "mlp torch" in text
+    assert "stepped by a factor of 1.50 with run 20261108T120000Z-0007" in text
+    assert "→ 99.0, from run 20261108T120000Z-0007 on" in text
+    assert 'href="20261101T120000Z-0000/report.html"' in text
+    assert 'href="20261102T120000Z-0001/report.html"' not in text
+
+
+def test_a_folder_that_is_no_run_is_left_out_and_named(results):
+    folder = results(runs=2)
+    (folder / "broken").mkdir()
+    (folder / "broken" / "run.json").write_text("{")
+    found = history(folder)
+
+    assert len(found.runs) == 2
+    assert ["broken" in words for words in found.left_out] == [True]
+
+
+def test_without_a_run_there_is_one_line_and_no_page(tmp_path, capsys):
+    status = command_line.main(["history", "--output", str(tmp_path)])
+
+    assert status == 2
+    assert "no run" in capsys.readouterr().err.lower()
+    assert not (tmp_path / "history.html").exists()
+
+
+def test_with_too_few_runs_no_step_is_told_and_the_page_says_how_many_it_takes(results):
+    folder = results(slower, runs=BEFORE + 2)
+    found = history(folder)
+    command_line.main(["history", "--output", str(folder)])
+
+    assert found.fewest > BEFORE + 2
+    assert found.steps.empty
+    assert f"a step is told from {found.fewest} runs of a case on" in (folder / "history.html").read_text()
