@@ -1,6 +1,10 @@
 """A recorded run, altered: for tests of what is made of it."""
 
 import json
+import shutil
+from pathlib import Path
+
+RECORDED = Path(__file__).parent / "recorded" / "three-launches"
 
 
 def rename_mlp(run, name):
@@ -15,3 +19,28 @@ def give_metrics(run, metrics):
         content = json.loads(path.read_text())
         content["launch"]["test"]["metric"] = metric
         path.write_text(json.dumps(content))
+
+
+def stretch(launch, factor):
+    """Let a launch take so many times as long."""
+    for epoch in launch["launch"]["epochs"]:
+        epoch["seconds"] *= factor
+
+
+def many_runs(folder, change, count):
+    """A results folder with so many copies of the recorded run, a day apart.
+
+    `change` is given a copy's number and what a file of it holds, run.json or a launch's record, to alter.
+    """
+    for number in range(count):
+        name = f"202611{number + 1:02}T120000Z-{number:04x}"
+        run = shutil.copytree(RECORDED, folder / name)
+        for path in [run / "run.json", *(run / "launches").iterdir()]:
+            content = json.loads(path.read_text())
+            if path.name == "run.json":
+                content |= {"id": name, "started": f"2026-11-{number + 1:02}T12:00:00+00:00"}
+            else:
+                stretch(content, 1 + 0.01 * (-1) ** number)  # or all values would be equal
+            change(number, content)
+            path.write_text(json.dumps(content))
+    return folder

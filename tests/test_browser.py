@@ -4,12 +4,14 @@ import shutil
 
 import pandas as pd
 import pytest
-from altered import rename_mlp
+from altered import many_runs, rename_mlp
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from bench import report
 from bench.analysis import analyse
+from bench.analysis.history import history
+from bench.report import history as past
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -31,18 +33,19 @@ def chromium():
 
 @pytest.fixture
 def opened(chromium, recorded_run):
-    """Opens a run's page; what the browser complains of and asks for is in its `errors` and `requests`."""
+    """Opens a page, a run's if no other; the browser's complaints and requests are in its `errors` and `requests`."""
     contexts = []
 
-    def open_page(**options):
-        report.write(analyse(recorded_run), recorded_run)
+    def open_page(path=None, **options):
+        if path is None:
+            report.write(analyse(recorded_run), recorded_run)
         contexts.append(chromium.new_context(**options))
         page = contexts[-1].new_page()
         page.errors, page.requests = [], []
         page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("request", lambda request: page.requests.append(request.url))
-        page.goto((recorded_run / "report.html").as_uri())
+        page.goto((path or recorded_run / "report.html").as_uri())
         return page
 
     yield open_page
@@ -100,6 +103,27 @@ def test_a_click_on_a_column_sorts_and_another_turns_the_order_round(opened):
     assert shown == sorted(shown)
     assert len(set(shown)) > 1
     assert after_a_click() == sorted(shown, reverse=True)
+
+
+def test_the_page_of_all_runs_keeps_machines_apart_and_leads_to_a_run(opened, tmp_path):
+    def change(number, content):
+        if number >= 2 and "machine" in content:
+            content["machine"]["cpu"] = "another"
+
+    folder = many_runs(tmp_path / "results", change, 4)
+    for run in folder.iterdir():
+        report.write(analyse(run), run)
+    _, path = past.write(history(folder), folder)
+    page = opened(path)
+    page.wait_for_selector(".js-plotly-plot")
+    page.select_option("select[name=machine]", index=2)
+    shown = page.locator("figure:visible figcaption p").all_inner_texts()
+    page.get_by_role("link", name="20261103T120000Z-0002").first.click()
+
+    assert page.errors == []
+    assert shown
+    assert all(words.startswith("another, ") for words in shown)
+    assert page.url.endswith("20261103T120000Z-0002/report.html")
 
 
 def test_names_from_a_users_file_are_text(opened, recorded_run):

@@ -1,44 +1,18 @@
 """All runs of a results folder: each case over time, in one page."""
 
-import json
-import shutil
-from pathlib import Path
-
 import pytest
+from altered import many_runs, stretch
 
 from bench import __main__ as command_line
 from bench.analysis.history import history
 
-RECORDED = Path(__file__).parent / "recorded" / "three-launches"
 BEFORE, RUNS = 7, 14  # runs before something changes, and in all
 
 
 @pytest.fixture
 def results(tmp_path):
-    """Makes a results folder of copies of the recorded run, a day apart; `change` alters a run or a launch."""
-
-    def make(change=lambda *_: None, runs=RUNS):
-        folder = tmp_path / "results"
-        for number in range(runs):
-            name = f"202611{number + 1:02}T120000Z-{number:04x}"
-            run = shutil.copytree(RECORDED, folder / name)
-            for path in [run / "run.json", *(run / "launches").iterdir()]:
-                content = json.loads(path.read_text())
-                if path.name == "run.json":
-                    content |= {"id": name, "started": f"2026-11-{number + 1:02}T12:00:00+00:00"}
-                else:
-                    stretch(content, 1 + 0.01 * (-1) ** number)  # or all values would be equal
-                change(number, content)
-                path.write_text(json.dumps(content))
-        return folder
-
-    return make
-
-
-def stretch(launch, factor):
-    """Let a launch take so many times as long."""
-    for epoch in launch["launch"]["epochs"]:
-        epoch["seconds"] *= factor
+    """Makes a results folder of copies of the recorded run; `change` alters a run or a launch."""
+    return lambda change=lambda *_: None, runs=RUNS: many_runs(tmp_path / "results", change, runs)
 
 
 def is_launch(content, workload, backend):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,37 @@ def test_a_plain_line_says_how_each_launch_went(measure):
 
     assert "[1/9] mlp jax cpu fit batch 128: " in measure.said.getvalue()
     assert "9 launches (3 of each case), about" in measure.said.getvalue()
+
+
+def test_what_a_run_says_stands_in_its_log_each_line_with_its_time(measure):
+    folder = measure()
+    lines = (folder / "run.log").read_text().splitlines()
+    said = [re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (.*)", line)[1] for line in lines]
+
+    assert said == measure.said.getvalue().splitlines()
+    assert sum(bool(re.match(r"\[\d/9\] ", line)) for line in said) == 9
+
+
+def test_a_quiet_console_prints_nothing_and_logs_all_the_same(tmp_path):
+    printed = io.StringIO()
+    console = RunConsole(file=printed, quiet=True)
+    console.say("before there is a run")
+    console.log_to(tmp_path / "run.log")
+    console.say("and after")
+
+    assert printed.getvalue() == ""
+    assert [line.partition(" ")[2] for line in (tmp_path / "run.log").read_text().splitlines()] == [
+        "before there is a run",
+        "and after",
+    ]
+
+
+def test_a_log_that_cannot_be_written_ends_no_measurement(tmp_path):
+    console = RunConsole(file=io.StringIO())
+    console.log_to(tmp_path / "missing" / "run.log")
+    console.say("still here")
+
+    assert console.file.getvalue() == "still here\n"
 
 
 def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(measure, monkeypatch):
