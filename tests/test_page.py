@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from bench import __main__ as command_line
 from bench import environments, report
 from bench.analysis import analyse, steps
-from bench.report import figures, html, tables
+from bench.report import drawing, figures, html, inference, tables, tracks
 from bench.report.view import Figure, Page, Said
 
 BUILDERS = [
@@ -29,9 +29,9 @@ BUILDERS = [
     figures.curves,
     figures.phases,
     figures.memory,
-    figures.tracks,
-    figures.batches,
-    figures.latencies,
+    tracks.figures,
+    tracks.batch_figures,
+    inference.figures,
 ]
 
 
@@ -106,11 +106,11 @@ def test_a_backend_has_one_colour_in_all_pictures(tracked):
             chosen = trace.get("line", {}).get("color") or trace["marker"]["color"]
             seen.setdefault(trace["name"].split(",")[0].split()[0], set()).add(chosen)
 
-    assert seen == {name: {figures.COLOURS[name]} for name in ("jax", "tensorflow", "torch")}
+    assert seen == {name: {drawing.COLOURS[name]} for name in ("jax", "tensorflow", "torch")}
 
 
 def test_a_backend_that_nobody_chose_a_colour_for_has_one_all_the_same():
-    assert figures.colour("new") == figures.colour("new") != ""
+    assert drawing.colour("new") == drawing.colour("new") != ""
 
 
 def test_every_trace_says_what_it_is_of_so_that_it_can_be_filtered(tracked):

@@ -12,7 +12,7 @@ from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.history import SERIES, History
 from bench.record import title
 from bench.report import html
-from bench.report.figures import PLACE, bars, colour, label, marks, numbers, varying
+from bench.report.drawing import PLACE, colour, errors, label, marks, numbers, varying
 from bench.report.view import NOTHING, Figure, Page, Row, Said, Table, facets, significant, with_interval
 
 FILE = "history.html"
@@ -118,7 +118,7 @@ def _figures(found: History, value: str) -> Iterator[Figure]:
                     "name": label(row, names),
                     "x": list(series["started"]),
                     "y": numbers(series[value]),
-                    "error_y": bars(series, value),
+                    "error_y": errors(series, value),
                     "line": {"color": colour(row["backend"]), "width": 1},
                     "text": list(series["run"]),
                     "hovertemplate": "%{text}<br>%{y:.4g}<extra>%{fullData.name}</extra>",

@@ -14,7 +14,7 @@ import jinja2
 import plotly.offline
 
 from bench.analysis import Analysis
-from bench.report import figures, parity, tables
+from bench.report import drawing, figures, inference, parity, tables, tracks
 from bench.report.files import downloads
 from bench.report.view import FACETS, Figure, Grid, Page, Table
 
@@ -41,9 +41,9 @@ def render(analysis: Analysis, page: Page) -> str:
     sections = [
         Section("How fast", [*figures.ratios(analysis)]),
         Section("Every launch", [*figures.launches(analysis)]),
-        Section("What Keras costs", [*figures.tracks(analysis)]),
-        Section("Batch sizes", [*figures.batches(analysis)]),
-        Section("Latency of inference", [*figures.latencies(analysis)]),
+        Section("What Keras costs", [*tracks.figures(analysis)]),
+        Section("Batch sizes", [*tracks.batch_figures(analysis)]),
+        Section("Latency of inference", [*inference.figures(analysis)]),
         Section("Learning", [*figures.curves(analysis)]),
         Section("Setup, cold and steady", [*figures.phases(analysis)]),
         Section("Memory", [*figures.memory(analysis)]),
@@ -93,7 +93,7 @@ def document(
                 "img-src data: blob:",
             ]
         ),
-        colours=figures.COLOURS,
+        colours=drawing.COLOURS,
         links=links or {},
     )
 

@@ -10,8 +10,10 @@ import pandas as pd
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.record import case_key, stem
+from bench.report import drawing
 from bench.report.view import (
     NOTHING,
+    Figure,
     Row,
     Table,
     disturbances,
@@ -97,3 +99,35 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
         if row["status"] != "ok":
             yield f"{who}: {row['status']}, {row['reason']}"
         yield from disturbances(who, row)
+
+
+def figures(analysis: Analysis) -> Iterator[Figure]:
+    """How long a call of inference takes: the median, and up to the 99th of a hundred calls."""
+    called = analysis.cases[analysis.cases["task"].eq("predict") & analysis.cases["p50_seconds"].notna()]
+    for (workload, device), group in called.groupby(["workload", "device"], sort=False):
+        names = drawing.varying(group)
+        traces = []
+        for row in group.to_dict("records"):
+            middle, high = 1000 * row["p50_seconds"], 1000 * row["p90_seconds"]
+            last = high if missing(row["p99_seconds"]) else 1000 * row["p99_seconds"]
+            traces.append(
+                {
+                    **drawing.about(row),
+                    **drawing.marks(row["backend"]),
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "x": [middle, high, last],
+                    "y": [drawing.label(row, names)] * 3,
+                    "line": {"color": drawing.colour(row["backend"]), "width": 2},
+                    "text": ["p50", "p90", "p90" if missing(row["p99_seconds"]) else "p99"],
+                    "hovertemplate": "%{text}: %{x:.4g} ms<extra></extra>",
+                }
+            )
+            traces[-1]["marker"]["size"] = [10, 6, 6]
+        yield Figure(
+            f"{stem(workload)} on {device}",
+            "Milliseconds of a call: the large mark is the median, the small ones p90 and p99.",
+            traces,
+            {"xaxis": {"type": "log", "title": {"text": "milliseconds"}, "tickformat": "~r"}, "showlegend": False},
+            rows=True,
+        )

@@ -11,7 +11,19 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.knobs import Choice
 from bench.record import TRACKS, case_key, knob_words, stem, title
-from bench.report.view import NOTHING, Row, Table, facets, missing, number, ratio_level, significant, with_interval
+from bench.report import drawing
+from bench.report.view import (
+    NOTHING,
+    Figure,
+    Row,
+    Table,
+    facets,
+    missing,
+    number,
+    ratio_level,
+    significant,
+    with_interval,
+)
 
 # Ratios of two tracks of one backend, as columns: what Keras costs, what `fit` leaves on the table, what is left of it.
 RATIOS = {
@@ -172,3 +184,74 @@ def _call(choice: Choice) -> str:
         + f"model.compile(optimizer=…, loss=…, metrics=[…]{how})\n"
         + f"model.fit({handed}, epochs={choice.case['epochs']}, shuffle=False, verbose=0)"
     )
+
+
+def figures(analysis: Analysis) -> Iterator[Figure]:
+    """Seconds of an epoch by track: what Keras costs, and which knob gets it back."""
+    good = analysis.cases[analysis.cases["epoch_seconds"].notna() & analysis.cases["task"].eq("train")]
+    for _, group in good.groupby([name for name in CASES if name not in ("backend", "track")], sort=False):
+        if group["track"].nunique() > 1:
+            first, shown, traces = group.iloc[0], set[str](), []
+            for row in group.to_dict("records"):
+                traces.append(
+                    {
+                        **drawing.about(row),
+                        **drawing.bar(row["backend"]),
+                        "name": row["backend"],
+                        "legendgroup": row["backend"],
+                        "offsetgroup": row["backend"],
+                        "showlegend": row["backend"] not in shown,
+                        "x": [row["track"]],
+                        "y": [row["epoch_seconds"]],
+                        "error_y": drawing.error(row, "epoch_seconds"),
+                        "hovertemplate": "%{x}: %{y:.4g} s<extra>%{fullData.name}</extra>",
+                    }
+                )
+                shown.add(row["backend"])
+            yield Figure(
+                f"{stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}",
+                f"Seconds of an epoch by track, with their intervals [{INTERVAL_LEVEL:.0%}]; native is the same "
+                "network without Keras.",
+                traces,
+                {"barmode": "group", "yaxis": {"title": {"text": "seconds per epoch"}, "rangemode": "tozero"}},
+            )
+
+
+def batch_figures(analysis: Analysis) -> Iterator[Figure]:
+    """Samples per second over the batch size."""
+    good = analysis.cases[analysis.cases["samples_per_second"].notna()]
+    for (workload, device, task), group in good.groupby([*drawing.PLACE], sort=False):
+        if group["batch_size"].nunique() < 2:
+            continue
+        names = [name for name in drawing.varying(group) if name not in ("batch_size", "samples")]
+        fixed = [name for name in CASES if name not in ("batch_size", "samples")]
+        traces = []
+        line = drawing.lines(group, names)
+        for _, sweep in group.groupby(fixed, sort=False):
+            ordered, row = sweep.sort_values("batch_size"), sweep.iloc[0].to_dict()
+            traces.append(
+                {
+                    **drawing.about(row),
+                    **drawing.marks(row["backend"]),
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "name": drawing.label(row, names),
+                    "x": drawing.numbers(ordered["batch_size"]),
+                    "y": drawing.numbers(ordered["samples_per_second"]),
+                    "line": line(row),
+                    "hovertemplate": "batch %{x}: %{y:,.0f} a second<extra>%{fullData.name}</extra>",
+                }
+            )
+        yield Figure(
+            f"{stem(workload)} on {device}{drawing.task(task)}",
+            "Samples per second over the batch size, both axes logarithmic.",
+            traces,
+            {
+                "xaxis": {
+                    "type": "log",
+                    "title": {"text": "batch size"},
+                    "tickvals": sorted(map(int, group["batch_size"].unique())),
+                },
+                "yaxis": {"type": "log", "title": {"text": "samples per second"}, "tickformat": "~s"},
+            },
+        )
