@@ -6,6 +6,7 @@ import math
 import pytest
 
 from bench.analysis import analyse, frames
+from bench.analysis.cases import cases
 from bench.analysis.comparisons import COLUMNS
 from bench.analysis.frames import CASES, RunFormatError
 
@@ -44,7 +45,7 @@ def test_a_case_is_its_launches_and_a_launch_its_fastest_steady_epoch(recorded_r
     run = frames.load(recorded_run)
     mlp = run.epochs[(run.epochs["workload"] == "mlp") & (run.epochs["backend"] == "torch") & ~run.epochs["cold"]]
     fastest = mlp.groupby("repetition")["seconds"].min()
-    found = row(frames.cases(run), workload="mlp", backend="torch")
+    found = row(cases(run), workload="mlp", backend="torch")
 
     assert found["launches"] == 3
     assert found["epoch_seconds"] == pytest.approx(math.exp(fastest.map(math.log).mean()))
@@ -176,7 +177,7 @@ def attempts(folder):
 def test_of_a_disturbed_repetition_the_undisturbed_attempt_counts_be_it_slower(recorded_run):
     change(recorded_run, "r001*mlp-jax*", disturb)
     anew(recorded_run, "r001*mlp*", quiet_and_slow)
-    found = row(frames.cases(frames.load(recorded_run)), workload="mlp", backend="jax")
+    found = row(cases(frames.load(recorded_run)), workload="mlp", backend="jax")
 
     assert (found["status"], found["launches"], found["disturbed"], found["replaced"]) == ("ok", 3, 1, 1)
     assert attempts(recorded_run) == ([2, 2, 2], {1})
@@ -203,7 +204,7 @@ def test_an_attempt_that_is_not_whole_takes_nothing_away(recorded_run):
 def test_the_quantiles_are_those_of_all_steady_epochs(recorded_run):
     run = frames.load(recorded_run)
     steady = run.epochs.query("workload == 'mlp' and backend == 'jax' and not cold")["seconds"].astype(float)
-    found = row(frames.cases(run), workload="mlp", backend="jax")
+    found = row(cases(run), workload="mlp", backend="jax")
 
     assert found["p50_seconds"] == pytest.approx(steady.quantile(0.5))
     assert found["p90_seconds"] == pytest.approx(steady.quantile(0.9))

@@ -7,6 +7,7 @@ import pytest
 
 from bench import tuning
 from bench.analysis import analyse, comparisons, frames, knobs, statistics
+from bench.analysis.cases import cases
 from bench.record import TUNING_COLUMNS, Case
 from bench.report import tables, tracks
 
@@ -69,7 +70,7 @@ def test_a_track_that_saw_other_batches_is_refused(tracked):
 
 def test_the_rate_counts_the_operations_of_an_epoch_and_its_share_is_of_the_fastest_product(tracked):
     run = frames.load(tracked)
-    case = frames.cases(run).iloc[0]
+    case = cases(run).iloc[0]
     described = next(one for one in run.description["workloads"] if one["workload"] == case["workload"])
     steps = case["samples"] / described["batch_size"]
 
@@ -84,7 +85,7 @@ def test_an_uncounted_workload_has_no_rate(tracked):
         one["step_flops"] = None
     path.write_text(json.dumps(description))
 
-    assert frames.cases(frames.load(tracked))["flops_per_second"].isna().all()
+    assert cases(frames.load(tracked))["flops_per_second"].isna().all()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.analysis import calls, frames, knobs
+from bench.analysis import cases as of_cases
 from bench.analysis import comparisons as comparing
 from bench.analysis.comparisons import Comparisons
 from bench.analysis.frames import PHASES, Run
@@ -34,7 +35,7 @@ def analyse(folder: Path) -> Analysis:
     Raises RunFormatError where run.json cannot be used.
     """
     run = frames.load(folder)
-    cases = frames.cases(run)
+    cases = of_cases.cases(run)
     comparisons = comparing.compare(run)
     parity = compare(folder, run.description)
     found = problems(run, cases, comparisons) + (parity.problems if parity else [])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis import comparisons, frames
+from bench.analysis.cases import cases
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, Run, counted
 from bench.analysis.steps import fewest, steps
@@ -97,7 +98,7 @@ def _points(run: Run, machine: str) -> Iterator[dict[str, Any]]:
     ratios = {case_key(row): row for row in compared.to_dict("records") if family(row["against"]) == "backend"}
     good = counted(run)
     versions = {key: group["versions"].iloc[0] for key, group in good.groupby(CASES, sort=False)}
-    for case in frames.cases(run).to_dict("records"):
+    for case in cases(run).to_dict("records"):
         if case["launches"]:
             key = case_key(case)
             ratio = ratios.get(key, {})

@@ -1,0 +1,138 @@
+"""A row per planned case, from its launches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis import calls, statistics
+from bench.analysis.frames import CASES, INTERVAL_LEVEL, Run, counted
+from bench.record import case_key
+
+LATENCIES = ["p50_seconds", "p90_seconds", "p99_seconds"]
+CASE_VALUES = [
+    "launches",
+    "disturbed",
+    "replaced",
+    "epoch_seconds",
+    "epoch_seconds_low",
+    "epoch_seconds_high",
+    "cold_epoch_seconds",
+    "setup_seconds",
+    "epochs_used",
+    "samples_per_second",
+    "flops_per_second",
+    "ceiling_share",
+    "trend",
+    "trend_low",
+    "trend_high",
+    "trend_verdict",
+    *LATENCIES,
+    "metric",
+    "test_metric",
+    "test_loss",
+    "parameters",
+    "peak_host_mib",
+    "peak_device_mib",
+]
+
+
+def cases(run: Run) -> pd.DataFrame:
+    """A row per planned case, in the plan's order, with the columns of cases.csv.
+
+    A launch counts with its fastest steady epoch, the case with the geometric mean over its launches; the cold
+    epoch and the trend likewise, setup, metrics and memory with the mean. The intervals of all trends hold together
+    with 95 %. `p50_seconds` to `p99_seconds` are quantiles of all steady epochs of the counted launches, the last where
+    there are a hundred. Of inference the epochs are calls, the cold one the first, and a launch counts with its median.
+    Values are NaN where no launch was ok.
+    """
+    groups = dict(iter(run.launches.groupby(CASES, sort=False))) if len(run.launches) else {}
+    keys, good = [*CASES, "repetition", "attempt"], counted(run)
+    trained = run.epochs.merge(good[keys], on=keys).groupby(CASES, sort=False)
+    called = good[good["task"] == "predict"].groupby(CASES, sort=False)
+    spread = {key: _epoch_values(group) for key, group in trained}
+    spread |= {key: calls.quantiles(group["call_seconds"].explode()) for key, group in called}
+    rows, level = [], statistics.level_of(len(groups))
+    for planned in run.description["plan"]:
+        key = case_key(planned["case"])
+        group = groups.get(key, run.launches.iloc[:0])
+        status, reason = _status(group, planned, run.description)
+        values = _case_values(group, level)
+        rows.append(
+            {
+                **planned["case"],
+                "status": status,
+                "reason": reason,
+                **values,
+                **_rate(values.get("samples_per_second"), planned["case"], run.description),
+                **spread.get(key, {}),
+            }
+        )
+    return pd.DataFrame(rows, columns=[*CASES, "status", "reason", *CASE_VALUES])
+
+
+def _case_values(group: pd.DataFrame, level: float) -> dict[str, Any]:
+    """`level` is that of each interval of a trend."""
+    good = group[group["counted"].astype(bool)]
+    noise = {"disturbed": int((group["disturbed"] != "").sum()), "replaced": int((group["attempt"] > 1).sum())}
+    if good.empty:
+        return {"launches": 0, **noise}
+    epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
+    trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
+    means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
+    return {
+        "launches": len(good),
+        **noise,
+        "epoch_seconds": epoch.estimate,
+        "epoch_seconds_low": epoch.low,
+        "epoch_seconds_high": epoch.high,
+        "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
+        "setup_seconds": good["setup_seconds"].mean(),
+        "epochs_used": good["epochs_used"].astype(float).mean(),
+        "samples_per_second": float(good["samples_per_epoch"].iloc[0]) / epoch.estimate,
+        **dict(zip(("trend", "trend_low", "trend_high"), trend, strict=True)),
+        "trend_verdict": statistics.trend_verdict(trend),
+        "parameters": good["parameters"].iloc[0],
+        **means,
+    }
+
+
+def _rate(samples_per_second: float | None, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
+    """Floating-point operations per second of training, and as a share of the fastest backend's matrix product."""
+    workload: dict[str, Any] = next(
+        (one for one in description["workloads"] if one["workload"] == case["workload"]), {}
+    )
+    if case["task"] != "train" or not workload.get("step_flops") or samples_per_second is None:
+        return {}
+    rate = workload["step_flops"] / workload["batch_size"] * samples_per_second
+    ceiling = max(description.get("ceilings", {}).get(case["device"], {}).values(), default=math.nan)
+    return {"flops_per_second": rate, "ceiling_share": rate / ceiling}
+
+
+def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
+    """What a case's epochs say besides its launches' values: quantiles of the steady ones, the last training metric."""
+    steady = epochs.loc[~epochs["cold"].astype(bool), "seconds"].astype(float)
+    last = epochs.sort_values("epoch").groupby(["repetition", "attempt"])["train_metric"].last()
+    return {
+        "metric": float(last.mean()),
+        **calls.quantiles(steady),
+    }
+
+
+def _status(group: pd.DataFrame, planned: dict[str, Any], description: dict[str, Any]) -> tuple[str, str]:
+    """The status of a case: ok only where every planned launch is."""
+    if planned["skip"]:
+        return "skipped", planned["skip"]
+    wanted = planned.get("launches", description["launches"])
+    repetitions = set(group.loc[group["status"] == "ok", "repetition"])
+    good = len(repetitions)
+    if good == wanted:
+        return "ok", ""
+    bad = group[~group["repetition"].isin(repetitions)]
+    if bad.empty:
+        return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description['state']}"
+    counted = f"{good} of {wanted} launches ok; " if wanted > 1 else ""
+    first = bad.sort_values(["attempt", "repetition"]).iloc[0]  # later ones may only say that it was given up
+    return str(first["status"]), f"{counted}{first['reason']}"
