@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from bench.analysis import calibration, candidates, frames, simulation, statistics
-from bench.analysis.calibration import RULES, TooFewLaunchesError
+from bench.analysis.calibration import TooFewLaunchesError
 from bench.analysis.frames import CASES
+from bench.analysis.rules import RULES
 
 KEY = ("mlp", "fashion_mnist", 19_200, 10, 128, "arrays", "jax", "cpu", "float32", "train", "fit")
 

@@ -6,19 +6,17 @@ if two equal backends had taken turns. Whatever the machine did meanwhile, the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from bench.analysis import statistics
 from bench.analysis.candidates import INTERVALS, VALUES, launch_values
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, Run, counted
+from bench.analysis.rules import LEVEL, OURS, RULES, Array, Rule, our_interval
 from bench.analysis.statistics import Interval
 from bench.record import title
 
@@ -26,25 +24,10 @@ LAUNCHES = (3, 5, 6, 10, 15, 20, 30)
 SLOWDOWNS = (1.03, 1.05, 1.10, 1.20)
 DRAWS = 1_000
 LEAST = 12  # launches of a case: two sides of six
-LEVEL = 0.95
-Array = npt.NDArray[np.float64]
 
 
 class TooFewLaunchesError(Exception):
     """A run has too few launches to hold them against themselves; the message says how many and how to mend it."""
-
-
-class Rule(NamedTuple):
-    """A way to say whether one side is slower: what it keeps of a launch's steady epochs, and its verdict on two sides.
-
-    A side is an array whose first axis counts launches. The score is what the verdict looks at: 0 is equal, more is
-    slower.
-    """
-
-    title: str
-    keep: Callable[[Array], Any]
-    verdict: Callable[[Array, Array], str]
-    score: Callable[[Array, Array], float]
 
 
 class Calibration(NamedTuple):
@@ -155,7 +138,9 @@ def same_against_same(
     for key, seconds in cases.items():
         values = np.array([OURS.keep(launch) for launch in seconds])
         for launches in _numbers(len(values)):
-            found = [_interval(values[ours], values[theirs]) for ours, theirs in halves(len(values), launches, draws)]
+            found = [
+                our_interval(values[ours], values[theirs]) for ours, theirs in halves(len(values), launches, draws)
+            ]
             apart = [
                 statistics.ratio_interval(
                     values[begin : begin + launches], values[begin + launches : begin + 2 * launches], LEVEL
@@ -311,70 +296,3 @@ def _autocorrelation(values: Array) -> float:
 
 def _numbers(count: int) -> list[int]:
     return [launches for launches in LAUNCHES if 2 * launches <= count]
-
-
-def _interval(ours: Array, theirs: Array) -> Interval:
-    """As a report makes it."""
-    return statistics.paired_interval(ours / theirs, LEVEL)
-
-
-def _paired_t(ours: Array, theirs: Array) -> float:
-    logs = np.log(ours / theirs)
-    if len(logs) < 2:
-        return 0.0
-    return float(logs.mean() / (logs.std(ddof=1) / np.sqrt(len(logs))))
-
-
-def _pooled_t(ours: Array, theirs: Array) -> float:
-    """Student's t of two sides of equal size."""
-    variance = (ours.var(ddof=1) + theirs.var(ddof=1)) / 2
-    return float((ours.mean() - theirs.mean()) / np.sqrt(variance * 2 / ours.size))
-
-
-def _pooled_t_test(ours: Array, theirs: Array) -> str:
-    score = _pooled_t(ours, theirs)
-    if not abs(score) > _t_limit(2 * ours.size - 2):
-        return "undecided"
-    return "slower" if score > 0 else "faster"
-
-
-@lru_cache
-def _t_limit(freedom: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
-
-
-def _ratio(ours: Array, theirs: Array, keep: Callable[[Array], Any]) -> float:
-    return float(np.log(keep(ours) / keep(theirs)))
-
-
-def _within_margin(ours: Array, theirs: Array, keep: Callable[[Array], Any]) -> str:
-    ratio, margin = _ratio(ours, theirs, keep), np.log1p(TIME_MARGIN)
-    return "slower" if ratio > margin else "faster" if ratio < -margin else "equivalent"
-
-
-OURS = Rule(
-    "ours",
-    statistics.launch_value,
-    lambda ours, theirs: statistics.time_verdict(_interval(ours, theirs), TIME_MARGIN),
-    _paired_t,
-)
-RULES = (
-    OURS,
-    Rule(
-        "ours, margin 0",
-        statistics.launch_value,
-        lambda ours, theirs: statistics.time_verdict(_interval(ours, theirs), 0.0),
-        _paired_t,
-    ),
-    # keras.io's benchmarks: the mean of the epochs of one process a side; read with a tolerance of 5 %.
-    Rule("keras.io, means within 5 %", np.mean, partial(_within_margin, keep=np.mean), partial(_ratio, keep=np.mean)),
-    # pytest-benchmark compare --benchmark-compare-fail=min:5%: one file a side, the ratio of the minima.
-    Rule(
-        "pytest-benchmark, minima within 5 %",
-        np.min,
-        partial(_within_margin, keep=np.min),
-        partial(_ratio, keep=np.min),
-    ),
-    # pyperf compare_to: the values of all processes pooled, Student's t test of the means at 95 %.
-    Rule("pyperf, pooled t test", lambda launch: launch, _pooled_t_test, _pooled_t),
-)
