@@ -15,8 +15,7 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import numpy.typing as npt
 from bench.record import LADDER_BATCH, ROUNDED_STEPS
 from bench.worker import backends, environment
 from bench.worker.messages import Messenger
+from bench.worker.observed import array, observed
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
 CHUNK = 256  # steps that a trainer is given at a time
@@ -110,7 +110,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
     model = workload.build()
     model.set_weights(start.load_weights(weights))
     paths = [variable.path for variable in model.weights]
-    state = [(variable, _array(variable)) for variable in model.variables]  # those of random layers included
+    state = [(variable, array(variable)) for variable in model.variables]  # those of random layers included
 
     def restart(scaled: bool = False) -> None:
         keras.utils.set_random_seed(about["seed"])
@@ -130,9 +130,9 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
 
     def note(rung: str, locations: Sequence[str], values: Sequence[Any]) -> None:
         for location, value in zip(_distinct(locations), values, strict=True):
-            array = _array(value)
-            if array.dtype.kind in "biufc":  # text is not computed with
-                recording[f"{rung}/{location}"] = array
+            found = array(value)
+            if found.dtype.kind in "biufc":  # text is not computed with
+                recording[f"{rung}/{location}"] = found
 
     restart()
     note("weights", paths, model.weights)
@@ -143,7 +143,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
     if about["track"] == "native":
         losses = stepper(OBSERVED)(0, 1)
         before = {variable.path: value for variable, value in state}
-        moved = [(before[one.path] - _array(one)) / SGD_RATE for one in model.trainable_variables]
+        moved = [(before[one.path] - array(one)) / SGD_RATE for one in model.trainable_variables]
         note("loss", ["loss"], losses)
         note("gradients", trained, moved)
     else:
@@ -237,61 +237,6 @@ def _data(name: str, seed: int, steps: int) -> tuple[Any, Any]:
 
     dataset = start.load_dataset(name, steps * LADDER_BATCH)
     return dataset, start.batches(dataset, len(dataset.x_train), LADDER_BATCH, seed)
-
-
-@contextmanager
-def observed() -> Iterator[list[tuple[str, Any]]]:
-    """Within, every layer's outputs are noted as (location, array), in the order in which the layers finish.
-
-    The location is the layer's path, with `#2` where it is called a second time, and the output's number where it has
-    several. The array is None inside a loop that the backend traces. Layers inside a recurrent one are left out: each
-    backend calls them as it likes.
-    """
-    import keras
-
-    seen: list[tuple[str, Any]] = []
-    calls: dict[str, int] = {}
-    inside = 0
-    original = keras.Layer.__call__
-
-    @functools.wraps(original)
-    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
-        nonlocal inside
-        hides = isinstance(layer, keras.layers.RNN)
-        inside += hides
-        try:
-            outputs = original(layer, *arguments, **options)
-        finally:
-            inside -= hides
-        path = layer.path or layer.name
-        if not inside:
-            calls[path] = calls.get(path, 0) + 1
-            flat = [value for value in keras.tree.flatten(outputs) if keras.ops.is_tensor(value)]
-            for index, value in enumerate(flat):
-                name = path if calls[path] == 1 else f"{path}#{calls[path]}"
-                seen.append((name if len(flat) == 1 else f"{name}[{index}]", _concrete(value)))
-        return outputs
-
-    keras.Layer.__call__ = call
-    try:
-        yield seen
-    finally:
-        keras.Layer.__call__ = original
-
-
-def _concrete(value: Any) -> npt.NDArray[Any] | None:
-    """The value as an array; None for a symbol, as inside a traced loop."""
-    try:
-        return _array(value)
-    except Exception:  # each framework has its own error for it
-        return None
-
-
-def _array(value: Any) -> npt.NDArray[Any]:
-    import keras
-
-    array = np.array(keras.ops.convert_to_numpy(value))
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
