@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,7 +147,7 @@ def seeds_to_decide(differences: Values, level: float, margin: float, resolution
         return None
     centre, deviation = abs(float(values.mean())), max(float(values.std(ddof=1)), resolution / math.sqrt(6))
     counts = np.arange(len(values), MOST_SEEDS + 1)
-    half = stats.t.ppf(0.5 + level / 2, counts - 1) * deviation / np.sqrt(counts)
+    half = _t_limits(level)[counts - 2] * deviation / np.sqrt(counts)
     decided = counts[(centre + half <= margin) | (centre - half > margin)]
     return int(decided[0]) if len(decided) else None
 
@@ -163,7 +164,7 @@ def repetitions_to_decide(ratios: Values, level: float, margin: float, pilot: Va
         return None
     counts = np.arange(len(logs), MOST_SEEDS + 1)
     freedom = counts - 1 if pilot is None or len(pilot) == len(ratios) else np.full_like(counts, len(shown) - 1)
-    half = stats.t.ppf(0.5 + level / 2, freedom) * shown.std(ddof=1) / np.sqrt(counts)
+    half = _t_limits(level)[freedom - 1] * shown.std(ddof=1) / np.sqrt(counts)
     return _first_decided(float(logs.mean()), half, counts, margin)
 
 
@@ -175,6 +176,12 @@ def launches_to_decide(seconds: Values, against: Values, level: float, margin: f
     counts = np.arange(min(len(ours), len(theirs)), MOST_SEEDS + 1)
     half = _welch_half_width(ours, counts, theirs, counts, level)
     return _first_decided(float(ours.mean() - theirs.mean()), half, counts, margin)
+
+
+@lru_cache(maxsize=16)  # a report has few levels, and many intervals at each
+def _t_limits(level: float) -> Any:
+    """Student's two-sided limits for 1, 2, … degrees of freedom, as many as a verdict may take launches."""
+    return stats.t.ppf(0.5 + level / 2, np.arange(1, MOST_SEEDS + 1))
 
 
 def _first_decided(centre: float, half: Any, counts: Any, margin: float) -> int | None:
