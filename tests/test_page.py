@@ -98,6 +98,13 @@ def test_a_ratio_stands_with_its_interval_and_its_noise_floor(recorded_run):
     assert ratio["x"][0] - ratio["error_x"]["arrayminus"][0] == pytest.approx(row["ratio_low"])
 
 
+def test_a_few_epochs_have_a_tick_each_and_none_between(recorded_run):
+    axes = [figure.layout["xaxis"] for figure in figures.curves(analyse(recorded_run))]
+
+    assert [axis["dtick"] for axis in axes] == [1] * len(axes)
+    assert "dtick" not in drawing.counts(pd.Series([0, 40]))
+
+
 def test_a_backend_has_one_colour_in_all_pictures(tracked):
     found = analyse(tracked)
     seen = {}

@@ -39,6 +39,11 @@ def bar(backend: str) -> dict[str, Any]:
     return {"type": "bar", "marker": {"color": colour(backend)}}
 
 
+def counts(values: pd.Series) -> dict[str, Any]:
+    """An axis of whole numbers; a few of them each have a tick, since Plotly would put some between."""
+    return {"tickformat": "d", **({"dtick": 1} if values.max() - values.min() < 12 else {})}
+
+
 def vertical(at: float, dash: str) -> dict[str, Any]:
     return {
         "type": "line",

@@ -104,14 +104,13 @@ def launches(analysis: Analysis) -> Iterator[Figure]:
                     }
                 )
         value = "its median call" if task == "predict" else "its fastest steady epoch"
-        few = {"dtick": 1} if group["repetition"].max() < 12 else {}
         yield Figure(
             f"{stem(workload)} on {device}{drawing.task(task)}",
             f"A point is a launch, a process of its own, with {value}. Crosses: disturbed. Pale: measured anew, does "
             "not count. Launches of one repetition ran one after the other.",
             traces,
             {
-                "xaxis": {"title": {"text": "repetition"}, "tickformat": "d", **few},
+                "xaxis": {"title": {"text": "repetition"}, **drawing.counts(group["repetition"])},
                 "yaxis": {"type": "log", "title": {"text": "seconds"}, "tickformat": "~r"},
             },
         )
@@ -148,7 +147,7 @@ def curves(analysis: Analysis) -> Iterator[Figure]:
                 "The mean over launches at the end of each epoch; the band goes from the lowest to the highest launch.",
                 traces,
                 {
-                    "xaxis": {"title": {"text": "epoch"}, "tickformat": "d"},
+                    "xaxis": {"title": {"text": "epoch"}, **drawing.counts(values["epoch"])},
                     "yaxis": {"title": {"text": words}},
                 },
             )
