@@ -46,6 +46,7 @@ def test_a_case_one_of_whose_launches_missed_has_no_time(recorded_run):
 
     assert (found["reached"], found["launches"]) == (2, 3)
     assert math.isnan(found["seconds_to_target"])
+    assert math.isnan(found["epochs_to_target"])
 
 
 def test_a_metric_of_which_less_is_better_reaches_its_target_from_above(recorded_run):
