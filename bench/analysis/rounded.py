@@ -19,8 +19,9 @@ ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-8, "float16
 WORSE = 10.0  # times the others' largest error
 # Below so much nobody is worse than anybody. Chosen from 20 seeds of three workloads in float32, where no output, loss
 # or gradient of a backend was further off than 3.9 times the others' largest error or 21 units of rounding, and from 4
-# of `resnet`: the normalised outputs of TensorFlow, which sums a batch value by value, are 27 to 33 units off, 8 to 13
-# times as far as the others'. Products in TF32 would be off by thousands.
+# of `resnet`: the first normalised outputs of TensorFlow, which sums a batch value by value, are 27 to 33 units off, 8
+# to 13 times as far as the others' (later layers of all are further off, and closer to each other). Products in TF32
+# would be off by thousands.
 UNREMARKABLE = {name: (64 if name == "float32" else 32) * unit for name, unit in ROUNDING.items()}
 # What comes after a relu or a maximum jumps where rounding decides on which side an element falls: gradients by up to
 # 2 % of the largest, losses by up to 1.2 % after 20 steps. So a loss only counts where it is far off or no number, and
