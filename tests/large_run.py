@@ -26,6 +26,7 @@ from bench.report import write
 RECORDED = Path(__file__).parent / "recorded" / "three-launches"
 TRACKS = ("fit", "tuned", "loop", "native")
 BATCH_SIZES = (32, 64, 128, 256, 512)
+COPIES = [{"batch_size": size, "track": track} for size in BATCH_SIZES for track in TRACKS]  # of one workload
 
 
 def make(folder: Path, launches: int, cases: int | None = None) -> int:
@@ -41,15 +42,14 @@ def make(folder: Path, launches: int, cases: int | None = None) -> int:
     generator = np.random.default_rng(0)
     (folder / "launches").mkdir(parents=True)
     for number in range(sets):
-        change = {"track": TRACKS[number % 4]}
-        change |= {"batch_size": BATCH_SIZES[number // 4 % 5]} if sets > 1 else {}
-        turn = number // (len(TRACKS) * len(BATCH_SIZES))
+        turn, place = divmod(number, len(COPIES))
+        change = COPIES[place] if sets > 1 else {}
         for planned in recorded:
             case = {**planned["case"], **change, "workload": _name(planned["case"]["workload"], turn)}
-            place = len(description["plan"])
             description["plan"].append({**planned, "case": case})
-            _launches(folder / "launches", planned["case"], case, place, description["launches"], generator)
-        if number % (len(TRACKS) * len(BATCH_SIZES)) == 0:
+            name = f"c{len(description['plan']):04}"
+            _launches(folder / "launches", planned["case"], case, name, description["launches"], generator)
+        if not place:
             for workload in workloads:
                 name = _name(workload["workload"], turn)
                 description["workloads"].append({**copy.deepcopy(workload), "workload": name, "weights": {}})
@@ -61,7 +61,7 @@ def _name(workload: str, turn: int) -> str:
     return f"{workload}_{turn}" if turn else workload
 
 
-def _launches(folder: Path, recorded: dict, case: dict, place: int, launches: int, generator: np.random.Generator):
+def _launches(folder: Path, recorded: dict, case: dict, stem: str, launches: int, generator: np.random.Generator):
     name = f"{Path(recorded['workload']).stem}-{recorded['backend']}"
     content = json.loads(next((RECORDED / "launches").glob(f"r000*{name}*")).read_text())
     seconds = [epoch["seconds"] for epoch in content["launch"]["epochs"]]
@@ -71,7 +71,7 @@ def _launches(folder: Path, recorded: dict, case: dict, place: int, launches: in
         content["launch"] |= {"case": case, "repetition": repetition, "seed": repetition}
         for epoch, recorded_seconds in zip(content["launch"]["epochs"], seconds, strict=True):
             epoch["seconds"] = recorded_seconds * luck
-        (folder / f"r{repetition:04}-c{place:04}.json").write_text(json.dumps(content, indent=1))
+        (folder / f"r{repetition:04}-{stem}.json").write_text(json.dumps(content, indent=1))
 
 
 def opening(path: Path) -> str:

@@ -293,11 +293,8 @@ def test_tensorboard_is_given_a_run_for_each_backend_and_seed_with_the_same_tags
 
 def test_a_tensorboard_started_on_these_files_answers_with_the_tags_of_all_runs(recorded_run, bench, tmp_path):
     bench("report", recorded_run, "--tensorboard", tmp_path)
-    once = [
-        "--reload_interval=0",
-        "--reload_task=blocking",
-        "--load_fast=false",
-    ]  # everything is read before it answers
+    # Everything is read before it answers.
+    once = ["--reload_interval=0", "--reload_task=blocking", "--load_fast=false"]
     words = [sys.executable, "-m", "tensorboard.main", f"--logdir={tmp_path}", "--host=127.0.0.1", "--port=0", *once]
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as board:
         url = next(found[0] for line in board.stderr if (found := re.search(r"http://[\d.]+:\d+/", line)))

@@ -296,7 +296,7 @@ def test_float32_losses_may_diverge_but_not_far(compare, by, fails):
 
 
 def other_side(value):
-    """The outputs of a relu, of which one element is zero in exact mode; and what is said where it is not."""
+    """The outputs of a relu, one element of which is zero in exact mode, and the same with this value in its place."""
     exact = np.maximum(RUNGS["outputs/dense"], 0)
     exact.flat[0] = 0
     rounded = exact.copy()
@@ -313,9 +313,8 @@ def test_gradients_may_jump_where_rounding_decided_what_passed_a_relu_but_not_fa
 
     assert bool(found.problems) is fails
     notes = " ".join(note for table in tables(found) for note in table.notes)
-    assert ("mlp, torch cpu float32: 1 output of dense (seed 0) fell on the other side of zero" in notes) is bool(
-        crossed
-    )
+    said = "mlp, torch cpu float32: 1 output of dense (seed 0) fell on the other side of zero"
+    assert (said in notes) is bool(crossed)
 
 
 def test_gradients_that_jumped_do_not_make_a_backend_less_accurate(compare):

@@ -18,6 +18,7 @@ OTHERS = ("#8a7400", "#5a78c8", "#767676")  # for backends that nobody chose a c
 SYMBOLS = {"jax": "circle", "tensorflow": "square", "torch": "diamond", "openvino": "triangle-up"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # of what differs besides the backend
 PLACE = ("workload", "device", "task")  # one picture each
+GREY = "rgba(128, 128, 128, 0.8)"  # of what is no backend's
 WIDTHS = (6, 3.5, 1.5)  # of lines that may lie on each other
 
 
@@ -27,6 +28,7 @@ def colour(backend: str) -> str:
 
 
 def about(row: Row) -> dict[str, Any]:
+    """What a trace is of, by which it is filtered."""
     return {"meta": dict(facets(row))}
 
 
@@ -36,6 +38,7 @@ def marks(backend: str) -> dict[str, Any]:
 
 
 def bar(backend: str) -> dict[str, Any]:
+    """A bar in the backend's colour."""
     return {"type": "bar", "marker": {"color": colour(backend)}}
 
 
@@ -45,6 +48,7 @@ def counts(values: pd.Series) -> dict[str, Any]:
 
 
 def vertical(at: float, dash: str) -> dict[str, Any]:
+    """A line from the bottom of a picture to its top."""
     return {
         "type": "line",
         "x0": at,
@@ -52,7 +56,7 @@ def vertical(at: float, dash: str) -> dict[str, Any]:
         "yref": "paper",
         "y0": 0,
         "y1": 1,
-        "line": {"color": "rgba(128, 128, 128, 0.8)", "width": 1, "dash": dash},
+        "line": {"color": GREY, "width": 1, "dash": dash},
     }
 
 
@@ -100,16 +104,18 @@ def label(row: Row, names: Sequence[str]) -> str:
     return text(" ".join([str(row["backend"]), *(words.get(name, str(row[name])) for name in names)]))
 
 
-def text(text: Any) -> str:
+def text(words: Any) -> str:
     """What a user's file may have named, as text: Plotly reads tags."""
-    return html.escape(str(text), quote=False)
+    return html.escape(str(words), quote=False)
 
 
-def task(task: Any) -> str:
-    return "" if task == "train" else f", {task}"
+def task(name: Any) -> str:
+    """What is added to a title; training goes without saying."""
+    return "" if name == "train" else f", {name}"
 
 
 def translucent(hexadecimal: str) -> str:
+    """A colour for a band behind lines."""
     parts = ", ".join(str(int(hexadecimal[at : at + 2], 16)) for at in (1, 3, 5))
     return f"rgba({parts}, 0.18)"
 

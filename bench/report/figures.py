@@ -15,7 +15,7 @@ from bench.report import drawing
 from bench.report.view import Figure, Row, missing, ratio_level
 
 PALE = 0.35  # opacity of a launch that does not count
-GREY = "rgba(128, 128, 128, 0.35)"
+BAND = "rgba(128, 128, 128, 0.35)"  # of the noise floor
 
 
 def ratios(analysis: Analysis) -> Iterator[Figure]:
@@ -58,7 +58,7 @@ def _ratio(row: Row, name: str) -> list[dict[str, Any]]:
                 "mode": "lines",
                 "x": [1 / row["noise_floor"], row["noise_floor"]],
                 "y": [name, name],
-                "line": {"width": 12, "color": GREY},
+                "line": {"width": 12, "color": BAND},
                 "hovertemplate": f"noise floor {row['noise_floor']:.3g}<extra></extra>",
             }
         )

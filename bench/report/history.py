@@ -11,13 +11,12 @@ import pandas as pd
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.history import SERIES, History
 from bench.record import title
-from bench.report import html
-from bench.report.drawing import PLACE, colour, errors, label, marks, numbers, varying
+from bench.report import drawing, html
+from bench.report.drawing import GREY, PLACE, colour, errors, label, marks, numbers, varying
 from bench.report.view import NOTHING, Figure, Page, Row, Said, Table, facets, significant, with_interval
 
 FILE = "history.html"
 WORDS = {"epoch_seconds": "seconds per epoch or call", "ratio": "ratio to the reference"}
-GREY = "rgba(128, 128, 128, 0.8)"
 
 
 def write(found: History, folder: Path) -> tuple[Page, Path]:
@@ -126,7 +125,7 @@ def _figures(found: History, value: str) -> Iterator[Figure]:
             )
         traces += _marked(found.steps, group, value)
         yield Figure(
-            f"{workload} on {device}{'' if task == 'train' else f', {task}'}: {WORDS[value]}",
+            f"{workload} on {device}{drawing.task(task)}: {WORDS[value]}",
             f"{machine}. Dotted: versions changed. A thick grey bar: a step.",
             traces,
             {"xaxis": {"type": "date"}, "yaxis": {"type": "log", "title": {"text": WORDS[value]}, "tickformat": "~r"}},
