@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import bundle, environments, machine
+from bench import bundle, credentials, environments, machine
 from bench.command_line import UsageError, parse
 from bench.options import calibrate_options, parity_options, run_options
 from bench.registry import backend_names, names_of, training_backends, workload_modules
@@ -77,6 +77,7 @@ def run(given: argparse.Namespace) -> int:
     from bench.run import run as measure
 
     options = run_options(given)
+    credentials.forget(options.pass_env)
     return _worked(lambda console: measure(options, console), lambda folder: _report(folder, given), given)
 
 
@@ -85,6 +86,7 @@ def parity(given: argparse.Namespace) -> int:
     from bench.parity import parity as climb
 
     options = parity_options(given)
+    credentials.forget(options.pass_env)
     return _worked(lambda console: climb(options, console), lambda folder: _report(folder, given), given)
 
 
@@ -119,6 +121,7 @@ def calibrate(given: argparse.Namespace) -> int:
     from bench.calibrate import calibrate as record
 
     options = calibrate_options(given)
+    credentials.forget(options.pass_env)
     return _worked(lambda console: record(options, console), _calibration, given)
 
 
@@ -208,14 +211,18 @@ def _worked(work: Callable[[RunConsole], Path | None], tell: Callable[[Path], in
     except RunError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    return 0 if folder is None else tell(folder)
+    try:
+        return 0 if folder is None else tell(folder)
+    except KeyboardInterrupt:
+        print(f"bench: interrupted; nox -s report -- {folder} writes the report", file=sys.stderr)
+        return 1
 
 
 def _report(folder: Path, given: argparse.Namespace) -> int:
     """Analyse and write; pandas is imported only now, when nothing is being timed any more."""
     from bench.analysis import analyse
     from bench.analysis.frames import RunFormatError
-    from bench.report import write
+    from bench.report import tables, write
     from bench.report.files import to_json
 
     try:
@@ -223,10 +230,16 @@ def _report(folder: Path, given: argparse.Namespace) -> int:
     except RunFormatError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    page = write(analysis, folder)
-    _show(page, folder / "report.html", given, lambda: to_json(analysis, page))
+    written = True
+    try:
+        page = write(analysis, folder)
+    except OSError as error:  # a full disk, a folder that may only be read
+        written = False
+        page = tables.page(analysis)
+        print(f"bench: {folder}: the report cannot be written there ({error.strerror})", file=sys.stderr)
+    _show(page, folder / "report.html" if written else None, given, lambda: to_json(analysis, page))
     _export(analysis, folder, given)
-    return 1 if analysis.problems else 0
+    return 0 if written and not analysis.problems else 1
 
 
 def _show(page: Page, path: Path | None, given: argparse.Namespace, as_json: Callable[[], str]) -> None:

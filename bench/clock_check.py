@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import environments, machine
+from bench import credentials, environments, lock, machine
 from bench.command_line import UsageError
 from bench.launch import launch
 from bench.options import RunOptions, parse_run
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
             raise UsageError("--dry-run: the clock check has no plan to show")
         if options.tasks != ("train",):
             raise UsageError("--tasks: the clock that is checked is that of training; leave it out")
-        with tempfile.TemporaryDirectory() as name:
+        credentials.forget(options.pass_env)
+        with lock.alone(), tempfile.TemporaryDirectory() as name:
             pairs = measure(options, Path(name))
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)

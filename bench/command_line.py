@@ -153,6 +153,13 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python", type=_python, action="append", default=[], metavar="BACKEND=PATH", help="an environment of your own"
     )
+    parser.add_argument(
+        "--pass-env",
+        type=_several(str),
+        default=(),
+        metavar="NAME,…",
+        help="credentials that workers may see; default none",
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
     _add_amount(parser)
 

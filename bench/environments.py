@@ -1,7 +1,9 @@
 """Where the backends' Python interpreters are: those that nox built, or those the user names."""
 
+import functools
 import hashlib
 import json
+import os
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -64,6 +66,8 @@ def probe(python: Path, backend: str) -> dict[str, Any]:
 
 def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
     """The JSON object that a worker's program prints as its last line; `{"error": "one line"}` where there is none."""
+    from bench import strays  # which needs this module's words
+
     try:
         done = subprocess.run(
             [str(python), "-m", module, *arguments],
@@ -71,6 +75,7 @@ def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
             text=True,
             timeout=ANSWER_SECONDS,
             cwd=ROOT,
+            env={**os.environ, strays.MARK: strays.mark()},
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -79,7 +84,17 @@ def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
         return {"error": f"{python} cannot be started ({error.strerror})"}
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
-            answer: dict[str, Any] = json.loads(line)
+            try:
+                answer: dict[str, Any] = json.loads(line)
+            except ValueError:
+                return {"error": f"no JSON in its answer: {line[:100]}"}
             return answer
     last = (done.stderr.strip().splitlines() or ["no output"])[-1]
     return {"error": f"exit status {done.returncode}: {last}"}
+
+
+@functools.cache
+def installed(python: Path) -> dict[str, str]:
+    """The packages of an environment with their versions, asked for once; empty where it does not answer."""
+    answer = ask(python, "bench.worker.installed")
+    return {} if "error" in answer else answer

@@ -15,24 +15,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import strays
 from bench.environments import ROOT
+from bench.worker_log import KEPT_BYTES, WorkerLog
 
-LOG_BYTES = 2**20  # of a log's beginning and of its end, each
 KILL_SECONDS = 10.0
+CHUNK_BYTES = 2**16
+LONGEST_MESSAGE = 2**20  # bytes; a worker that sends more without an end is not listened to
+LONGEST_REASON = 500  # characters
 FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # would bring a user's plugins back into the timed span
 MESSAGES = "BENCH_MESSAGES"  # tells the worker its end of the socket; without it, by hand, it sends no messages
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|OutOfMemory|RESOURCE_EXHAUSTED|MemoryError|bad_alloc|Cannot allocate memory", re.I
+OUT_OF_MEMORY = re.compile(  # the host's and, in the words of each framework and of CUDA's libraries, the device's
+    r"out of memory|OutOfMemory|RESOURCE_?EXHAUSTED|\bOOM when allocating|(CUBLAS|CUDNN)\w*_ALLOC_FAILED"
+    r"|MemoryError|bad_alloc|Cannot allocate memory",
+    re.IGNORECASE,
 )
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # would reach the user's terminal
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process ended: a status of the record's, its reason in words (empty when ok), and its wall time."""
+    """How a process ended: a status of the record's, its reason in words (empty when ok), and its wall time.
+
+    `remark` says what else happened, where that does not touch what was measured.
+    """
 
     status: str
     reason: str
     wall_seconds: float
+    remark: str = ""
 
 
 def launch(
@@ -44,8 +55,9 @@ def launch(
 ) -> Outcome:
     """Run a worker to its end or to its limit, its output going to `log`.
 
-    The worker gets a process session of its own, and its process group is ended whole. This process sleeps meanwhile:
-    it wakes for a message, for the worker's end and for the limit, and the worker waits while a message is dealt with.
+    The worker gets a process session of its own, and whatever it leaves behind is ended. This process sleeps meanwhile:
+    it wakes for a message, for what the worker prints, for its end and for the limit, and the worker waits while a
+    message is dealt with. OSError where the log cannot be written.
     """
     ours, theirs = socket.socketpair()
     killed_before = _oom_kills()
@@ -57,46 +69,55 @@ def launch(
             failure.append(str(message.get("reason")))
         on_message(message)
 
-    process = None
-    began = time.monotonic()
-    try:
-        with ours, theirs, log.open("wb") as output:
+    with ours, theirs:
+        output = WorkerLog(log)
+        try:
             process = subprocess.Popen(
                 list(command),
-                env={**environment, MESSAGES: str(theirs.fileno())},
+                env={**environment, MESSAGES: str(theirs.fileno()), strays.MARK: strays.mark()},
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        except OSError as error:
+            output.close()
+            return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
+        began = time.monotonic()
+        outlived = 0
+        try:
             theirs.close()
-            in_time = _watch(process, ours, began + limit_seconds, receive)
-    except OSError as error:
-        if process is not None:
-            raise
-        return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
-    finally:  # Ctrl-C comes through here too
-        if process is not None:
+            in_time = _watch(process, ours, output, began + limit_seconds, receive)
+            wall_seconds = time.monotonic() - began
+            outlived = strays.end_own() if in_time else 0
+        finally:  # Ctrl-C comes through here too
             _end(process)
-    wall_seconds = time.monotonic() - began
-    tail = _trim(log)
+            tail = output.close()
+    remark = f"{outlived} of its processes outlived it and had to be ended" if outlived else ""
     if not in_time:
         return Outcome("timeout", f"no end after {limit_seconds:.0f} s; killed", wall_seconds)
     if process.returncode == 0:
-        return Outcome("ok", "", wall_seconds)
+        return Outcome("ok", "", wall_seconds, remark)
     reason = _reason(process.returncode, failure, tail)
     out_of_memory = OUT_OF_MEMORY.search(reason) or (
         process.returncode == -signal.SIGKILL and _oom_kills() > killed_before
     )
-    return Outcome("out of memory" if out_of_memory else "failed", reason, wall_seconds)
+    return Outcome("out of memory" if out_of_memory else "failed", reason, wall_seconds, remark)
 
 
 def _watch(
-    process: subprocess.Popen[bytes], ours: socket.socket, deadline: float, receive: Callable[[Mapping[str, Any]], None]
+    process: subprocess.Popen[bytes],
+    ours: socket.socket,
+    output: WorkerLog,
+    deadline: float,
+    receive: Callable[[Mapping[str, Any]], None],
 ) -> bool:
-    """Deal with messages until the process ends (True) or the deadline passes (False)."""
+    """Deal with messages and output until the process ends (True) or the deadline passes (False)."""
+    assert process.stdout is not None  # for the types: it is a pipe
+    printed = process.stdout.fileno()
+    os.set_blocking(printed, False)
     ended, wake = socket.socketpair()
 
     def wait() -> None:
@@ -106,22 +127,37 @@ def _watch(
     threading.Thread(target=wait, daemon=True).start()
     pending = b""
     with ended, selectors.DefaultSelector() as selector:
-        selector.register(ours, selectors.EVENT_READ)
-        selector.register(ended, selectors.EVENT_READ)
+        for source in (ours, ended, printed):
+            selector.register(source, selectors.EVENT_READ)
         while time.monotonic() < deadline:
             ready = {key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
+            if printed in ready and not _copy(printed, output):
+                selector.unregister(printed)
             if ours in ready:
                 received = _received(ours)
-                if not received:
-                    selector.unregister(ours)
                 pending += received
+                if not received or len(pending) > LONGEST_MESSAGE:
+                    selector.unregister(ours)
                 while b"\n" in pending:
                     line, _, pending = pending.partition(b"\n")
                     receive(_parse(line))
                     _answer(ours)
             elif ended in ready:
+                for _ in range(2 * KEPT_BYTES // CHUNK_BYTES):  # no more: a process that outlived it may print on
+                    if not _copy(printed, output):
+                        break
                 return True
         return False
+
+
+def _copy(printed: int, output: WorkerLog) -> bool:
+    """Take over what the worker has printed; False where there is nothing now, or will be nothing any more."""
+    try:
+        chunk = os.read(printed, CHUNK_BYTES)
+    except BlockingIOError:
+        return False
+    output.write(chunk)
+    return bool(chunk)
 
 
 def _received(ours: socket.socket) -> bytes:
@@ -134,7 +170,7 @@ def _received(ours: socket.socket) -> bytes:
 def _parse(line: bytes) -> Mapping[str, Any]:
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     return message if isinstance(message, dict) else {"event": "garbled"}
 
@@ -147,35 +183,36 @@ def _answer(ours: socket.socket) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the worker's whole process group, children that outlived it too."""
+    """End the worker's whole process group, and what has left the group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nobody can end it
         process.wait(KILL_SECONDS)
+    strays.end_own(grace_seconds=0.0)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _reason(returncode: int, failure: Sequence[str], tail: str) -> str:
     """Why a worker failed: in its own words, else by its signal, else by its last words."""
     if failure:
-        return failure[0]
+        return _one_line(failure[0])
     if returncode < 0:
-        return f"killed by signal {-returncode} ({signal.Signals(-returncode).name})"
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+        return f"killed by signal {-returncode} ({_signal_name(-returncode)})"
+    lines = [line for line in map(_one_line, tail.splitlines()[-20:]) if line]
     return f"exit status {returncode}: {lines[-1] if lines else 'no output'}"
 
 
-def _trim(log: Path) -> str:
-    """Cut the middle out of a log that is too long; returns its end."""
-    size = log.stat().st_size
-    with log.open("rb+") as file:
-        if size <= 2 * LOG_BYTES:
-            return file.read().decode(errors="replace")[-LOG_BYTES:]
-        file.seek(size - LOG_BYTES)
-        tail = file.read()
-        file.seek(LOG_BYTES)
-        file.write(f"\n[… {size - 2 * LOG_BYTES} bytes left out …]\n".encode() + tail)
-        file.truncate()
-        return tail.decode(errors="replace")
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return "without a name"
+
+
+def _one_line(text: str) -> str:
+    """A worker's words, which may be anything, for people: one line, not too long."""
+    return " ".join(CONTROL.sub("", text).split())[:LONGEST_REASON]
 
 
 def _oom_kills() -> int:

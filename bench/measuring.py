@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -23,6 +24,7 @@ GUESS_FACTOR = 30.0  # nor, where it has not run yet, before this many times wha
 GIVE_UP_AFTER = (
     2  # failures in a row, or repetitions anew that were disturbed too: more would most likely only cost time
 )
+FULL = os.strerror(errno.ENOSPC)  # in the words of a worker that could not write
 LEAST = 2  # repetitions that are measured whatever the budget: one gives no interval
 
 
@@ -138,17 +140,23 @@ def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: floa
         content, outcome = _collect(left, planned, outcome)
     finally:
         left.unlink(missing_ok=True)
+    if content is None and FULL in outcome.reason:  # so would be all that follow; without a record it is run again
+        raise OSError(errno.ENOSPC, FULL, str(prepared.folder))
     if content is None:
         _write_empty(final, planned, outcome, shown)
     else:
         added = {"command": shown, "wall_seconds": outcome.wall_seconds}
+        added |= {"remark": outcome.remark} if outcome.remark else {}
         record.write(final, {**content, "launch": {**content["launch"], **added}})
     return outcome
 
 
 def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict[str, Any] | None, Outcome]:
-    """The record a worker left, or None and the outcome that says what is wrong with it."""
-    if outcome.status != "ok":
+    """The record a worker left, or None and the outcome that says what is wrong with it.
+
+    One that is complete counts, however its process ended afterwards: what was measured is not lost.
+    """
+    if outcome.status != "ok" and not path.exists():
         return None, outcome
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -156,9 +164,13 @@ def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict
         place = {"repetition": planned.repetition, "attempt": planned.attempt}
         whole = {**content, "launch": {**content["launch"], **place}}
         record.check(whole, "the worker's record")
-    except (OSError, ValueError, TypeError, KeyError, record.RecordError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, record.RecordError) as error:
         reason = f"the worker ended well but left no usable record ({error})"
-        return None, Outcome("failed", reason, outcome.wall_seconds)
+        unusable = Outcome("failed", reason, outcome.wall_seconds, outcome.remark)
+        return None, unusable if outcome.status == "ok" else outcome
+    if outcome.status != "ok":
+        remark = f"its record was complete before its process ended badly ({outcome.status}: {outcome.reason})"
+        return whole, Outcome("ok", "", outcome.wall_seconds, remark)
     return whole, outcome
 
 

@@ -35,6 +35,7 @@ class Selection:
     seed: int
     launches: int
     output: Path
+    pass_env: tuple[str, ...]
     adopted: tuple[adopt.Adopted, ...]
 
     @property
@@ -186,7 +187,7 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
                 **{
                     name: tuple(stored[name])
-                    for name in ("workloads", "backends", "tasks", "tracks", "numerics", "inputs")
+                    for name in ("workloads", "backends", "pass_env", "tasks", "tracks", "numerics", "inputs")
                 },
                 **{name: stored[name] and tuple(stored[name]) for name in ("devices", "batch_sizes")},
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
@@ -250,6 +251,7 @@ def _selection(
         "seed": given.seed,
         "launches": launches,
         "output": given.output,
+        "pass_env": given.pass_env,
     }
 
 

@@ -18,7 +18,7 @@ from bench.plan import Limits, devices_of
 from bench.prepare import Prepared, limits_here, prepare, remarks
 from bench.progress import RunConsole, duration
 from bench.record import CLIMBS, is_climbed, stem
-from bench.runs import LOG, describe, interruptible, new_run, remove, write_state
+from bench.runs import LOG, describe, new_run, remove, under_way, write_state
 
 SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
 SHORT_TEST_SAMPLES = 1_000
@@ -51,7 +51,7 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
     began = time.monotonic()
     gpus = machine.gpu_names()
     devices = devices_of(options, gpus)
-    with interruptible():
+    with under_way(console):
         is_new = not options.output.exists()
         folder = new_run(options.output)
         console.log_to(folder / LOG)

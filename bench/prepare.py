@@ -104,7 +104,11 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
         if outcome.status != "ok":
             failures.append(f"{backend}: {outcome.reason}")
             continue
-        content = json.loads(answer.read_text(encoding="utf-8"))
+        try:
+            content = json.loads(answer.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            failures.append(f"{backend}: ended well but left no usable description ({error})")
+            continue
         answer.unlink()
         if "error" not in content:
             return Prepared(folder, pythons, backend, content["workloads"])

@@ -85,7 +85,11 @@ class Progress:
         self._draw("starting")
 
     def message(self, message: Mapping[str, Any]) -> None:
-        """The worker reports."""
+        """The worker reports; what it garbles is not shown."""
+        with suppress(KeyError, TypeError, ValueError):
+            self._report(message)
+
+    def _report(self, message: Mapping[str, Any]) -> None:
         if message.get("event") == "epoch":
             self._seconds.append(float(message["seconds"]))
             self._metric = f"{message['metric']:.4f}"
@@ -108,6 +112,8 @@ class Progress:
             what = f"{outcome.status}: {outcome.reason}"
         if disturbed:
             what += f"; disturbed: {disturbed}"
+        if outcome.remark:
+            what += f"; {outcome.remark}"
         left = duration(max(0.0, self._left - outcome.wall_seconds))
         took = f"took {duration(outcome.wall_seconds)}, about {left} left"
         self._console.say(f"{self._head}: {what} ({took})")

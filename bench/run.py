@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 import time
@@ -15,9 +16,21 @@ from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
 from bench.plan import Limits, PlannedCase, check_devices, plan, schedule
-from bench.prepare import Prepared, limits_here, prepare, remarks
+from bench.prepare import Prepared, RunError, limits_here, prepare, remarks
 from bench.progress import Progress, RunConsole, duration
-from bench.runs import LOG, continued, describe, interruptible, known_seconds, new_run, remove, write_state
+from bench.runs import (
+    LOG,
+    clear_partial,
+    continued,
+    describe,
+    interruptible,
+    known_seconds,
+    new_run,
+    remove,
+    set_back,
+    under_way,
+    write_state,
+)
 from bench.tuning import tune
 
 if TYPE_CHECKING:
@@ -37,18 +50,22 @@ def run(
 
     With `options.resume`, go on with that run: what it has measured is kept, the rest is measured. `extend` adds cases
     to the plan; `now` is a clock in seconds.
-    Raises UsageError for what the user can mend, RunError where no backend works. Ctrl-C ends the run early, as SIGTERM
-    and a terminal's hang-up do: its state is then `interrupted`, and what was measured is kept.
+    Raises UsageError for what the user can mend, another run under way among it, RunError where no backend works or the
+    run's folder cannot be written any more. Ctrl-C, SIGTERM and a terminal's hang-up end the run early: its state
+    is then `interrupted`, and what was measured is kept.
     """
     began = now()
     gpus = machine.gpu_names()
     check_devices(options.devices or (), gpus)
-    with interruptible():
+    with interruptible() if options.dry_run else under_way(console):
         is_new = not options.output.exists()
         folder = options.resume or (Path(tempfile.mkdtemp()) if options.dry_run else new_run(options.output))
         try:
             (folder / "logs").mkdir(exist_ok=True)
             console.log_to(folder / LOG)
+            clear_partial(folder)
+            if not options.resume and not options.dry_run and set_back(folder):
+                console.say(set_back(folder))
             prepared = (
                 _prepare_anew(options, folder) if options.resume else prepare(options, folder, draw=not options.dry_run)
             )
@@ -137,8 +154,17 @@ def _measure(
         state = "finished"
     except KeyboardInterrupt:
         console.say("interrupted: what was measured is kept")
-    finally:
+    except OSError as error:
+        with contextlib.suppress(OSError):  # else its state stays `running`, and nothing runs it any more
+            write(state)
+        raise RunError(
+            f"{folder}: cannot be written any more ({error.strerror or error}); what was measured is kept; mend it, and "
+            f"go on with --resume {folder.name}"
+        ) from None
+    except BaseException:
         write(state)
+        raise
+    write(state)
 
 
 def _order(

@@ -1,6 +1,7 @@
 """The runs under a results folder: made, described, found, and asked how long a case took."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import secrets
@@ -8,32 +9,57 @@ import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench import machine, record
+from bench import environments, lock, machine, record, strays
 from bench.command_line import UsageError
 from bench.options import Selection
 from bench.prepare import Prepared
+from bench.progress import RunConsole
 
 RUNS_LOOKED_AT = 5
 SAME = ("cpu", "logical_cpus", "usable_cpus", "gpus", "python", "flags")  # of the machine, for a run that goes on
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
+NAME = "%Y%m%dT%H%M%SZ"  # of a run's folder, but for its random suffix
+AHEAD = timedelta(minutes=1)  # of the clock: from here on a run's name is worth a word
 LOG = "run.log"  # what the run said
 PARTS = ("launches", "ladders", "logs", "weights")
 
 
-def new_run(output: Path) -> Path:
-    """A new run's folder, named so that names sort by time; UsageError where it cannot be made."""
-    folder = output / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+def new_run(output: Path, now: datetime | None = None) -> Path:
+    """A new run's folder, named so that names sort in the order of the runs; UsageError where it cannot be made.
+
+    The name is the time in UTC, or where the clock was set back a second after the newest run's.
+    """
+    time = now or datetime.now(UTC)
+    newest = max(filter(None, map(_named_time, run_folders(output))), default=time)
+    if newest > time:
+        time = newest + timedelta(seconds=1)
+    folder = output / f"{time:{NAME}}-{secrets.token_hex(2)}"
     try:
         for part in PARTS:
             (folder / part).mkdir(parents=True)
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written ({error.strerror}); name a folder that can") from None
     return folder
+
+
+def _named_time(folder: Path) -> datetime | None:
+    try:
+        return datetime.strptime(folder.name.partition("-")[0], NAME).replace(tzinfo=UTC)
+    except ValueError:  # a copy under another name
+        return None
+
+
+def set_back(folder: Path) -> str:
+    """What to say where a new run's name is ahead of the clock; empty where it is not."""
+    named, now = _named_time(folder), datetime.now(UTC)
+    if named is None or named - now < AHEAD:
+        return ""
+    return f"the clock is behind the newest run here; this one is named {folder.name} so that it sorts after that"
 
 
 def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, Any]:
@@ -48,8 +74,19 @@ def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, A
         "prepared_by": prepared.backend,
         "workloads": list(prepared.workloads),
         "machine": machine.fingerprint(),
+        "code": _code(),
+        "versions": {backend: environments.installed(python) for backend, python in prepared.pythons.items() if python},
         **more,
     }
+
+
+def _code() -> str:
+    """A digest of what is trained and of what measures it."""
+    total = hashlib.sha256()
+    for part in ("models", "bench/worker"):
+        for path in sorted((environments.ROOT / part).rglob("*.py")):
+            total.update(path.read_bytes())
+    return total.hexdigest()[:16]
 
 
 def write_state(folder: Path, description: Mapping[str, Any], state: str, **more: Any) -> None:
@@ -67,6 +104,17 @@ def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
         was, now = (one["machine"].get(name) for one in (before, description))
         if was != now:
             raise UsageError(f"--resume {folder.name}: it was measured with {name} {was}, here it is {now}; start anew")
+    for backend, versions in before.get("versions", {}).items():
+        here = description["versions"].get(backend, {})
+        for package in sorted(versions.keys() | here.keys() if versions and here else ()):
+            was, now = (one.get(package, "missing") for one in (versions, here))
+            if was != now:
+                raise UsageError(
+                    f"--resume {folder.name}: it was measured with {package} {was} for {backend}, here it is {now}; "
+                    "start anew"
+                )
+    if before.get("code", description["code"]) != description["code"]:
+        raise UsageError(f"--resume {folder.name}: models or bench/worker have changed since; start anew")
     for was, now in zip(before["workloads"], description["workloads"], strict=True):
         seeds = was["weights"].keys() & now["weights"].keys()
         same = all(was["weights"][seed] == now["weights"][seed] for seed in seeds)
@@ -90,6 +138,13 @@ def resumable(name: str, output: Path, finished: bool = False) -> tuple[Path, di
     if state == "finished" and not finished:
         raise UsageError(f"--resume {name}: it has finished")
     return folder, options
+
+
+def clear_partial(folder: Path) -> None:
+    """Remove what a run that was killed was writing; no record is among it."""
+    searches = (folder / "logs").glob("tune-*.jsonl")  # those that came to an end are in tuning.csv
+    for path in (*folder.glob(".*"), *(folder / "launches").glob(".*"), *searches):
+        path.unlink(missing_ok=True)
 
 
 def remove(folder: Path, output: Path | None) -> None:
@@ -135,15 +190,40 @@ def known_seconds(output: Path) -> dict[record.Case, float]:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGTERM (a batch system) and SIGHUP (a terminal gone) end a run as Ctrl-C does."""
+def interruptible() -> Iterator[list[int]]:
+    """Let SIGTERM (a batch system) and SIGHUP (a terminal gone) end a run as Ctrl-C does.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    Once interrupted, more signals wait until what was measured is safe: they stand in the list that this gives.
+    """
+    seen: list[int] = []
+    insisted: list[int] = []
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        (insisted if seen else seen).append(number)
+        if not insisted:
+            raise KeyboardInterrupt
+
+    # In the background of a shell Ctrl-C is somebody else's.
+    heard = [one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in heard}
     try:
-        yield
+        yield insisted
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def under_way(console: RunConsole) -> Iterator[None]:
+    """A run alone on its machine, which ends in good order when it is interrupted; what killed ones left is ended.
+
+    Raises UsageError while another is under way, and KeyboardInterrupt at its end for who interrupted more than once.
+    """
+    with lock.alone(), interruptible() as insisted:
+        ended = strays.end_abandoned()
+        if ended:
+            console.say(f"{ended} processes that a killed run had left behind were ended")
+        yield
+    if insisted:
+        console.say("interrupted again: no report was written; nox -s report writes it")
+        raise KeyboardInterrupt

@@ -7,13 +7,12 @@ import functools
 import hashlib
 import json
 import math
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import environments, machine
 from bench.environments import ROOT
 from bench.launch import launch
 from bench.plan import PlannedCase, PlannedLaunch
@@ -98,7 +97,7 @@ def circumstances(case: Case, python: Path) -> str:
     name = case.workload if case.workload.endswith(".py") else f"models/{module_of(case.workload)}.py"
     sources = [ROOT / name, *(ROOT / source for source in SOURCES)]
     sources += sorted((ROOT / "bench" / "worker" / "backends" / case.backend).glob("*.py"))
-    total = hashlib.sha256(f"{_here()}{_installed(python)}".encode())
+    total = hashlib.sha256(f"{_here()}{environments.installed(python)}".encode())
     for source in sources:
         total.update(source.read_bytes() if source.is_file() else b"")
     return total.hexdigest()[:16]
@@ -109,13 +108,6 @@ def _here() -> str:
     """What of the machine matters to a search; asking for its GPUs starts a process."""
     found = machine.fingerprint()
     return repr([found[key] for key in ("cpu", "usable_cpus", "gpus", "flags")])
-
-
-@functools.cache
-def _installed(python: Path) -> str:
-    """The packages of an environment with their versions, in a process of its own."""
-    code = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
-    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False).stdout
 
 
 def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: RunConsole) -> list[Row]:
@@ -167,12 +159,16 @@ def _lines(output: Path) -> list[Row]:
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:
-    is_new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
+    """Add rows so that the file is never there with half of one."""
+    partial = path.with_name(f".{path.name}.partial")
+    before = path.read_bytes().decode() if path.exists() else ""  # with its line ends as they are
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(before)
         writer = csv.DictWriter(file, TUNING_COLUMNS)
-        if is_new:
+        if not before:
             writer.writeheader()
         writer.writerows({**row, "knobs": json.dumps(row["knobs"])} for row in rows)
+    partial.replace(path)
 
 
 def _parsed(row: Mapping[str, str]) -> Row:

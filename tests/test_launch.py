@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import launch as launching
+from bench import worker_log
 from bench.launch import launch
 
 SEND = """
@@ -156,7 +157,7 @@ def test_an_interpreter_that_cannot_be_started_is_a_failure_with_its_name(tmp_pa
 
 
 def test_an_endless_log_keeps_its_beginning_and_its_end(work, tmp_path, monkeypatch):
-    monkeypatch.setattr(launching, "LOG_BYTES", 100)
+    monkeypatch.setattr(worker_log, "KEPT_BYTES", 100)
     work("print('first'); print('x' * 10_000); print('last')")
 
     text = (tmp_path / "log").read_text()

@@ -1,0 +1,44 @@
+"""Processes that outlive the worker that started them: found by a mark in their environment, and ended.
+
+A worker's process group is ended whole, but a process may leave its group; its environment it takes along.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+
+from bench import lock
+
+MARK = "BENCH_STARTED_BY"
+GRACE_SECONDS = 1.0  # in which helpers of a worker that has ended, such as multiprocessing's, end themselves
+
+
+def mark() -> str:
+    """What the environment of every worker says: whose it is, and under which lock; runs of other locks are others'."""
+    return f"{os.getpid()} {lock.path()}"
+
+
+def end_own(grace_seconds: float = GRACE_SECONDS) -> int:
+    """End what this process's workers left; returns how many processes had to be killed."""
+    return _end(lambda found: found == mark(), grace_seconds)
+
+
+def end_abandoned() -> int:
+    """End what runs left that were killed themselves; only for who holds the lock, since no other run is alive then."""
+    return _end(lambda found: found.partition(" ")[2] == str(lock.path()) and found != mark(), 0.0)
+
+
+def _end(is_stray: Callable[[str], bool], grace_seconds: float) -> int:
+    import psutil
+
+    strays = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # another user's, or gone meanwhile
+            if is_stray(process.environ().get(MARK, "")):
+                strays.append(process)
+    _, alive = psutil.wait_procs(strays, grace_seconds) if strays else ([], [])
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, GRACE_SECONDS)
+    return len(alive)
