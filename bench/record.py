@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,6 +21,7 @@ NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
 TASKS = ("train", "predict")
 TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
+DEVICES = ("cpu", "gpu")
 INFERENCE_TRACKS = ("fit", "loop", "native")  # of task predict: `model.predict`, the compiled call, the exported one
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 DIFFERENCES = ("machine", "versions", "samples", "numerics", "weights")  # between runs, each to be allowed by name
@@ -40,7 +42,16 @@ CLIMBS = {  # a track with its optimizer: `own` is the workload's, SGD what ever
     "loop": ("fit-own", "loop-own"),
     "native": ("fit-SGD", "native-SGD"),
 }
+LARGEST_BYTES = 2**26  # of a record, which has some kilobytes, or of run.json
 STATUSES = ("ok", "skipped", "failed", "timeout", "out of memory")
+# A file may come from anybody. Within these bounds tables, ratios and spreads of what it holds are finite too.
+MOST_WHOLE = 2**53  # up to here a float, which tables make of a whole number, tells it from the next
+MOST_NUMBER = 1e100
+LEAST_SECONDS, MOST_SECONDS = 1e-9, 1e9  # of what a clock took
+MOST_LETTERS = 4_096  # of a name, which may be a path
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # what can be a part of a file's name and leads nowhere else
+# What a terminal obeys, what ends a line, and halves of characters, which no file can hold.
+UNPRINTABLE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _option(column: str) -> str:
@@ -138,6 +149,13 @@ CASE_COLUMNS = tuple(field.name for field in fields(Case))
 CASE_TYPES: dict[str, type] = {
     name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
 }
+KNOWN_WORDS: dict[str, Sequence[str]] = {
+    "input": tuple(INPUTS),
+    "device": DEVICES,
+    "numerics": NUMERICS,
+    "task": TASKS,
+    "track": TRACKS,
+}
 CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case
 TUNING_COLUMNS = (
     *CASE_COLUMNS,
@@ -167,15 +185,26 @@ def empty(case: Case, *, repetition: int, seed: int, status: str, reason: str, a
     return {"machine_info": {}, "commit_info": {}, "benchmarks": [], "datetime": "", "version": "", "launch": launch}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A launch record's content; RecordError when it is unreadable, truncated, of another schema or inconsistent."""
+def load(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds; RecordError where it holds none, or is larger than any of ours."""
+    name = printable(path.name)
     try:
+        if not path.is_file():  # a pipe or a device need never end
+            raise OSError("no such file")
+        if path.stat().st_size > LARGEST_BYTES:
+            raise OSError(f"larger than {LARGEST_BYTES // 2**20} MiB")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path.name}: not a readable JSON file ({_first_line(error)})") from None
+        raise RecordError(f"{name}: not a readable JSON file ({_first_line(error)})") from None
     if not isinstance(content, dict):
-        raise RecordError(f"{path.name}: expected a JSON object, found {type(content).__name__}")
-    check(content, path.name)
+        raise RecordError(f"{name}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A launch record's content; RecordError when it is unreadable, truncated, of another schema or inconsistent."""
+    content = load(path)
+    check(content, printable(path.name))
     return content
 
 
@@ -198,28 +227,86 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         raise
 
 
+def case_fault(case: object) -> str | None:
+    """What is wrong with a case, of a record or of a plan, in words; None when nothing is."""
+    if not isinstance(case, dict) or set(case) != set(CASE_COLUMNS):
+        return f"its case needs {', '.join(CASE_COLUMNS)}, and nothing else"
+    if any(type(case[name]) is not kind for name, kind in CASE_TYPES.items()):
+        return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
+    if not all(1 <= case[name] <= MOST_WHOLE for name in ("samples", "epochs", "batch_size")):
+        return f"samples, epochs and batch_size have to be positive, and at most {MOST_WHOLE}"
+    for name, known in KNOWN_WORDS.items():
+        if case[name] not in known:
+            return f"unknown {name} {shown(case[name])}, known: {', '.join(known)}"
+    if case["task"] == "predict" and case["track"] not in INFERENCE_TRACKS:
+        return f"task predict has no track {case['track']}"
+    if not WORD.fullmatch(case["backend"]) or len(case["backend"]) > MOST_LETTERS:
+        return f"backend {shown(case['backend'])} is not one plain word"
+    for name in ("workload", "dataset"):
+        if not case[name] or not is_text(case[name]) or len(case[name]) > MOST_LETTERS:
+            return f"{name} {shown(case[name])} is no name and no path"
+    return None
+
+
+def is_number(value: object, least: float = -MOST_NUMBER, most: float = MOST_NUMBER) -> bool:
+    """Whether a value is a finite number between two others; NaN is not."""
+    if type(value) is int:
+        return max(least, -MOST_WHOLE) <= value <= min(most, MOST_WHOLE)
+    return isinstance(value, float) and least <= value <= most
+
+
+def is_whole(value: object, least: int = 0) -> bool:
+    """Whether a value is a whole number from `least` on."""
+    return type(value) is int and least <= value <= MOST_WHOLE
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is text that can stand in a line of any file."""
+    return isinstance(value, str) and not UNPRINTABLE.search(value)
+
+
+def printable(text: str) -> str:
+    """Text as it can stand in a line of any file: see `UNPRINTABLE`."""
+    return UNPRINTABLE.sub(lambda match: "" if len(match.group()) > 1 else " ", text)
+
+
+def shown(value: object) -> str:
+    """A value that may be anything, for a message: its beginning."""
+    return reprlib.repr(value)
+
+
 def _fault(launch: object) -> str | None:
     """What is wrong with a record's `launch` object, in words; None when nothing is."""
     if not isinstance(launch, dict):
         return "no launch object"
-    if launch.get("schema") not in READABLE:
-        return f"schema {launch.get('schema')!r}, this version reads {', '.join(map(str, READABLE))}"
-    case = launch.get("case")
-    if not isinstance(case, dict) or any(type(case.get(name)) is not kind for name, kind in CASE_TYPES.items()):
-        return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
-    if min(case["samples"], case["epochs"], case["batch_size"]) < 1:
-        return "samples, epochs and batch_size have to be positive"
-    if any(type(launch.get(name)) is not int for name in ("repetition", "seed")):
-        return "repetition and seed have to be whole numbers"
-    if type(launch.get("attempt", 1)) is not int:
-        return "attempt has to be a whole number"
+    if type(launch.get("schema")) is not int or launch["schema"] not in READABLE:
+        return f"schema {shown(launch.get('schema'))}, this version reads {', '.join(map(str, READABLE))}"
+    return case_fault(launch.get("case")) or _head_fault(launch) or _result_fault(launch, launch["case"])
+
+
+def _head_fault(launch: Mapping[str, Any]) -> str | None:
+    """What is wrong with what every launch says, however it ended."""
+    if not all(is_whole(launch.get(name)) for name in ("repetition", "seed")):
+        return "repetition and seed have to be whole numbers from 0 on"
+    if not is_whole(launch.get("attempt", 1), least=1):
+        return "attempt has to be a whole number from 1 on"
     if launch.get("status") not in STATUSES:
-        return f"status {launch.get('status')!r}, expected one of {', '.join(STATUSES)}"
+        return f"status {shown(launch.get('status'))}, expected one of {', '.join(STATUSES)}"
+    if not isinstance(launch.get("reason"), str):
+        return "reason has to be words; a status other than ok needs a reason in words"
+    wall = launch.get("wall_seconds")
+    if wall is not None and not is_number(wall, 0, MOST_SECONDS):
+        return "wall_seconds has to be a finite number of seconds, not negative"
+    command = launch.get("command")
+    if command is not None and not (isinstance(command, list) and all(map(is_text, command))):
+        return "command has to be a list of words"
+    return None
+
+
+def _result_fault(launch: Mapping[str, Any], case: Mapping[str, Any]) -> str | None:
+    """What is wrong with what an ok launch measured; others measured nothing."""
     if launch["status"] != "ok":
-        wall = launch.get("wall_seconds")
-        if wall is not None and not _number(wall):
-            return "wall_seconds has to be a finite number"
-        return None if isinstance(launch.get("reason"), str) else "a status other than ok needs a reason in words"
+        return None
     if case["task"] == "predict":
         return _calls_fault(launch, case) or _common_fault(launch, [launch["calls"]["series"]])
     epochs = launch.get("epochs")
@@ -228,10 +315,10 @@ def _fault(launch: object) -> str | None:
     stopped_early = launch.get("stopped_early") is True and len(epochs) < case["epochs"]
     if len(epochs) != case["epochs"] and not stopped_early:
         return f"{len(epochs)} epochs, but its case says {case['epochs']}"
-    if not all(_number(epoch.get("seconds")) and epoch["seconds"] > 0 for epoch in epochs):
-        return "every epoch needs a positive, finite number of seconds"
+    if not all(_took(epoch.get("seconds")) for epoch in epochs):
+        return f"every epoch needs a positive, finite number of seconds, {LEAST_SECONDS} to {MOST_SECONDS:g}"
     test = launch.get("test")
-    if not isinstance(test, dict) or not all(_number(test.get(name)) for name in ("metric", "loss")):
+    if not isinstance(test, dict) or not all(is_number(test.get(name)) for name in ("metric", "loss")):
         return "test needs a finite metric and loss"
     return _common_fault(launch, epochs)
 
@@ -245,35 +332,69 @@ def _calls_fault(launch: Mapping[str, Any], case: Mapping[str, Any]) -> str | No
     if not isinstance(seconds, list) or len(seconds) != expected or not expected:
         counted = len(seconds) if isinstance(seconds, list) else "no"
         return f"{counted} calls, but its case says {expected}"
-    if not all(
-        _number(one) and one > 0 for one in (calls.get("first_seconds"), calls["series"].get("seconds"), *seconds)
-    ):
-        return "the first call, the series and every call in it need a positive, finite number of seconds"
+    if not all(map(_took, (calls.get("first_seconds"), calls["series"].get("seconds"), *seconds))):
+        return (
+            "the first call, the series and every call in it need a positive, finite number of seconds, "
+            f"{LEAST_SECONDS} to {MOST_SECONDS:g}"
+        )
     outputs = launch.get("outputs")
-    if not isinstance(outputs, list) or not outputs or not all(map(_number, outputs)):
+    if not isinstance(outputs, list) or not outputs or not all(map(is_number, outputs)):
         return "outputs have to be finite numbers"
     return None
 
 
 def _common_fault(launch: Mapping[str, Any], spans: Sequence[Mapping[str, Any]]) -> str | None:
     """What is wrong with an ok launch besides its times; `spans` are what the gauges were read around."""
-    if not _number(launch.get("setup_seconds")) or launch["setup_seconds"] < 0:
+    if not is_number(launch.get("setup_seconds"), 0, MOST_SECONDS):
         return "setup_seconds has to be a finite number, not negative"
     for name in ("memory", "phases", "resolved", "versions"):
         if not isinstance(launch.get(name), dict):
             return f"{name} has to be an object"
-    if not isinstance(launch["resolved"].get("flags", {}), dict):
-        return "resolved.flags has to be an object"
-    for values in (*spans, launch["memory"], launch["phases"], {"wall": launch.get("wall_seconds")}):
-        unusable = [name for name, value in values.items() if value is not None and not _number(value)]
+    for values in (*spans, launch["memory"], launch["phases"]):
+        unusable = [name for name, value in values.items() if value is not None and not is_number(value)]
         if unusable:
-            return f"{unusable[0]} has to be a finite number"
+            return f"{printable(unusable[0])[:40]} has to be a finite number"
+    if any((span.get("validation_seconds") or 0) < 0 for span in spans):
+        return "validation_seconds must not be negative"
+    for name in ("parameters", "samples_per_epoch"):
+        if launch.get(name) is not None and not is_whole(launch[name]):
+            return f"{name} has to be a whole number"
+    for name in ("weights_digest", "batches_digest"):
+        if launch.get(name) is not None and not is_text(launch[name]):
+            return f"{name} has to be a word"
+    return _settings_fault(launch)
+
+
+def _settings_fault(launch: Mapping[str, Any]) -> str | None:
+    """What is wrong with what an ok launch says was in force."""
+    resolved = launch["resolved"]
+    if not all(map(is_text, (*launch["versions"], *launch["versions"].values()))):
+        return "versions has to be an object of words"
+    if not isinstance(resolved.get("flags", {}), dict):
+        return "resolved.flags has to be an object"
+    values = {**resolved, "flags": None}
+    if not (_are_settings(values) and _are_settings(resolved.get("flags", {}))):
+        return "resolved has to be an object of words, numbers and lists of them"
+    if not isinstance(launch.get("knobs", {}), dict):
+        return "knobs has to be an object"
+    asked, lived = launch["case"]["device"], resolved.get("device")
+    if lived is not None and lived != asked:
+        return f"asked for on the {asked}, its variables lived on the {lived if lived in DEVICES else shown(lived)}"
     return None
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _are_settings(values: Mapping[str, Any]) -> bool:
+    """Whether names have words, numbers or nothing, or lists of them."""
+    every = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
+    return all(map(is_text, values)) and all(
+        one is None or isinstance(one, bool) or is_text(one) or is_number(one) for one in every
+    )
+
+
+def _took(seconds: object) -> bool:
+    """Whether a value is seconds that something can have taken."""
+    return is_number(seconds, LEAST_SECONDS, MOST_SECONDS)
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return printable(str(error).splitlines()[0]) if str(error) else type(error).__name__

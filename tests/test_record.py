@@ -68,7 +68,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         ("phases", {"import": "long"}, "import has to be a finite number"),
         ("memory", {"peak_host_mib": float("inf")}, "peak_host_mib has to be a finite number"),
         ("resolved", {"flags": 3}, "flags has to be an object"),
-        ("wall_seconds", "long", "wall has to be a finite number"),
+        ("wall_seconds", "long", "wall_seconds has to be a finite number"),
         ("epochs", [{"seconds": 1.0}] * 4, "4 epochs, but its case says 3"),
     ],
 )
