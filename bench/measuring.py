@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +155,9 @@ def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict
 
     One that is complete counts, however its process ended afterwards: what was measured is not lost.
     """
-    if outcome.status != "ok" and not path.exists():
-        return None, outcome
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        # The worker does not know which repetition it is.
-        place = {"repetition": planned.repetition, "attempt": planned.attempt}
-        whole = {**content, "launch": {**content["launch"], **place}}
-        record.check(whole, "the worker's record")
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, record.RecordError) as error:
+        whole = _left(path, planned)
+    except record.RecordError as error:
         reason = f"the worker ended well but left no usable record ({error})"
         unusable = Outcome("failed", reason, outcome.wall_seconds, outcome.remark)
         return None, unusable if outcome.status == "ok" else outcome
@@ -172,6 +165,21 @@ def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict
         remark = f"its record was complete before its process ended badly ({outcome.status}: {outcome.reason})"
         return whole, Outcome("ok", "", outcome.wall_seconds, remark)
     return whole, outcome
+
+
+def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
+    """What a worker left, and its place in the run, which it does not know; RecordError where it is of no use."""
+    if not path.exists():
+        raise record.RecordError("it wrote none")
+    content = record.load(path)
+    if not isinstance(content.get("launch"), dict):
+        raise record.RecordError("it has no launch object")
+    launch = content["launch"] | {"repetition": planned.repetition, "attempt": planned.attempt}
+    whole = {**content, "launch": launch}
+    record.check(whole, "its record")
+    if launch["case"] != asdict(planned.case) or launch["seed"] != planned.seed:
+        raise record.RecordError("it is of another launch")
+    return whole
 
 
 def _write_empty(path: Path, planned: PlannedLaunch, outcome: Outcome, command: Sequence[str]) -> None:

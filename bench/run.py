@@ -158,8 +158,8 @@ def _measure(
         with contextlib.suppress(OSError):  # else its state stays `running`, and nothing runs it any more
             write(state)
         raise RunError(
-            f"{folder}: cannot be written any more ({error.strerror or error}); what was measured is kept; mend it, and "
-            f"go on with --resume {folder.name}"
+            f"{folder}: cannot be written any more ({error.strerror or error}); what was measured is kept; mend it "
+            f"and go on with --resume {folder.name}"
         ) from None
     except BaseException:
         write(state)

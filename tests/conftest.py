@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import campaign
 import numpy as np
 import pytest
 
@@ -88,6 +89,29 @@ def measure(fake):
     return start
 
 
+@pytest.fixture
+def bench(fake, tmp_path):
+    """The command line, for runs of three launches."""
+    options = [word for word in fake if not word.startswith("--output")]
+    return campaign.Bench(tmp_path, [*options, f"--output={tmp_path / 'results'}", "--launches=1", "--no-parity"])
+
+
+@pytest.fixture
+def judge(request, bench, tmp_path):
+    """Hold what was observed against what was expected, and note it for the table; nothing may be lost or left."""
+
+    def hold(fault, expected, observed):
+        left, lost = campaign.marked(), bench.lost()
+        request.config.stash[campaign.ROWS].append((fault, expected, observed, lost, len(left)))
+        for process in left:
+            process.kill()
+        assert observed == expected
+        assert (lost, left) == (0, [])
+
+    yield hold
+    assert not list(tmp_path.glob("**/outside*"))
+
+
 class Evaluator:
     """One backend's process, which evaluates expressions with parity's random draws."""
 
@@ -135,3 +159,16 @@ def evaluator():
 def evaluate(request, evaluator):
     """One backend's evaluator in exact mode, each backend in turn."""
     return evaluator(request.param, "float64")
+
+
+def pytest_configure(config):
+    """Room for the fault campaign's table."""
+    config.stash[campaign.ROWS] = []
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the fault campaign's table where there was one."""
+    if config.stash[campaign.ROWS]:
+        terminalreporter.section("faults")
+        for line in campaign.table(config.stash[campaign.ROWS]):
+            terminalreporter.write_line(line)

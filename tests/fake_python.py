@@ -6,12 +6,22 @@ FAKE_FAULT is `BACKEND:FAULT`; the faults are in `misbehave`. FAKE_RECORD is the
 import itertools
 import json
 import os
+import resource
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a worker has it
+
+from bench.worker import environment
+
+DEVICE_MEMORY = {  # the first line of what each framework says
+    "jax": "XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 85899345920 bytes.",
+    "tensorflow": "ResourceExhaustedError: OOM when allocating tensor with shape[100000,100000] and type float",
+    "torch": "OutOfMemoryError: CUDA out of memory. Tried to allocate 74.51 GiB.",
+}
 DESCRIPTION = {
     "dataset": "fashion_mnist",
     "train_samples": 60_000,
@@ -42,7 +52,7 @@ def option(name: str) -> str:
 def prepare() -> None:
     """What bench.worker.prepare does."""
     print(f"memory-mib {option('--memory-mib')}")
-    names = option("--workloads").split(",")
+    names = sys.argv[sys.argv.index("--workloads") + 1 :]
     taken = {**DESCRIPTION, "step_seconds": 0.001 + 1e-9 * os.getpid()}  # measured, so never twice the same
     answer = {"backend": option("--backend"), "workloads": [{**taken, "workload": name} for name in names]}
     if os.environ.get("FAKE_FAULT") == "prepare:large":
@@ -57,6 +67,7 @@ def prepare() -> None:
 
 def train() -> None:
     """What bench_train does."""
+    environment.die_with_parent()
     backend, fault = os.environ.get("FAKE_FAULT", ":").split(":")
     if backend == option("--backend"):
         misbehave(fault)
@@ -76,7 +87,42 @@ def train() -> None:
         steady["steal_fraction"] = 0.5
     content["launch"]["epochs"] = [cold] + [steady] * (int(option("--epochs")) - 1)
     send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})
+    if backend == option("--backend"):
+        content = spoilt(content, fault)
+    if os.environ.get("FAKE_SEEN"):
+        Path(os.environ["FAKE_SEEN"]).write_text(json.dumps(dict(os.environ)))
     Path(option("--benchmark-json")).write_text(json.dumps(content))
+    if backend == option("--backend"):
+        end_badly(fault)
+
+
+def spoilt(content, fault):
+    """The record as a worker should not leave it."""
+    launch = content["launch"]
+    if fault == "record with NaN":
+        launch["epochs"][1]["seconds"] = float("nan")
+    if fault == "record of wrong types":
+        launch["epochs"] = {"seconds": "long"}
+    if fault == "record with a path in a name":
+        launch["case"]["workload"] = "../../../outside"
+    if fault == "huge record":
+        content["padding"] = "x" * 2**27
+    return content
+
+
+def end_badly(fault):
+    """Do after the record is complete what a worker should not."""
+    if fault == "segfault at exit":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "hangs at exit":
+        time.sleep(600)
+    if fault == "child outlives it" and os.fork() == 0:
+        time.sleep(600)
+    if fault == "child in a session of its own" and os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        time.sleep(600)
 
 
 def stolen(fault: str) -> bool:
@@ -140,22 +186,46 @@ def misbehave(fault: str) -> None:
     if fault == "killed":
         send({"event": "epoch", "epoch": 0, "seconds": 1.0, "loss": 0.5, "metric": 0.8})
         os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "hangs":
+    if fault == "child, then hangs" and os.fork() == 0:
+        os.setsid()
+        time.sleep(600)
+    if fault in ("hangs", "waits", "child, then hangs"):
         whole = Path(os.environ.get("FAKE_PID") or option("--benchmark-json")).with_suffix(".pid")
         part = whole.with_suffix(".part")
         part.write_text(str(os.getpid()))
         part.rename(whole)  # so that a test never reads half of it
-        time.sleep(600)
+        results = Path(option("--benchmark-json")).parents[2]
+        for _ in range(6_000):
+            if fault == "waits" and (results / "go on").exists():
+                return
+            time.sleep(0.1)
+    if fault == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "no host memory":
+        resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+        bytearray(2**30)
+    if fault.startswith("no device memory"):
+        send({"event": "failed", "reason": DEVICE_MEMORY[fault.rpartition(" ")[2]]})
+        raise SystemExit(1)
+    if fault == "endless output":
+        while True:
+            sys.stderr.write("no end \n" * 1000)
+    if fault == "garbled messages":
+        for message in ([], {"event": "epoch", "seconds": "long"}, {"event": "epoch", "epoch": None}, "x" * 10**5):
+            send(message)
     if fault == "no backend":
         raise SystemExit("ModuleNotFoundError: No module named 'torch'")
     if fault == "no record":
+        raise SystemExit(0)
+    if fault == "deep record":
+        Path(option("--benchmark-json")).write_text('{"launch": ' + "[" * 10**5 + "]" * 10**5 + "}")
         raise SystemExit(0)
     if fault == "half a record":
         Path(option("--benchmark-json")).write_text('{"launch": {')
         raise SystemExit(0)
 
 
-def send(message: dict[str, object]) -> None:
+def send(message: object) -> None:
     """Tell the parent and wait for its answer."""
     with socket.socket(fileno=os.dup(int(os.environ["BENCH_MESSAGES"]))) as channel:
         channel.sendall(json.dumps(message).encode() + b"\n")

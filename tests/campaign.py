@@ -1,0 +1,114 @@
+"""What the fault campaign is made of: the suite's command line, watched from outside, and the table of what it did."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from playback import launches, state
+
+from bench import lock, strays
+from bench.environments import ROOT
+from bench.options import parse_run
+from bench.progress import RunConsole
+from bench.run import run as measure
+from bench.runs import run_folders
+
+ROWS = pytest.StashKey[list]()  # fault, expected, observed, records lost, processes left behind
+LIMIT_SECONDS = 3
+# A shell that starts the tests in the background ignores Ctrl-C for all that descend from it. Limits are shortened.
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from bench import measuring
+measuring.LIMIT_SECONDS, measuring.GUESS_FACTOR, measuring.LIMIT_FACTOR = {limit}, 0, 0
+sys.argv[0] = "bench"
+from bench.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@dataclass
+class Ended:
+    """How a command ended: its exit status and what it said, colours and line ends apart."""
+
+    code: int
+    said: str
+    complaints: str
+
+
+@dataclass
+class Bench:
+    """The command line with workers that play back, in a folder of its own: by default three launches."""
+
+    folder: Path
+    options: list[str]
+    kept: dict[Path, bytes] = field(default_factory=dict)
+
+    @property
+    def results(self):
+        return self.folder / "results"
+
+    def command(self, *words, limit=LIMIT_SECONDS):
+        return [sys.executable, "-c", START.format(limit=limit), *words]
+
+    def start(self, *words, **more):
+        """The command, under way; a new run with the options of all of them."""
+        given = self.options if words[0] == "run" and "--resume" not in words else []
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        environment = {**os.environ, **more}
+        return subprocess.Popen(self.command(words[0], *given, *words[1:]), cwd=ROOT, env=environment, **pipes)
+
+    def run(self, *words, **more):
+        return end(self.start(*(words or ("run",)), **more))
+
+    def resume(self, folder, *words, **more):
+        return self.run("run", "--resume", folder.name, f"--output={self.results}", *words, **more)
+
+    def next(self):
+        """How the next run ends, in words: one like it without a fault."""
+        folder = measure(parse_run(self.options), RunConsole(file=io.StringIO()))
+        return f"next run {state(folder)}, {len(launches(folder))} ok"
+
+    def latest(self):
+        return run_folders(self.results)[-1]
+
+    def keep(self):
+        """What has been measured by now, which nothing that follows may take away or change."""
+        self.kept |= {path: path.read_bytes() for path in self.results.glob("*/launches/[!.]*.json")}
+
+    def lost(self):
+        """How many of the records that are to be kept are not there as they were."""
+        return sum(not path.exists() or path.read_bytes() != content for path, content in self.kept.items())
+
+
+def end(process):
+    said, complaints = process.communicate(timeout=120)
+    assert "Traceback" not in said + complaints, complaints
+    return Ended(process.returncode, " ".join(said.split()), complaints.strip())
+
+
+def marked():
+    """The processes that this test's runs have started and not ended."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(strays.MARK, "").endswith(str(lock.path())):
+                found.append(process)
+    return found
+
+
+def table(rows):
+    """The lines that tell what was expected and observed, and a last one with the counts."""
+    for fault, expected, observed, _lost, _left in rows:
+        yield f"{'as expected' if observed == expected else 'NOT AS EXPECTED'}: {fault}"
+        yield f"    expected: {expected}"
+        yield f"    observed: {observed}"
+    good = sum(observed == expected for _, expected, observed, _, _ in rows)
+    lost, left = (sum(row[index] for row in rows) for index in (3, 4))
+    yield f"{len(rows)} faults injected, {good} as expected, {lost} records lost, {left} processes left behind"
