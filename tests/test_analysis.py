@@ -341,7 +341,16 @@ PLAN = (
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"schema": 99}', '{"schema": 1}', PLAN % "{}", PLAN % '{"case": {}, "skip": 0, "target_attempted": 0}'],
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"a": ' * 900 + "0" + "}" * 900,
+        '{"schema": 99}',
+        '{"schema": 1}',
+        PLAN % "{}",
+        PLAN % '{"case": {}, "skip": 0, "target_attempted": 0}',
+    ],
 )
 def test_a_run_description_that_cannot_be_used_is_one_clear_error(recorded_run, text):
     (recorded_run / "run.json").write_text(text)
@@ -418,3 +427,56 @@ def test_samples_per_second_count_what_was_trained_on(recorded_run):
     found = row(analyse(recorded_run).cases, workload="mlp", backend="jax")
 
     assert found["samples_per_second"] == pytest.approx(5_760 / found["epoch_seconds"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (["id"], "../../x", "id cannot be '../../x'"),
+        (["state"], "fine", "state cannot be 'fine'"),
+        (["started"], "yesterday", "started cannot be 'yesterday'"),
+        (["reference"], "../jax", "reference cannot be '../jax'"),
+        (["launches"], 10**400, "launches cannot be 1"),
+        (["wall_seconds"], math.nan, "wall_seconds cannot be nan"),
+        (["ceilings"], {"cpu": {"jax": 0}}, "ceilings cannot be"),
+        (["parity"], {"steps": 5}, "parity.seeds is missing"),
+        (["machine", "gpus"], "none", "machine.gpus cannot be 'none'"),
+        (["workloads"], [], "it does not describe mlp, which is in its plan"),
+        (["workloads", 0, "target", "margin"], None, "workloads: target cannot be"),
+        (["workloads", 0, "test_samples"], 0, "workloads: test_samples cannot be 0"),
+        (["plan", 0, "case", "backend"], "../../x", "its plan: backend '../../x' is not one plain word"),
+        (["plan", 0, "skip"], [], "plan: skip cannot be []"),
+        (["plan", 1, "case", "backend"], "jax", "its plan has a case twice"),
+    ],
+)
+def test_a_run_description_with_a_wrong_field_is_refused_with_the_fault_in_words(recorded_run, path, value, fault):
+    description = json.loads((recorded_run / "run.json").read_text())
+    place = description
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    (recorded_run / "run.json").write_text(json.dumps(description))
+
+    with pytest.raises(RunFormatError) as caught:
+        frames.load(recorded_run)
+    assert fault in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_repetition_with_the_seed_of_another_is_left_out(recorded_run):
+    change(recorded_run, "r002*mlp-jax*", lambda launch: launch.update(seed=1))
+    analysis = analyse(recorded_run)
+
+    assert row(analysis.cases, workload="mlp", backend="jax")["launches"] == 2
+    assert any("another repetition of its case has its seed" in problem for problem in analysis.problems)
+
+
+def test_a_reason_is_one_line_without_what_a_terminal_obeys(recorded_run):
+    said = "ValueError: \x1b[1mLayer.call()\x1b[0m\nfailed\x07" + "x" * 5_000
+    fault = {"status": "failed", "reason": said, "epochs": []}
+    change(recorded_run, "r001*cnn-torch*", lambda launch: launch.update(fault))
+    launches = frames.load(recorded_run).launches
+    reason = launches.loc[launches["status"] == "failed", "reason"].iloc[0]
+
+    assert reason.startswith("ValueError: Layer.call() failed x")
+    assert len(reason) == frames.LONGEST_REASON

@@ -1,6 +1,8 @@
 """Launch records, whole or refused."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,25 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         ("resolved", {"flags": 3}, "flags has to be an object"),
         ("wall_seconds", "long", "wall_seconds has to be a finite number"),
         ("epochs", [{"seconds": 1.0}] * 4, "4 epochs, but its case says 3"),
+        ("epochs", [{"seconds": 1e-300}] * 3, "positive, finite"),
+        ("epochs", [{"seconds": 1.0, "validation_seconds": -1.0}] * 3, "validation_seconds must not be negative"),
+        ("epochs", [{"seconds": 1.0, "load": 10**400}] * 3, "load has to be a finite number"),
+        ("seed", -1, "whole numbers from 0 on"),
+        ("repetition", True, "whole numbers from 0 on"),
+        ("attempt", 0, "attempt has to be a whole number from 1 on"),
+        ("schema", [[]], r"schema \[\[\]\], this version reads 1, 2"),
+        ("reason", None, "reason has to be words"),
+        ("test", {"metric": 1e300, "loss": 1.0}, "finite metric and loss"),
+        ("versions", {"keras": ["3"]}, "versions has to be an object of words"),
+        ("versions", {"keras": "3\x00"}, "versions has to be an object of words"),
+        ("resolved", {"threads": {"a": 1}}, "resolved has to be an object of words, numbers and lists of them"),
+        ("resolved", {"flags": {"a": [["b"]]}}, "resolved has to be an object of words, numbers and lists of them"),
+        ("command", "python -m pytest", "command has to be a list of words"),
+        ("command", ["python\n```\n"], "command has to be a list of words"),
+        ("parameters", [1], "parameters has to be a whole number"),
+        ("samples_per_epoch", "6400", "samples_per_epoch has to be a whole number"),
+        ("weights_digest", {}, "weights_digest has to be a word"),
+        ("knobs", [], "knobs has to be an object"),
     ],
 )
 def test_a_record_with_a_wrong_field_is_refused_with_the_fault_in_words(tmp_path, good, field, value, fault):
@@ -111,3 +132,78 @@ def test_only_a_training_that_stopped_early_may_have_fewer_epochs_than_its_case(
     record.write(tmp_path / "launch.json", good)
 
     assert len(record.read(tmp_path / "launch.json")["launch"]["epochs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("backend", "../../x", "backend '../../x' is not one plain word"),
+        ("backend", "", "backend '' is not one plain word"),
+        ("input", "a pipe", "unknown input 'a pipe', known: arrays, "),
+        ("device", "tpu", "unknown device 'tpu', known: cpu, gpu"),
+        ("numerics", "float64", "unknown numerics 'float64', known: float32, "),
+        ("task", "walk", "unknown task 'walk', known: train, predict"),
+        ("track", "..", "unknown track '..', known: shipped, "),
+        ("workload", "mlp\x00", "is no name and no path"),
+        ("workload", "", "is no name and no path"),
+        ("dataset", "a\nb", "is no name and no path"),
+        ("dataset", "\ud800", "is no name and no path"),
+        ("dataset", "x" * 10_000, "is no name and no path"),
+        ("samples", 10**400, "have to be positive, and at most"),
+        ("epochs", 3.0, "of the right types"),
+        ("peak_host_mib", "another column", "and nothing else"),
+    ],
+)
+def test_a_case_of_words_that_nobody_knows_is_refused_in_one_line(tmp_path, good, name, value, fault):
+    good["launch"]["case"][name] = value
+    (tmp_path / "wrong.json").write_text(json.dumps(good))
+
+    with pytest.raises(record.RecordError) as caught:
+        record.read(tmp_path / "wrong.json")
+    assert fault in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 300
+
+
+def test_a_workload_and_a_data_set_may_be_paths(tmp_path, good):
+    good["launch"]["case"] |= {"workload": "../my models/nétz.py", "dataset": "/data/x.npz"}
+    record.write(tmp_path / "launch.json", good)
+
+    assert record.read(tmp_path / "launch.json") == good
+
+
+def test_inference_has_no_track_that_only_training_has(tmp_path, good):
+    good["launch"]["case"] |= {"task": "predict", "track": "shipped"}
+    record.write(tmp_path / "launch.json", good)
+
+    with pytest.raises(record.RecordError, match="task predict has no track shipped"):
+        record.read(tmp_path / "launch.json")
+
+
+def test_a_case_asked_for_on_the_gpu_that_ran_on_the_cpu_is_no_row(tmp_path, good):
+    good["launch"]["case"]["device"] = "gpu"
+    record.write(tmp_path / "launch.json", good)
+
+    with pytest.raises(record.RecordError, match="asked for on the gpu, its variables lived on the cpu"):
+        record.read(tmp_path / "launch.json")
+
+    del good["launch"]["resolved"]["device"]  # as older records are
+    record.write(tmp_path / "launch.json", good)
+    assert record.read(tmp_path / "launch.json") == good
+
+
+def test_a_huge_file_is_refused_without_being_read(tmp_path, monkeypatch):
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(record.LARGEST_BYTES + 1)
+    monkeypatch.setattr(Path, "read_text", None)
+
+    with pytest.raises(record.RecordError, match=r"^huge\.json: not a readable JSON file \(larger than 64 MiB\)$"):
+        record.read(path)
+
+
+def test_a_pipe_that_nobody_writes_to_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+
+    with pytest.raises(record.RecordError, match=r"pipe\.json: not a readable JSON file"):
+        record.read(tmp_path / "pipe.json")

@@ -1,6 +1,8 @@
 """What people read."""
 
 import io
+import json
+import math
 
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from rich.console import Console
 
 from bench import report
 from bench.analysis import analyse
-from bench.report import terminal
+from bench.report import inputs, tensorboard, terminal
 
 
 @pytest.fixture
@@ -133,3 +135,33 @@ def test_a_single_seed_is_not_enough_to_say_how_many_it_takes(recorded_run):
     remarks = report.tables.page(analyse(recorded_run)).remarks
 
     assert any("a single seed gives no interval" in said.text for said in remarks)
+
+
+def test_a_name_that_leads_elsewhere_makes_no_file_outside(recorded_run, tmp_path):
+    path = next((recorded_run / "launches").glob("*mlp-torch*"))
+    path.write_text(path.read_text().replace('"torch"', '"../../../x"'))
+    rename_mlp(recorded_run, "../../../y.py")
+    before = {one for one in tmp_path.rglob("*") if recorded_run not in (one, *one.parents)}
+    analysis = analyse(recorded_run)
+    report.write(analysis, recorded_run)
+    tensorboard.write(analysis, recorded_run / "events")
+    after = {one for one in tmp_path.rglob("*") if recorded_run not in (one, *one.parents)}
+
+    assert after == before
+    assert any("backend '../../../x' is not one plain word" in problem for problem in analysis.problems)
+    assert {one.name for one in (recorded_run / "events").iterdir()} == {"jax", "tensorflow", "torch"}
+
+
+def test_intervals_without_an_end_can_be_said_of_inputs():
+    row = {"ratio": 2.0, "ratio_low": 0.0, "ratio_high": math.inf}
+
+    assert inputs.share(row) == "50 [−∞, 100] %"
+    assert inputs.share({**row, "ratio_low": math.nan, "ratio_high": math.nan}) == "50 %"
+
+
+def test_parts_of_the_wall_time_that_cancel_out_are_told(recorded_run):
+    path = recorded_run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"wall_seconds": 1e-30}))
+    facts = dict(report.tables.page(analyse(recorded_run)).facts)
+
+    assert facts["wall time"].startswith("0 s: ")

@@ -58,7 +58,7 @@ def time_spent(run: Run) -> dict[str, float]:
         parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
     if len(bad):
         parts["launches without a result"] = float(bad["wall_seconds"].astype(float).sum())
-    ladders = run.description.get("parity", {}).get("ladders", [])
+    ladders = (run.description.get("parity") or {}).get("ladders", [])
     if ladders:
         parts["parity"] = sum(ladder["wall_seconds"] for ladder in ladders)
     if run.description.get("tuning_seconds", 0) >= 0.5:
@@ -99,6 +99,6 @@ def _not_learned(run: Run, cases: pd.DataFrame) -> list[str]:
         sign = -1 if target.get("lower_is_better") else 1
         if sign * case["test_metric"] < sign * target["quick"]:
             reached = f"{target['metric']} {case['test_metric']:.4f} on the test set"
-            expected = f"expected {target['quick']} or better, and guessing gives {target['chance']}"
+            expected = f"expected {target['quick']} or better, and guessing gives {target.get('chance')}"
             found.append(f"{title(case)}: has not learned: {reached}, {expected}")
     return found

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench import record
 from bench.analysis import calls, statistics
+from bench.analysis.description import cleaned, fault
 from bench.disturbance import disturbed, why_disturbed
 from bench.record import CASE_COLUMNS, TUNING_COLUMNS, title
 
@@ -56,6 +57,7 @@ LAUNCH_LISTS = ["call_seconds", "outputs"]  # of inference
 LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "disturbed", "counted", "wall_seconds"]
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS, *LAUNCH_LISTS]
 INTERVAL_LEVEL = 0.95
+LONGEST_REASON = 2_000  # letters
 
 
 class RunFormatError(Exception):
@@ -81,21 +83,25 @@ def load(folder: Path) -> Run:
     Raises RunFormatError when run.json itself cannot be used.
     """
     description = _description(folder / "run.json")
-    planned = {json.dumps(item["case"]) for item in description["plan"]}
+    planned = {json.dumps({name: item["case"][name] for name in CASES}) for item in description["plan"]}
     launches, epochs, warnings, seen = [], [], [], set()
+    repetitions: dict[tuple[str, int], int] = {}  # by case and seed
     for path in sorted((folder / "launches").glob("[!.]*.json")):
         try:
             launch = record.read(path)["launch"]
         except record.RecordError as error:
             warnings.append(f"left out: {error}")
             continue
-        case = json.dumps({name: launch["case"][name] for name in CASES})
+        name, case = record.printable(path.name), json.dumps({name: launch["case"][name] for name in CASES})
         if case not in planned:
-            warnings.append(f"left out: {path.name}: its case is not in the run's plan")
+            warnings.append(f"left out: {name}: its case is not in the run's plan")
             continue
         key = case, launch["repetition"], launch.get("attempt", 1)
         if key in seen:
-            warnings.append(f"left out: {path.name}: another record holds this repetition of its case")
+            warnings.append(f"left out: {name}: another record holds this repetition of its case")
+            continue
+        if repetitions.setdefault((case, launch["seed"]), launch["repetition"]) != launch["repetition"]:
+            warnings.append(f"left out: {name}: another repetition of its case has its seed")
             continue
         seen.add(key)
         launches.append(_launch_row(launch))
@@ -155,25 +161,24 @@ def _counted(launches: pd.DataFrame) -> pd.Series:
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFormatError(f"{path}: not a readable run description ({error})") from None
-    if not isinstance(description, dict) or description.get("schema") not in record.READABLE:
-        found = description.get("schema") if isinstance(description, dict) else None
-        raise RunFormatError(f"{path}: schema {found!r}, this version reads {', '.join(map(str, record.READABLE))}")
-    missing = {"id", "state", "plan", "reference", "launches", "workloads", "machine"} - set(description)
-    if missing:
-        raise RunFormatError(f"{path}: lacks {', '.join(sorted(missing))}")
-    for item in description["plan"]:
-        if not isinstance(item, dict) or not {"case", "skip", "target_attempted"} <= set(item):
-            raise RunFormatError(f"{path}: an entry of its plan lacks case, skip or target_attempted")
-        if not isinstance(item["case"], dict) or set(item["case"]) != set(CASES):
-            raise RunFormatError(f"{path}: a case of its plan needs {', '.join(CASES)}")
+        description: dict[str, Any] = cleaned(record.load(path))
+    except record.RecordError as error:
+        raise RunFormatError(f"{path.parent}: {error}") from None
+    except RecursionError:
+        raise RunFormatError(f"{path}: too deep") from None
+    schema = description.get("schema")
+    if type(schema) is not int or schema not in record.READABLE:
+        known = ", ".join(map(str, record.READABLE))
+        raise RunFormatError(f"{path}: schema {record.shown(schema)}, this version reads {known}")
+    wrong = fault(description)
+    if wrong:
+        raise RunFormatError(f"{path}: {wrong}")
     return description
 
 
 def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
-    row = {**launch["case"], **{name: launch[name] for name in ("repetition", "seed", "status", "reason")}}
+    row = {**launch["case"], **{name: launch[name] for name in ("repetition", "seed", "status")}}
+    row |= {"reason": record.printable(launch["reason"])[:LONGEST_REASON]}
     row |= {"attempt": launch.get("attempt", 1), "disturbed": ""}
     row |= {name: launch.get(name) for name in ("wall_seconds", *LAUNCH_WORDS)}
     if launch["status"] != "ok":

@@ -88,8 +88,9 @@ def machine_name(machine: dict[str, Any]) -> str:
 
 
 def _started(run: Run) -> str:
-    """When a run began; an older one says it in its name."""
-    return str(run.description.get("started") or pd.Timestamp(run.description["id"][:16]).isoformat())
+    """When a run began; an older one says it in its name, and one under another name not at all."""
+    named = pd.to_datetime(run.description["id"][:16], format="%Y%m%dT%H%M%SZ", errors="coerce", utc=True)
+    return str(run.description.get("started") or ("" if pd.isna(named) else named.isoformat()))
 
 
 def _points(run: Run, machine: str) -> Iterator[dict[str, Any]]:

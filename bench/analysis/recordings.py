@@ -83,7 +83,7 @@ def _unclimbed(
         ):
             key = (workload["workload"], ladder["backend"], ladder["device"], ladder["numerics"])
             if (*key, *climb.split("-"), seed) not in there and not (
-                climb in NATIVE and workload["without_native_ladder"]
+                climb in NATIVE and workload.get("without_native_ladder")
             ):
                 of = "" if climb in CLIMBS["fit"] else f" {climb}"
                 problems.append(f"parity: {stem(workload['workload'])}: {name}{of} left no recording of seed {seed}")

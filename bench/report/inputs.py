@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,9 +60,14 @@ def share(row: Row | None) -> str:
     """1 − 1 / ratio, where the ratio is to an epoch whose input costs nothing, with its interval, in percent."""
     if row is None or missing(row["ratio"]):
         return NOTHING
-    parts = [100 * (1 - 1 / row[name]) for name in ("ratio", "ratio_low", "ratio_high") if not missing(row[name])]
-    interval = f" [{parts[1]:.0f}, {parts[2]:.0f}]" if len(parts) > 1 else ""
-    return f"{parts[0]:.0f}{interval} %"
+    low, high = (_share(row[name]) for name in ("ratio_low", "ratio_high"))
+    interval = "" if missing(row["ratio_low"]) else f" [{low:.0f}, {high:.0f}]".replace("-inf", "−∞")
+    return f"{_share(row['ratio']):.0f}{interval} %"
+
+
+def _share(ratio: float) -> float:
+    """In percent; of the limits that few launches leave, 0 and infinity, too."""
+    return 100 * (1 - 1 / ratio) if ratio else -math.inf
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:

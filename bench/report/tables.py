@@ -226,7 +226,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     if "ordered" in description:
         facts.append(("precision", description["ordered"]["words"]))
     if analysis.spent:
-        total = sum(analysis.spent.values())
+        total = description["wall_seconds"]
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
         facts.append(("wall time", f"{total:.0f} s: {parts}"))
     if len(analysis.comparisons.table):
