@@ -11,10 +11,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox loads this file without its folder on the path
 
-from bench import environments, options, registry  # noqa: E402
+from bench import environments, gpus, options, registry  # noqa: E402
 from bench.command_line import UsageError  # noqa: E402
-from bench.machine import gpu_names  # noqa: E402
-from bench.plan import check_devices  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["bench"]
@@ -32,6 +30,11 @@ def environment(name: str) -> None:
     @nox.session(name=f"env({name})", venv_backend="virtualenv", reuse_venv=reuse, default=False)
     def build(session: nox.Session) -> None:
         """Build one environment, unless it is complete."""
+        if (
+            name not in environments.TOOLS
+        ):  # only the parent's environment knows the driver, which decides on a backend's
+            ensure(session, ["bench"])
+            gpus.cuda_major.cache_clear()
         path = Path(session.virtualenv.location, environments.STAMP)
         if not path.exists():
             session.install(*environments.requirements(name))
@@ -52,6 +55,9 @@ def ensure(session: nox.Session, names: Iterable[str]) -> None:
 def ensure_backends(session: nox.Session, given: options.Selection, backends: Iterable[str]) -> None:
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
+    gpus.cuda_major.cache_clear()  # which decides what a backend's environment holds; that of the parent knows now
+    if "gpu" in (given.devices or ()) and gpus.cuda_major() is None:
+        session.error("--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out")
     for backend in backends:
         try:
             ensure(session, [backend] if backend not in given.python else [])
@@ -69,11 +75,9 @@ Options = TypeVar("Options", bound=options.Selection)
 def checked(session: nox.Session, parse: Callable[[Sequence[str]], Options]) -> Options:
     """The options given to a session, refused before anything is built."""
     try:
-        given = parse(session.posargs)
-        check_devices(given.devices or (), gpu_names())
+        return parse(session.posargs)
     except UsageError as error:
         session.error(str(error))
-    return given
 
 
 @nox.session(python=False)

@@ -164,6 +164,8 @@ def doctor(given: argparse.Namespace) -> int:
     """Say for each backend whether its environment works and what it sees; exit status 1 where one does not."""
     well = True
     print(f"machine: {json.dumps(machine.fingerprint())}")
+    for line in machine.others():
+        print(line)
     for backend in backend_names():
         python = environments.interpreter(backend, dict(given.python))
         if python is None and backend not in training_backends():

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import credentials, environments, lock, machine
+from bench import credentials, environments, lock
 from bench.command_line import UsageError
 from bench.launch import launch
 from bench.options import RunOptions, parse_run
 from bench.plan import PlannedLaunch, plan, schedule
-from bench.prepare import Prepared, RunError, prepare
+from bench.prepare import Prepared, RunError, measured_gpus, prepare
 
 LIMIT_SECONDS = 1_800.0
 
@@ -51,8 +51,9 @@ def measure(options: RunOptions, folder: Path) -> dict[str, list[tuple[dict[str,
     """For each case, pairs of a launch's `launch` object and the seconds a bare `fit` took, taken in turns."""
     for part in ("logs", "weights"):
         (folder / part).mkdir()
+    cards = measured_gpus(options)
     prepared = prepare(options, folder)
-    cases = plan(options, prepared.workloads, machine.gpu_names())
+    cases = plan(options, prepared.workloads, cards)
     pairs: dict[str, list[tuple[dict[str, Any], float]]] = {}
     for planned in schedule(cases, options.seed):
         python = prepared.pythons[planned.case.backend]

@@ -72,9 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     tasks = _several(_choice(TASKS, "task"), TASKS)
     run.add_argument("--tasks", type=tasks, metavar="NAME,…", help=f"{', '.join(TASKS)}, or `all`; default train")
     tracks = _several(_choice(TRACKS, "track"), TRACKS)
-    run.add_argument("--tracks", type=tracks, metavar="NAME,…", help=f"{', '.join(TRACKS)}, or `all`; default fit")
+    run.add_argument(
+        "--tracks",
+        type=tracks,
+        metavar="NAME,…",
+        help=f"{', '.join(TRACKS)}, or `all`; default fit, on a GPU shipped,fit",
+    )
     numerics = _several(_choice(NUMERICS, "numerics"), NUMERICS)
-    run.add_argument("--numerics", type=numerics, metavar="NAME,…", help=f"{', '.join(NUMERICS)}; default float32")
+    run.add_argument(
+        "--numerics",
+        type=numerics,
+        metavar="NAME,…",
+        help=f"{', '.join(NUMERICS)}; default float32, on a GPU with tf32",
+    )
     inputs = _several(_choice(tuple(INPUTS), "input"), tuple(INPUTS))
     run.add_argument("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(INPUTS)}; default arrays")
     run.add_argument(
@@ -148,6 +158,10 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unsafe", action="store_true", help="let code in a .keras file run; only if you trust it")
     parser.add_argument("--backends", type=_several(backend), metavar="NAME,…")
     parser.add_argument("--devices", type=devices, metavar="cpu,gpu", help="default: all here")
+    parser.add_argument(
+        "--gpu", type=_at_least(0), metavar="N", help="which one, as nvidia-smi counts; default the first"
+    )
+    parser.add_argument("--shared-gpu", action="store_true", help="measure on a GPU that somebody else uses too")
     parser.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="the first; default 0")
     parser.add_argument("--reference", type=backend, metavar="NAME", help="default jax")
     parser.add_argument(

@@ -18,7 +18,11 @@ ANSWER_SECONDS = 120
 
 
 def requirements(name: str) -> list[str]:
-    """The pins of one environment, as pyproject.toml has them."""
+    """The pins of one environment, as pyproject.toml has them; of a backend those that fit this machine's driver.
+
+    A group `backend-NAME-cudaN` is for drivers that support CUDA N or newer; without a driver, or without such a group,
+    `backend-NAME` is taken.
+    """
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
 
     def resolve(group: str) -> list[str]:
@@ -27,7 +31,16 @@ def requirements(name: str) -> list[str]:
             found += resolve(item["include-group"]) if isinstance(item, dict) else [item]
         return found
 
-    return resolve(name if name in TOOLS else f"backend-{name}")
+    return resolve(name if name in TOOLS else _group(f"backend-{name}", groups))
+
+
+def _group(name: str, groups: Mapping[str, Any]) -> str:
+    from bench import gpus  # which needs this module's words
+
+    majors = [int(group.removeprefix(f"{name}-cuda")) for group in groups if group.startswith(f"{name}-cuda")]
+    newest = gpus.cuda_major() if majors else None
+    fitting = [major for major in majors if newest is not None and major <= newest]
+    return f"{name}-cuda{max(fitting)}" if fitting else name
 
 
 def stamp(name: str) -> str:

@@ -2,11 +2,12 @@
 
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from bench import gpus
+from bench.gpus import Gpu
 
 # Settings that change what the frameworks do; recorded where the user has set them.
 FLAGS = (
@@ -16,68 +17,74 @@ FLAGS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
     "LD_PRELOAD",
 )
+GOOGLE = "0x1ae0"  # its number among the makers of PCI devices
+UNMEASURED = {  # what each backend has for it, as their installation guides say
+    "AMD GPU": "JAX, TensorFlow and torch each have builds for ROCm of their own",
+    "Apple GPU": "Keras on torch computes on it (mps), TensorFlow and JAX with Apple's plug-ins (Metal)",
+    "TPU": "JAX computes on it (jax[tpu]), TensorFlow through a distribution strategy, Keras on torch does not",
+}
 
 
-AMPERE = 8.0  # the compute capability that brought TF32 and bfloat16 to NVIDIA's matrix units
-
-
-def gpu_names() -> list[str]:
-    """The NVIDIA GPUs of this machine, found without importing a framework; none where there is no driver."""
-    return _nvidia("name")
-
-
-def _nvidia(field: str, *formats: str) -> list[str]:
-    """What nvidia-smi says of each GPU."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, f"--query-gpu={field}", f"--format={','.join(('csv', 'noheader', *formats))}"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
-
-
-def lacking(gpus: Sequence[str]) -> dict[tuple[str, str], str]:
-    """The numerics that a device here does not have, each with the reason: `(device, numerics)` to words."""
-    capabilities = [float(one) for one in _nvidia("compute_cap") if one.replace(".", "").isdigit()] if gpus else []
-    missing = {("cpu", "tf32"): "a CPU has no TF32"}
-    if capabilities and min(capabilities) < AMPERE:
-        for kind in ("tf32", "bfloat16"):
-            missing["gpu", kind] = (
-                f"{kind} needs a GPU of compute capability {AMPERE}, this one has {min(capabilities)}"
-            )
-    return missing
-
-
-def memory_mib(gpus: Sequence[str]) -> dict[str, float]:
-    """The memory of each device here, in MiB: the host's, and with `gpus` that of the smallest of them."""
+def memory_mib(cards: Sequence[Gpu]) -> dict[str, float]:
+    """The memory of each device here, in MiB: the host's, and with `cards` that of the smallest of them."""
     import psutil
 
     found = {"cpu": psutil.virtual_memory().total / 2**20}
-    sizes = [float(size) for size in _nvidia("memory.total", "nounits") if size.replace(".", "").isdigit()]
-    return {**found, "gpu": min(sizes)} if gpus and sizes else found
+    sizes = [gpu.memory_mib for gpu in cards if gpu.memory_mib is not None]
+    return {**found, "gpu": min(sizes)} if sizes else found
 
 
 def fingerprint() -> dict[str, Any]:
     """Hardware, system, load and flags of this machine, as JSON."""
-    import psutil  # here, because the noxfile asks for the GPUs in an interpreter that may lack it
+    import psutil  # here, because the noxfile reads this module in an interpreter that may lack it
 
+    found = gpus.find()
     return {
         "cpu": _cpu_model(),
         "logical_cpus": psutil.cpu_count(),
         "physical_cpus": psutil.cpu_count(logical=False),
         "usable_cpus": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "memory_mib": round(psutil.virtual_memory().total / 2**20),
-        "gpus": gpu_names(),
+        "gpus": [gpu.name for gpu in found.gpus],
+        "gpu": _first(found),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "load_average": list(psutil.getloadavg()),
         "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
     }
+
+
+def _first(found: gpus.Found) -> dict[str, Any] | None:
+    """What a figure depends on of the first GPU, which is the one measured once a run has begun."""
+    if not found.gpus:
+        return None
+    told = {name: getattr(found.gpus[0], name) for name in ("name", "memory_mib", "power_limit_watts", "max_mhz")}
+    return {**told, "driver": found.driver, "cuda": found.cuda and ".".join(map(str, found.cuda))}
+
+
+def others(root: Path = Path("/"), system: str = platform.system(), kind: str = platform.machine()) -> list[str]:
+    """Accelerators here that are not measured, each with what the backends make of it, in words."""
+    vendors = {_read(path) for path in (root / "sys/bus/pci/devices").glob("*/vendor")}
+    found = []
+    if (root / "dev/kfd").exists():
+        found.append("AMD GPU")
+    if GOOGLE in vendors and list((root / "dev").glob("accel*")) + list((root / "dev/vfio").glob("[0-9]*")):
+        found.append("TPU")
+    if (system, kind) == ("Darwin", "arm64"):
+        found.append("Apple GPU")
+    return [
+        f"{name}: {UNMEASURED[name]}; not measured here, where devices are the CPU and NVIDIA's GPUs" for name in found
+    ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _cpu_model() -> str:

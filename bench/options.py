@@ -36,6 +36,8 @@ class Selection:
     launches: int
     output: Path
     pass_env: tuple[str, ...]
+    gpu: int | None
+    shared_gpu: bool
     adopted: tuple[adopt.Adopted, ...]
 
     @property
@@ -51,7 +53,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class RunOptions(Selection):
-    """What `run` was asked for. None means that profile or workload decide.
+    """What `run` was asked for. None means that profile, workload or device decide.
 
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
     """
@@ -61,8 +63,8 @@ class RunOptions(Selection):
     samples: int | None
     batch_sizes: tuple[int, ...] | None
     tasks: tuple[str, ...]
-    tracks: tuple[str, ...]
-    numerics: tuple[str, ...]
+    tracks: tuple[str, ...] | None
+    numerics: tuple[str, ...] | None
     inputs: tuple[str, ...]
     to_target: bool
     within: float | None
@@ -112,8 +114,8 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         launches = max(launches, PILOT)
     ordered = given.within is not None or given.budget is not None
     tasks = tuple(sorted(given.tasks or ("train",), key=TASKS.index))
-    tracks = tuple(sorted(given.tracks or ("fit",), key=TRACKS.index))
-    if "predict" in tasks and not set(tracks) & set(INFERENCE_TRACKS):
+    tracks = given.tracks and tuple(sorted(given.tracks, key=TRACKS.index))
+    if "predict" in tasks and tracks and not set(tracks) & set(INFERENCE_TRACKS):
         raise UsageError(
             f"--tracks {','.join(tracks)}: task predict has {', '.join(INFERENCE_TRACKS)}; name one of them"
         )
@@ -126,7 +128,7 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         batch_sizes=given.batch_size,
         tasks=tasks,
         tracks=tracks,
-        numerics=tuple(sorted(given.numerics or ("float32",), key=NUMERICS.index)),
+        numerics=given.numerics and tuple(sorted(given.numerics, key=NUMERICS.index)),
         inputs=tuple(sorted(given.inputs or ("arrays",), key=list(INPUTS).index)),
         to_target=given.to_target,
         within=None if given.within is None else given.within / 100,
@@ -185,11 +187,11 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
         return kind(
             **{
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
+                **{name: tuple(stored[name]) for name in ("workloads", "backends", "pass_env", "tasks", "inputs")},
                 **{
-                    name: tuple(stored[name])
-                    for name in ("workloads", "backends", "pass_env", "tasks", "tracks", "numerics", "inputs")
+                    name: stored[name] and tuple(stored[name])
+                    for name in ("devices", "batch_sizes", "tracks", "numerics")
                 },
-                **{name: stored[name] and tuple(stored[name]) for name in ("devices", "batch_sizes")},
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
                 "output": folder.parent,
                 "adopted": tuple(adopt.Adopted(**one) for one in stored["adopted"]),
@@ -252,6 +254,8 @@ def _selection(
         "launches": launches,
         "output": given.output,
         "pass_env": given.pass_env,
+        "gpu": given.gpu,
+        "shared_gpu": given.shared_gpu,
     }
 
 

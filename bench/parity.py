@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import environments, machine
+from bench import environments
 from bench.command_line import LADDER_NUMERICS
 from bench.launch import Outcome, launch
-from bench.options import ParityOptions, RunOptions
+from bench.options import ParityOptions, Selection
 from bench.plan import Limits, devices_of
-from bench.prepare import Prepared, limits_here, prepare, remarks
+from bench.prepare import Prepared, limits_here, measured_gpus, prepare, remarks
 from bench.progress import RunConsole, duration
 from bench.record import CLIMBS, is_climbed, stem
 from bench.runs import LOG, describe, new_run, remove, under_way, write_state
@@ -49,7 +49,7 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
     made until then are kept.
     """
     began = time.monotonic()
-    gpus = machine.gpu_names()
+    gpus = measured_gpus(options)
     devices = devices_of(options, gpus)
     with under_way(console):
         is_new = not options.output.exists()
@@ -57,8 +57,8 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
         console.log_to(folder / LOG)
         try:
             prepared = prepare(options, folder, memory_mib=0)  # nothing is climbed that needs a device of some size
-            limits = limits_here(gpus if "gpu" in devices else [], prepared.pythons)
-            ladders = plan_ladders(options, devices, options.numerics, limits)
+            limits = limits_here(gpus, prepared.pythons)
+            ladders = plan_ladders(options, options.tracks, dict.fromkeys(devices, options.numerics), limits)
             description = describe(options, prepared, launches=options.launches, plan=[])
             for remark in remarks(options, prepared):
                 console.say(remark)
@@ -79,19 +79,21 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
 
 
 def plan_ladders(
-    options: ParityOptions | RunOptions,
-    devices: Sequence[str],
-    numerics: Sequence[str],
+    options: Selection,
+    tracks: Sequence[str],
+    numerics: Mapping[str, Sequence[str]],
     limits: Limits,
 ) -> list[Ladder]:
     """One ladder for each backend that can train, device and numerics that `limits` do not rule out.
 
+    `numerics` are those of each device.
+
     In exact mode it is climbed once for every track that has a ladder, otherwise for `fit` alone.
     """
     planned = []
-    every = tuple(dict.fromkeys(climb for track in ("fit", *options.tracks) for climb in CLIMBS.get(track, ())))
-    for kind in sorted(numerics, key=LADDER_NUMERICS.index):
-        for device in devices:
+    every = tuple(dict.fromkeys(climb for track in ("fit", *tracks) for climb in CLIMBS.get(track, ())))
+    for kind in LADDER_NUMERICS:
+        for device in (device for device, kinds in numerics.items() if kind in kinds):
             for backend in options.training:
                 skip = limits.without_gpu.get(backend) if device == "gpu" else None
                 skip = skip or limits.lacking.get((device, kind))

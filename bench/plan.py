@@ -67,7 +67,7 @@ class Limits:
 def plan(
     options: RunOptions,
     descriptions: Sequence[Mapping[str, Any]],
-    gpus: Sequence[str],
+    gpus: Sequence[Any],
     limits: Limits | None = None,
 ) -> list[PlannedCase]:
     """The cases of a run, the backends of one workload, device, batch size, numerics and track next to each other.
@@ -95,8 +95,13 @@ def _training(
         for device in devices:
             samples, epochs = _size(options, description, device)
             for batch_size, numerics, (track, handed), backend in itertools.product(
-                _batch_sizes(options, description, samples), options.numerics, _executions(options), options.backends
+                _batch_sizes(options, description, samples),
+                numerics_of(options, device),
+                _executions(options, device),
+                options.backends,
             ):
+                if options.tracks is None and (track, numerics) == ("shipped", "tf32"):
+                    continue  # it takes the precision that its framework chooses, once
                 case = Case(
                     workload=description["workload"],
                     dataset=description["dataset"],
@@ -124,11 +129,11 @@ def _inference(
     options: RunOptions, descriptions: Sequence[Mapping[str, Any]], devices: Sequence[str], limits: Limits
 ) -> Iterator[PlannedCase]:
     """The cases of task predict: `samples` are those that a launch's series of calls goes through."""
-    tracks = [track for track in options.tracks if track in INFERENCE_TRACKS]
     for description, device in itertools.product(descriptions, devices):
+        tracks = [track for track in _tracks(options, device) if track in INFERENCE_TRACKS]
         trained = _samples(options, description, device)
         for batch_size, numerics, track, backend in itertools.product(
-            _inference_batch_sizes(options, description), options.numerics, tracks, options.backends
+            _inference_batch_sizes(options, description), numerics_of(options, device), tracks, options.backends
         ):
             most = min(CALLS[options.profile], MOST_SAMPLES // batch_size, round(trained / FORWARD) // batch_size)
             calls = max(FEWEST_CALLS, most)
@@ -160,10 +165,20 @@ def _inference_batch_sizes(options: RunOptions, description: Mapping[str, Any]) 
     return sizes
 
 
-def _executions(options: RunOptions) -> list[tuple[str, str]]:
+def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
+    """The numerics asked for, or a device's own: a GPU is used with TF32 as often as without."""
+    return options.numerics or (("float32", "tf32") if device == "gpu" else ("float32",))
+
+
+def _tracks(options: RunOptions, device: str) -> tuple[str, ...]:
+    """The tracks asked for, or a device's own: on a GPU what is shipped differs in its precision too."""
+    return options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
+
+
+def _executions(options: RunOptions, device: str) -> list[tuple[str, str]]:
     """The tracks, each with its input; where inputs are compared, `fit` has every one, and one that costs nothing."""
     inputs = options.inputs if options.inputs == ("arrays",) else dict.fromkeys((*options.inputs, RESIDENT))
-    return [(track, one) for track in options.tracks for one in (inputs if track == "fit" else ("arrays",))]
+    return [(track, one) for track in _tracks(options, device) for one in (inputs if track == "fit" else ("arrays",))]
 
 
 def _reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -> str | None:
@@ -190,18 +205,18 @@ def _too_small(description: Mapping[str, Any], device: str, memory_mib: Mapping[
     return f"needs {needed:,} MiB of memory, the {device} has {there:,.0f}" if there < needed else None
 
 
-def devices_of(options: Selection, gpus: Sequence[str]) -> tuple[str, ...]:
+def devices_of(options: Selection, gpus: Sequence[Any]) -> tuple[str, ...]:
     """The devices asked for, or every one that is here, the GPU first; UsageError where one is not here."""
     devices = options.devices or (("gpu", "cpu") if gpus else ("cpu",))
     check_devices(devices, gpus)
     return devices
 
 
-def check_devices(devices: Sequence[str], gpus: Sequence[str]) -> None:
+def check_devices(devices: Sequence[str], gpus: Sequence[Any]) -> None:
     """Refuse a device that this machine lacks, rather than measure another one."""
     if "gpu" in devices and not gpus:
         raise UsageError(
-            "--devices gpu: no GPU was found here (nvidia-smi lists none); leave it out or use --devices cpu"
+            "--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out or use --devices cpu"
         )
 
 

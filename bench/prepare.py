@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import adopt, environments, machine
+from bench import adopt, environments, gpus, machine
 from bench.command_line import UsageError
+from bench.gpus import Gpu
 from bench.launch import launch
 from bench.options import Selection
 from bench.plan import Limits, PlannedLaunch, devices_of
@@ -46,7 +47,8 @@ class Prepared:
     def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
         """The command that runs one launch: a pytest node with the case as its options."""
         script = f"bench/worker/bench_{planned.case.task}.py"
-        command = [str(python), "-m", "pytest", "-c", "bench/worker/pytest.ini", script, *planned.case.options()]
+        card = gpus.prefix() if planned.case.device == "gpu" else []
+        command = [*card, str(python), "-m", "pytest", "-c", "bench/worker/pytest.ini", script, *planned.case.options()]
         knobs = self.knobs.get(planned.case)
         command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
         command += [f"--validation-split={self.held_out}"] if self.held_out else []
@@ -121,9 +123,23 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     raise RunError("no backend works here: " + "; ".join(failures))
 
 
-def limits_here(gpus: Sequence[str], pythons: Mapping[str, Path | None]) -> Limits:
+def measured_gpus(options: Selection, shared: bool = False) -> tuple[Gpu, ...]:
+    """The GPU that is measured, if one is, which from now on is the only one that a worker sees.
+
+    Raises UsageError where it is not there, or in use and not `shared`.
+    """
+    found = gpus.find()
+    if "gpu" in devices_of(options, found.gpus):
+        return (gpus.choose(found, options.gpu, shared or options.shared_gpu),)
+    if options.gpu is not None or options.shared_gpu:
+        option = "--shared-gpu" if options.gpu is None else f"--gpu {options.gpu}"
+        raise UsageError(f"{option}: no GPU is measured here; leave it out, or see with doctor what is found")
+    return ()
+
+
+def limits_here(cards: Sequence[Gpu], pythons: Mapping[str, Path | None]) -> Limits:
     """What keeps cases from being run on this machine, which has these GPUs."""
-    return Limits(without_gpu(pythons) if gpus else {}, machine.memory_mib(gpus), machine.lacking(gpus))
+    return Limits(without_gpu(pythons) if cards else {}, machine.memory_mib(cards), gpus.lacking(cards))
 
 
 def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
@@ -140,9 +156,9 @@ def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
 
 def _most_memory(options: Selection) -> float:
     """What the largest of the devices has, in MiB; infinite where that is not known."""
-    gpus = machine.gpu_names()
-    there = machine.memory_mib(gpus)
-    return max(there.get(device, math.inf) for device in devices_of(options, gpus))
+    cards = gpus.find().gpus
+    there = machine.memory_mib(cards)
+    return max(there.get(device, math.inf) for device in devices_of(options, cards))
 
 
 def _command(

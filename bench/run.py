@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import ceilings, machine, record
+from bench import ceilings, record
 from bench.measuring import Measuring
 from bench.options import MOST_LAUNCHES, RunOptions
 from bench.parity import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb, plan_ladders
-from bench.plan import Limits, PlannedCase, check_devices, plan, schedule
-from bench.prepare import Prepared, RunError, limits_here, prepare, remarks
+from bench.plan import Limits, PlannedCase, numerics_of, plan, schedule
+from bench.prepare import Prepared, RunError, limits_here, measured_gpus, prepare, remarks
 from bench.progress import Progress, RunConsole, duration
 from bench.runs import (
     LOG,
@@ -55,8 +55,7 @@ def run(
     is then `interrupted`, and what was measured is kept.
     """
     began = now()
-    gpus = machine.gpu_names()
-    check_devices(options.devices or (), gpus)
+    gpus = measured_gpus(options, shared=options.dry_run)
     with interruptible() if options.dry_run else under_way(console):
         is_new = not options.output.exists()
         folder = options.resume or (Path(tempfile.mkdtemp()) if options.dry_run else new_run(options.output))
@@ -212,9 +211,9 @@ def _prove(
     options: RunOptions, prepared: Prepared, cases: Sequence[PlannedCase], limits: Limits, console: RunConsole
 ) -> dict[str, Any]:
     """Climb a short ladder, in each numerics, before anything is measured: a fast wrong result is none."""
-    devices = tuple(dict.fromkeys(planned.case.device for planned in cases))
-    numerics = tuple(dict.fromkeys(("float64", "float32", *options.numerics)))
-    ladders = plan_ladders(options, devices, numerics, limits)
+    devices = dict.fromkeys(planned.case.device for planned in cases)
+    numerics = {device: ("float64", "float32", *numerics_of(options, device)) for device in devices}
+    ladders = plan_ladders(options, options.tracks or (), numerics, limits)
     seeds, climbed = options.seeds[:1], list[dict[str, Any]]()
     climb(prepared, ladders, seeds, SHORT_STEPS, SHORT_TEST_SAMPLES, console, climbed)
     return {"steps": SHORT_STEPS, "seeds": seeds, "test_samples": SHORT_TEST_SAMPLES, "ladders": climbed}

@@ -21,7 +21,15 @@ from bench.prepare import Prepared
 from bench.progress import RunConsole
 
 RUNS_LOOKED_AT = 5
-SAME = ("cpu", "logical_cpus", "usable_cpus", "gpus", "python", "flags")  # of the machine, for a run that goes on
+SAME = (
+    "cpu",
+    "logical_cpus",
+    "usable_cpus",
+    "gpus",
+    "gpu",
+    "python",
+    "flags",
+)  # of the machine, for a run that goes on
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
 NAME = "%Y%m%dT%H%M%SZ"  # of a run's folder, but for its random suffix
 AHEAD = timedelta(minutes=1)  # of the clock: from here on a run's name is worth a word

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a worker has it
 
-from bench.worker import environment
+from bench.worker.lifeline import die_with_parent
 
 DEVICE_MEMORY = {  # the first line of what each framework says
     "jax": "XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 85899345920 bytes.",
@@ -67,7 +67,7 @@ def prepare() -> None:
 
 def train() -> None:
     """What bench_train does."""
-    environment.die_with_parent()
+    die_with_parent()
     backend, fault = os.environ.get("FAKE_FAULT", ":").split(":")
     if backend == option("--backend"):
         misbehave(fault)
@@ -78,6 +78,7 @@ def train() -> None:
         content["launch"]["case"][name] = int(option(f"--{name.replace('_', '-')}"))
     cold, steady = content["launch"]["epochs"][:2]
     content["launch"]["case"]["track"] = option("--track")
+    content["launch"]["resolved"]["device"] = option("--device")
     content["launch"]["knobs"] = json.loads(option("--knobs")) if "--knobs" in " ".join(sys.argv) else {}
     content["launch"]["seed"] = int(option("--seed"))
     del content["launch"]["repetition"]
@@ -101,6 +102,8 @@ def spoilt(content, fault):
     launch = content["launch"]
     if fault == "record with NaN":
         launch["epochs"][1]["seconds"] = float("nan")
+    if fault == "ran on the cpu":
+        launch["resolved"]["device"] = "cpu"
     if fault == "record of wrong types":
         launch["epochs"] = {"seconds": "long"}
     if fault == "record with a path in a name":
@@ -194,9 +197,8 @@ def misbehave(fault: str) -> None:
         part = whole.with_suffix(".part")
         part.write_text(str(os.getpid()))
         part.rename(whole)  # so that a test never reads half of it
-        results = Path(option("--benchmark-json")).parents[2]
         for _ in range(6_000):
-            if fault == "waits" and (results / "go on").exists():
+            if fault == "waits" and (whole.parents[2] / "go on").exists():
                 return
             time.sleep(0.1)
     if fault == "segfault":

@@ -14,7 +14,8 @@ from bench.report import write
 pytestmark = pytest.mark.faults
 
 KILLS = 20
-LONGEST = 5.0  # seconds that a parent lives until it is killed, at most; most of them get a dozen launches done
+MOST = 24  # launches that a parent gets done until it is killed: all together less than the run has
+START_SECONDS, LAUNCH_SECONDS = 1.0, 0.1  # about as long as the start of a run takes, and a launch
 ASKED = ["--workloads=mlp,cnn", "--launches=84", "--no-parity"]  # 504 launches
 SOME_TIME = {"id": "RUN", "started": "2026-01-01T00:00:00+00:00", "wall_seconds": 0.0, "tuning_seconds": 0.0}
 
@@ -43,6 +44,15 @@ def made(folder, place):
     return {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file() and path.name != "run.log"}
 
 
+def wait_for(records, results, process):
+    """Until a run under way has so many records."""
+    deadline = time.monotonic() + 60
+    while len(list(results.glob("*/launches/[!.]*.json"))) < records:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def test_a_run_killed_twenty_times_gives_the_report_of_an_undisturbed_one(bench, judge, tmp_path):
     bench.run("run", *ASKED, f"--output={tmp_path / 'undisturbed'}")
     (undisturbed,) = (tmp_path / "undisturbed").glob("*-*")
@@ -53,8 +63,9 @@ def test_a_run_killed_twenty_times_gives_the_report_of_an_undisturbed_one(bench,
         folders = list(bench.results.glob("*/run.json"))
         words = ["--resume", folders[0].parent.name, f"--output={bench.results}"] if folders else ASKED
         process = bench.start("run", *words)
-        time.sleep(generator.uniform(0.0, LONGEST))
-        assert process.poll() is None, "the run was over before it had been killed often enough"
+        done = generator.randint(0, MOST)
+        wait_for(len(bench.kept) + done, bench.results, process)
+        time.sleep(generator.uniform(0.0, LAUNCH_SECONDS if done else START_SECONDS))
         process.kill()
         process.communicate()
         bench.keep()

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 
+import fake_nvml
 import pytest
 from playback import launches, state
 
-from bench import environments, machine, measuring, record, report
+from bench import environments, gpus, machine, measuring, record, report
 from bench import prepare as preparing
-from bench import run as running
 from bench.analysis import analyse
 from bench.command_line import UsageError
 from bench.environments import ROOT
@@ -137,9 +137,11 @@ def test_a_log_that_cannot_be_written_ends_no_measurement(tmp_path):
 
 
 def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(measure, monkeypatch):
-    monkeypatch.setattr(running.machine, "gpu_names", lambda: ["a GPU"])
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml.library(fake_nvml.H100))
+    for name in (gpus.VISIBLE, gpus.ORDER):
+        monkeypatch.setenv(name, "0")  # so that what the run sets is taken back
     monkeypatch.setattr(preparing, "without_gpu", lambda pythons: dict.fromkeys(pythons, "sees no GPU"))
-    folder = measure("--devices=gpu,cpu")
+    folder = measure("--devices=gpu,cpu", "--numerics=float32", "--tracks=fit")
     analysis = analyse(folder)
 
     assert len(launches(folder)) == 9

@@ -1,16 +1,14 @@
 """The process a worker measures in: set up before Keras is imported, the same whoever starts the worker."""
 
 import atexit
-import contextlib
-import ctypes
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 
 from bench.worker import backends
+from bench.worker.lifeline import die_with_parent
 
 # Each of these would change what is trained, or on what, behind the plan's back.
 FOREIGN = (
@@ -24,19 +22,10 @@ FOREIGN = (
     "TF_DETERMINISTIC_OPS",
 )
 
-PR_SET_PDEATHSIG = 1  # of prctl(2)
-
 
 def threads() -> int:
     """The CPUs this process may run on: every backend gets that many threads. Restrict them with `taskset`."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def die_with_parent() -> None:
-    """Be killed when the parent that started this worker is killed, and so cannot end it; only Linux offers it."""
-    if "BENCH_STARTED_BY" in os.environ and sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend:
