@@ -3,13 +3,16 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import environments, worker_log
 from bench import launch as launching
-from bench import worker_log
 from bench.launch import launch
+from bench.record import Case
+from bench.registry import training_backends
 
 SEND = """
 import os, socket, sys
@@ -165,3 +168,33 @@ def test_an_endless_log_keeps_its_beginning_and_its_end(work, tmp_path, monkeypa
     assert text.endswith("last\n")
     assert "bytes left out" in text
     assert len(text) < 300
+
+
+CASE = Case("mlp", "fashion_mnist", 256, 3, 32, "arrays", "", "cpu", "float32", "train", "fit")
+
+
+def real_worker(backend, asked, *options):
+    """The command of a launch in a backend's own environment that asks for a backend."""
+    python = environments.interpreter(backend, {})
+    assert python, environments.missing_reason(backend)
+    words = ["-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py"]
+    return [str(python), *words, *replace(CASE, backend=asked).options(), "--seed=0", *options]
+
+
+@pytest.mark.parametrize("backend", training_backends())
+def test_an_environment_without_the_backend_says_so_to_its_parent(backend, tmp_path):
+    other = "torch" if backend != "torch" else "jax"
+    outcome = launch(real_worker(backend, other), log=tmp_path / "log", limit_seconds=120)
+
+    assert outcome.status == "failed"
+    assert outcome.reason == f"cannot import its backend: ModuleNotFoundError: No module named '{other}'"
+
+
+@pytest.mark.parametrize("backend", training_backends())
+def test_the_parent_hears_of_every_epoch(backend, tmp_path):
+    heard = []
+    command = real_worker(backend, backend, f"--benchmark-json={tmp_path / 'launch.json'}")
+    outcome = launch(command, log=tmp_path / "log", limit_seconds=300, on_message=heard.append)
+
+    assert (outcome.status, outcome.remark) == ("ok", "")
+    assert [message["event"] for message in heard] == ["fit", "epoch", "epoch", "epoch", "evaluate"]

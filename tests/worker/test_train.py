@@ -10,7 +10,6 @@ import pytest
 
 from bench import record
 from bench.environments import ROOT
-from bench.launch import launch as parent_launch
 from bench.worker import backends, start
 from bench.worker.prepare import describe
 
@@ -128,26 +127,6 @@ def test_a_gpu_that_is_not_there_is_an_error_and_not_a_cpu_figure(launch, monkey
 
     assert done.returncode != 0
     assert content is None
-
-
-def test_an_environment_without_the_backend_says_so_to_its_parent(backend_name, tmp_path, case):
-    other = "torch" if backend_name != "torch" else "jax"
-    options = [*case(backend=other).options(), "--seed=0"]
-    command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py", *options]
-    outcome = parent_launch(command, log=tmp_path / "log", limit_seconds=120)
-
-    assert outcome.status == "failed"
-    assert outcome.reason == f"cannot import its backend: ModuleNotFoundError: No module named '{other}'"
-
-
-def test_the_parent_hears_of_every_epoch(tmp_path, case):
-    heard = []
-    options = [*case().options(), "--seed=0", f"--benchmark-json={tmp_path / 'launch.json'}"]
-    command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py", *options]
-    outcome = parent_launch(command, log=tmp_path / "log", limit_seconds=300, on_message=heard.append)
-
-    assert outcome.status == "ok"
-    assert [message["event"] for message in heard] == ["fit", "epoch", "epoch", "epoch", "evaluate"]
 
 
 def test_torch_is_told_its_number_of_threads_only_where_it_has_another(backend, backend_name, monkeypatch):
