@@ -1,5 +1,6 @@
-"""Sessions: bench, parity, compare, report, history, calibrate, tests, lint, and env(NAME), which the others build."""
+"""Sessions: bench, parity, compare, report, history, calibrate, tests, lint, audit, and env(NAME), which they build."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -150,3 +151,29 @@ def lint(session: nox.Session) -> None:
     python(session, "lint", "-m", "ruff", "format", "--check")
     python(session, "lint", "-m", "ruff", "check")
     python(session, "lint", "-m", "mypy")
+
+
+@nox.session(python=False)
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of what is installed in the environments, where pip-audit reaches its data about them."""
+    ensure(session, ["audit"])
+    answer = Path(session.create_tmp()).resolve() / "audit.json"
+    unsafe = []
+    for name in filter(environments.complete, (*environments.TOOLS, *registry.backend_names())):
+        answer.unlink(missing_ok=True)
+        (packages,) = environments.environment_python(name).parent.parent.glob("lib/python*/site-packages")
+        words = ["-m", "pip_audit", "--path", str(packages), "--format=json", f"--output={answer}"]
+        session.run(
+            str(environments.environment_python("audit")), *words, external=True, silent=True, success_codes=[0, 1]
+        )
+        found = json.loads(answer.read_text(encoding="utf-8"))["dependencies"] if answer.exists() else []
+        audited = [one for one in found if "skip_reason" not in one]
+        hit = [f"{one['name']} {one['version']} ({vuln['id']})" for one in audited for vuln in one["vulns"]]
+        unsafe += hit
+        if audited:
+            words = ", ".join(hit) or "none"
+            session.log(f"{name}: {len(audited)} of {len(found)} packages audited; vulnerable: {words}")
+        else:  # pip-audit then says that nothing is known against them
+            session.warn(f"{name}: the data about vulnerabilities cannot be reached from here: nothing was audited")
+    if unsafe:
+        session.error(f"known vulnerabilities: {', '.join(dict.fromkeys(unsafe))}")

@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".nox"
 STAMP = "complete"  # written last into an environment's folder, so a half-built one lacks it
-TOOLS = ("bench", "tests", "lint")  # environments that are no backend's
+TOOLS = ("bench", "tests", "lint", "audit")  # environments that are no backend's
 ANSWER_SECONDS = 120
 
 
