@@ -135,7 +135,7 @@ def calibrate(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """The tests of parent, analysis and report, then the worker's; with arguments for pytest the former alone."""
-    ensure(session, ["tests", *([] if session.posargs else registry.backend_names())])
+    ensure(session, ["tests", "bench", *([] if session.posargs else registry.backend_names())])
     python(session, "tests", "-m", "pytest", "--ignore=tests/worker", *session.posargs)
     if session.posargs:
         return

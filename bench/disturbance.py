@@ -26,6 +26,8 @@ def disturbed(epoch: Mapping[str, Any]) -> str:
         return f"other processes took {others / whole:.0%} of a CPU"
     if (epoch.get("gpu_throttled") or 0.0) >= THROTTLED:
         return "the driver held the GPU's clock down"
+    if (epoch.get("gpu_others") or 0.0) >= 1:
+        return "another process used the GPU"
     return ""
 
 

@@ -18,6 +18,7 @@ def test_a_quiet_epoch_is_not_disturbed():
         ({"steal_fraction": 0.12}, "the host took 12% of the machine's time"),
         ({"other_cpu_seconds": 0.5}, "other processes took 50% of a CPU"),
         ({"gpu_throttled": 1.0}, "the driver held the GPU's clock down"),
+        ({"gpu_others": 1.0}, "another process used the GPU"),
     ],
 )
 def test_each_rule_says_what_disturbed(change, words):

@@ -412,9 +412,10 @@ def test_credentials_reach_no_worker_and_no_file_unless_passed_by_name(bench, ju
 
 TINY = """
 [dependency-groups]
-bench = []
+bench = ["iniconfig==2.3.0"]
 tests = []
 lint = []
+audit = []
 backend-jax = ["iniconfig==2.3.0"]
 """
 

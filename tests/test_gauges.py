@@ -1,5 +1,6 @@
 """The noise gauges, from made-up files of the system and a stand-in for NVML."""
 
+import os
 import sys
 from types import SimpleNamespace
 
@@ -84,6 +85,10 @@ def test_temperature_and_frequency_are_told_where_the_system_has_them(tmp_path):
     assert gauges._frequency_mhz(tmp_path / "nowhere") is None
 
 
+def process(number, used):
+    return SimpleNamespace(pid=number, usedGpuMemory=used)
+
+
 @pytest.fixture
 def driver(monkeypatch):
     """A stand-in for pynvml with one busy card, which notes how it was asked for."""
@@ -98,6 +103,8 @@ def driver(monkeypatch):
         nvmlDeviceGetPowerUsage=lambda _card: 412_345,
         nvmlDeviceGetTemperature=lambda _card, _kind: 61,
         nvmlDeviceGetCurrentClocksThrottleReasons=lambda _card: 0x4,
+        nvmlDeviceGetTotalEnergyConsumption=lambda _card: 98_765_432,
+        nvmlDeviceGetComputeRunningProcesses=lambda _card: [process(os.getpid(), 2**30)],
         asked=asked,
     )
     monkeypatch.setitem(sys.modules, "pynvml", library)
@@ -107,7 +114,35 @@ def driver(monkeypatch):
 
 @pytest.mark.usefixtures("driver")
 def test_a_gpus_clock_power_and_heat_are_read_from_the_driver():
-    assert nvml.gauge()() == Gpu(1_980.0, 412.345, 61.0, 0.0)  # the power cap alone is no disturbance
+    found = nvml.gauge()()
+
+    assert found[:4] == (1_980.0, 412.345, 61.0, 0.0)  # the power cap alone is no disturbance
+    assert found[4:] == (98_765.432, 1_024.0, 0.0)
+
+
+OTHER = process(1, 5 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("processes", "held", "others"),
+    [
+        ([process(os.getpid(), 2**30), OTHER, OTHER], 1_024.0, 2.0),
+        ([OTHER], 5 * 1_024.0, 0.0),  # in a container it has another number, and is alone
+        ([OTHER, OTHER], None, 1.0),
+        ([process(os.getpid(), None)], None, 0.0),
+        ([], None, 0.0),
+    ],
+)
+def test_the_memory_that_this_process_holds_and_the_others_on_the_card_are_told(driver, processes, held, others):
+    driver.nvmlDeviceGetComputeRunningProcesses = lambda _card: processes
+    found = nvml.gauge()()
+
+    assert (found.gpu_mib, found.gpu_others) == (held, others)
+
+
+def test_the_energy_of_a_span_is_what_the_counter_rose_by():
+    assert nvml.during(Gpu(gpu_joules=100.0), Gpu(gpu_mhz=1.0, gpu_joules=350.0)) == Gpu(gpu_mhz=1.0, gpu_joules=250.0)
+    assert nvml.during(Gpu(), Gpu(gpu_joules=350.0)).gpu_joules is None
 
 
 @pytest.mark.parametrize("reason", [0x8, 0x20, 0x40, 0x80])
@@ -129,7 +164,8 @@ def test_a_question_the_card_does_not_support_has_no_answer(driver):
     def refuse(_card):
         raise RuntimeError("not supported")
 
-    driver.nvmlDeviceGetPowerUsage = refuse
+    driver.nvmlDeviceGetPowerUsage = driver.nvmlDeviceGetTotalEnergyConsumption = refuse
+    driver.nvmlDeviceGetComputeRunningProcesses = refuse
 
     assert nvml.gauge()() == Gpu(1_980.0, None, 61.0, 0.0)
 

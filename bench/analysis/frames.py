@@ -30,6 +30,10 @@ GAUGES = [
     "gpu_watts",
     "gpu_celsius",
     "gpu_throttled",
+    "gpu_joules",
+    "gpu_mib",
+    "gpu_others",
+    "undrained_seconds",
 ]
 VALIDATION = ["validation_loss", "validation_metric"]
 EPOCH_VALUES = ["seconds", "validation_seconds", "cpu_seconds", *GAUGES]

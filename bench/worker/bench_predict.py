@@ -42,10 +42,8 @@ def bench_calls(launch: Launch, benchmark: BenchmarkFixture) -> None:
         launch.messenger.send("calls")
         calls = inference.measure(called, given, case.samples // case.batch_size, gpu=gpu)
         record["calls"] = calls
-        record["memory"] = {
-            "peak_host_mib": memory.peak_host_mib(),
-            "peak_device_mib": launch.backend.peak_device_mib(),
-        }
+        record["memory"] = built.memory_used(launch, [calls["series"]["gpu_mib"]])
+        built.check_device(launch, model)
         median = statistics.median(calls["seconds"])
         said = {"seconds": median, "first_seconds": calls["first_seconds"], "calls": len(calls["seconds"])}
         launch.messenger.send("called", **said)

@@ -45,8 +45,9 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     def tell(index: int, epoch: Epoch) -> None:
         launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
 
-    gpu = nvml.gauge() if case.device == "gpu" else nvml.nothing
-    clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu)
+    on_gpu = case.device == "gpu"
+    gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
+    clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu, synchronize=synchronize)
     launch.messenger.send("fit")
     began = time.perf_counter()
     stopping = [workload.early_stopping()] if workload.early_stopping else []
@@ -58,7 +59,10 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
     record["stopped_early"] = len(clock.epochs) < case.epochs
     # Before the evaluation, whose larger batches would add to the peak.
-    record["memory"] = {"peak_host_mib": memory.peak_host_mib(), "peak_device_mib": launch.backend.peak_device_mib()}
+    held = [epoch.noise.gpu.gpu_mib for epoch in clock.epochs]
+    record["memory"] = built.memory_used(launch, held)
+    clock.check_drained()
+    built.check_device(launch, model)
     for index, epoch in enumerate(clock.epochs, start=1):
         if not math.isfinite(epoch.loss):
             raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")

@@ -1,11 +1,12 @@
 """The model of a launch: built, with its initial weights, on the device that was asked for; and what was in force."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from bench.worker import environment, numerics, start
+from bench.worker import environment, memory, numerics, start
 from bench.worker.conftest import Launch
 from models import Workload
 
@@ -23,13 +24,29 @@ def build(launch: Launch, workload: Workload) -> keras.Model:
 
 
 def check_device(launch: Launch, model: keras.Model) -> None:
-    """Raise RuntimeError where a variable is not on the case's device."""
-    for variable in model.variables:
+    """Raise RuntimeError where a variable, of the optimizer's too, is not on the case's device.
+
+    Single numbers and whole ones are not asked for: a framework may keep counters and seeds on the host.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    for variable in (*model.variables, *(optimizer.variables if optimizer else ())):
+        if not variable.shape or "float" not in str(variable.dtype):
+            continue
         found = launch.backend.device_of(variable.value)
         if found != launch.case.device:
             raise RuntimeError(
                 f"{variable.path} lives on the {found}, not on the {launch.case.device} that was asked for"
             )
+
+
+def memory_used(launch: Launch, held_mib: Sequence[float | None]) -> dict[str, float | None]:
+    """The record's `memory`, in MiB: the host's, and the device's as the framework and as the driver count it."""
+    told = [held for held in held_mib if held is not None]
+    return {
+        "peak_host_mib": memory.peak_host_mib(),
+        "peak_device_mib": launch.backend.peak_device_mib(),
+        "peak_device_nvml_mib": max(told, default=None),
+    }
 
 
 def resolved(launch: Launch, model: keras.Model, **more: Any) -> dict[str, Any]:

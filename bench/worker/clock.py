@@ -9,14 +9,18 @@ import keras
 
 from bench.worker import gauges
 from bench.worker.gauges import Counters, Noise
-from bench.worker.nvml import Gpu, nothing
+from bench.worker.nvml import Gpu, during, nothing
+
+UNDRAINED = 0.05  # of an epoch: a verdict's margin
+UNDRAINED_SECONDS = 0.01  # what a call to an idle device may take when the process has to wait for a CPU
 
 
 @dataclass(frozen=True)
 class Epoch:
     """One epoch, timed from its begin to its end less validation, and what else went on meanwhile.
 
-    The validation's loss and metric are None where nothing is held out.
+    The validation's loss and metric are None where nothing is held out. `undrained_seconds` is what the framework's own
+    call still waited for when the barrier had returned: nothing to speak of, or the epoch was not over.
     """
 
     seconds: float
@@ -26,6 +30,7 @@ class Epoch:
     metric: float
     validation_loss: float | None
     validation_metric: float | None
+    undrained_seconds: float | None
     noise: Noise
 
     def to_json(self) -> dict[str, Any]:
@@ -46,7 +51,8 @@ class EpochClock(keras.callbacks.Callback):
         now: a clock in seconds.
         counters: read right before and right after each timed span.
         probe: called before the first reading and after the second.
-        gpu: called after each timed span.
+        gpu: called before and after each timed span.
+        synchronize: the framework's own call that waits for the device, called after each timed span; None on a CPU.
     """
 
     def __init__(
@@ -58,8 +64,10 @@ class EpochClock(keras.callbacks.Callback):
         counters: Callable[[], Counters] = gauges.counters,
         probe: Callable[[], float] = gauges.probe,
         gpu: Callable[[], Gpu] = nothing,
+        synchronize: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
+        self._synchronize = synchronize
         self.epochs: list[Epoch] = []
         self.setup_seconds = float("nan")
         self.metric, self._barrier, self._notify = metric, barrier, notify
@@ -74,6 +82,7 @@ class EpochClock(keras.callbacks.Callback):
         if not self.epochs:
             self.setup_seconds = self._now() - self._called
         self._validation_seconds = self._validation_cpu_seconds = 0.0
+        self._gpu_before = self._gpu()
         self._probed = self._probe()
         self._before = self._counters()
         self._began = self._now()
@@ -91,6 +100,8 @@ class EpochClock(keras.callbacks.Callback):
         self._barrier()
         ended = self._now()
         after = self._counters()
+        undrained = None if self._synchronize is None else self._waited(self._synchronize)
+        gpu = during(self._gpu_before, self._gpu())
         recorded = Epoch(
             seconds=ended - self._began - self._validation_seconds,
             validation_seconds=self._validation_seconds,
@@ -99,10 +110,29 @@ class EpochClock(keras.callbacks.Callback):
             metric=float(logs[self.metric]),
             validation_loss=_number(logs.get("val_loss")),
             validation_metric=_number(logs.get(f"val_{self.metric}")),
-            noise=gauges.noise(self._before, after, (self._probed, self._probe()), self._gpu()),
+            undrained_seconds=undrained,
+            noise=gauges.noise(self._before, after, (self._probed, self._probe()), gpu),
         )
         self.epochs.append(recorded)
         self._notify(epoch, recorded)
+
+    def _waited(self, synchronize: Callable[[], None]) -> float:
+        began = self._now()
+        synchronize()
+        return self._now() - began
+
+    def check_drained(self) -> None:
+        """Raise RuntimeError where a steady epoch was not over when it was taken to be: then no time here is right.
+
+        Not the first, after which the call itself may be compiled.
+        """
+        for index, epoch in enumerate(self.epochs[1:], start=2):
+            more = epoch.undrained_seconds or 0.0
+            if more > max(UNDRAINED * epoch.seconds, UNDRAINED_SECONDS):
+                raise RuntimeError(
+                    f"the barrier returned before the device had finished: epoch {index} took {epoch.seconds:.3g} s "
+                    f"and {more:.3g} s more until the framework's own call returned"
+                )
 
 
 def _number(value: Any) -> float | None:

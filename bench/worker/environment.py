@@ -20,6 +20,20 @@ FOREIGN = (
     "JAX_DISABLE_JIT",
     "JAX_ENABLE_X64",
     "TF_DETERMINISTIC_OPS",
+    "TF_CUDNN_DETERMINISTIC",
+    "CUBLAS_WORKSPACE_CONFIG",  # with torch's deterministic algorithms, which are for parity
+    # On a GPU: precision, for which each numerics has its setting,
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    # whether steps are waited for,
+    "CUDA_LAUNCH_BLOCKING",
+    # and how memory is taken: as much as is needed, and no pool in advance.
+    "XLA_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_ALLOCATOR",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "TF_GPU_ALLOCATOR",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
 )
 
 
@@ -42,6 +56,8 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     os.environ["KERAS_HOME"] = home
     os.environ["KERAS_BACKEND"] = backend
+    if device == "gpu":
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi and the parent count
     os.environ.update(module.environment(device, numerics, threads()))
     if numerics is not None:
         module.configure(numerics, threads())

@@ -45,7 +45,7 @@ class Noise:
         load: the mean number of processes that wanted to run, over a minute.
         frequency_mhz: the CPUs' mean; on virtual machines often a constant.
         temperature_celsius: the hottest zone's.
-        gpu: what the driver tells of the GPU after the epoch.
+        gpu: what the driver tells of the GPU after the epoch, and the energy that it took.
     """
 
     steal_fraction: float | None

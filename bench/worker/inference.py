@@ -15,7 +15,7 @@ from bench.record import Case
 from bench.worker import backends, gauges
 from bench.worker.backends import Array, Call
 from bench.worker.gauges import Counters
-from bench.worker.nvml import Gpu, nothing
+from bench.worker.nvml import Gpu, during, nothing
 from bench.worker.start import StartError
 
 WARM_UP = 5  # calls after the first that are not recorded: the second and third still settle
@@ -62,10 +62,11 @@ def measure(
     first_seconds = timed()
     for _ in range(WARM_UP):
         timed()
+    gpu_before = gpu()
     probed, before, began = probe(), counters(), now()
     seconds = [timed() for _ in range(count)]
     ended, after = now(), counters()
-    noise = gauges.noise(before, after, (probed, probe()), gpu())
+    noise = gauges.noise(before, after, (probed, probe()), during(gpu_before, gpu()))
     series = {"seconds": ended - began, "cpu_seconds": after.cpu_seconds - before.cpu_seconds, **noise.to_json()}
     return {"first_seconds": first_seconds, "seconds": seconds, "series": series}
 

@@ -53,6 +53,8 @@ def main() -> None:
     given = parser.parse_args()
     messenger = Messenger()
     backend = environment.prepare(given.backend, given.device, given.numerics)
+    if given.device == "gpu":
+        backend.determine()
 
     from bench.worker import exact, randomness, start
 
@@ -64,7 +66,7 @@ def main() -> None:
         messenger.send("failed", reason=str(error))
         raise
     common = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
-    common |= {"batch_size": LADDER_BATCH, "versions": environment.versions(given.backend)}
+    common |= {"batch_size": LADDER_BATCH, "versions": environment.versions(given.backend), "flags": backend.flags()}
     for seed in given.seeds:  # outside, so that workloads with the same data set share its batches
         for (index, name), climbing in itertools.product(enumerate(given.workloads), given.climbs):
             stem = f"{index}-{Path(name).stem}-seed{seed}"

@@ -14,12 +14,32 @@ DISTURBING = 0x8 | 0x20 | 0x40 | 0x80
 
 
 class Gpu(NamedTuple):
-    """Right after an epoch: the multiprocessors' clock, power, heat, and whether the clock is held down (1 or 0)."""
+    """The card at a moment, None for what is not told.
+
+    Attributes:
+        gpu_mhz: the multiprocessors' clock.
+        gpu_watts: power.
+        gpu_celsius: heat.
+        gpu_throttled: whether the clock is held down for heat or want of power, 1 or 0.
+        gpu_joules: energy that the card has taken since its driver was loaded; of a span, see `during`, in it.
+        gpu_mib: memory that this process holds. Allocators do not give any back, so it is the most that was held.
+        gpu_others: how many other processes compute on the card.
+    """
 
     gpu_mhz: float | None = None
     gpu_watts: float | None = None
     gpu_celsius: float | None = None
     gpu_throttled: float | None = None
+    gpu_joules: float | None = None
+    gpu_mib: float | None = None
+    gpu_others: float | None = None
+
+
+def during(before: Gpu, after: Gpu) -> Gpu:
+    """The card after a span, with the energy that it took in it."""
+    known = before.gpu_joules is not None and after.gpu_joules is not None
+    joules = after.gpu_joules - before.gpu_joules if known else None  # type: ignore[operator]
+    return after._replace(gpu_joules=joules)
 
 
 def nothing() -> Gpu:
@@ -42,9 +62,25 @@ def gauge() -> Callable[[], Gpu]:
             _asked(lambda: library.nvmlDeviceGetPowerUsage(handle) / 1000),
             _asked(lambda: float(library.nvmlDeviceGetTemperature(handle, library.NVML_TEMPERATURE_GPU))),
             _asked(lambda: float(bool(library.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & DISTURBING))),
+            _asked(lambda: library.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000),
+            *_held(library, handle),
         )
 
     return read
+
+
+def _held(library: Any, handle: Any) -> tuple[float | None, float | None]:
+    """What this process holds, in MiB, and how many others there are.
+
+    In a container processes may have other numbers than the driver knows them by; one alone is then this one.
+    """
+    try:
+        found = list(library.nvmlDeviceGetComputeRunningProcesses(handle))
+    except Exception:  # a card that does not support the question
+        return None, None
+    own = [one for one in found if one.pid == os.getpid()] or (found if len(found) == 1 else [])
+    held = own[0].usedGpuMemory / 2**20 if own and own[0].usedGpuMemory else None
+    return held, float(len(found) - 1 if found else 0)
 
 
 def _handle(library: Any, visible: str) -> Any:

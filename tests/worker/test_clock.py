@@ -12,6 +12,7 @@ class Time:
 
     def __init__(self):
         self.now, self.cpu, self.stolen, self.total, self.diary = 0.0, 0.0, 0, 0, []
+        self.left, self.joules = 0.0, 0.0
 
     def read(self):
         self.diary.append("now")
@@ -27,7 +28,12 @@ class Time:
 
     def gpu(self):
         self.diary.append("gpu")
-        return Gpu(gpu_mhz=1_980.0)
+        self.joules += 300.0
+        return Gpu(gpu_mhz=1_980.0, gpu_joules=self.joules)
+
+    def synchronize(self):
+        self.diary.append("synchronize")
+        self.now += self.left
 
     def barrier(self):
         self.diary.append("barrier")
@@ -67,7 +73,7 @@ def test_gauges_are_read_outside_the_timed_span(clock, time):
     clock.on_epoch_begin(0)
     clock.on_epoch_end(0, LOGS)
 
-    assert time.diary[2:] == ["probe", "counters", "now", "barrier", "now", "counters", "probe", "gpu"]
+    assert time.diary[2:] == ["gpu", "probe", "counters", "now", "barrier", "now", "counters", "gpu", "probe"]
 
 
 def test_what_the_gauges_say_stands_among_the_epochs_other_values(clock, time):
@@ -78,8 +84,78 @@ def test_what_the_gauges_say_stands_among_the_epochs_other_values(clock, time):
 
     assert recorded["probe_seconds"] == 0.001
     assert recorded["gpu_mhz"] == 1_980.0
+    assert recorded["gpu_joules"] == 300.0
+    assert recorded["undrained_seconds"] is None
     assert recorded["seconds"] == 1.25
     assert all(value is None or isinstance(value, int | float) for value in recorded.values())
+
+
+@pytest.fixture
+def on_gpu(time):
+    return EpochClock(
+        "accuracy",
+        time.barrier,
+        now=time.read,
+        counters=time.counters,
+        probe=time.probe,
+        gpu=time.gpu,
+        synchronize=time.synchronize,
+    )
+
+
+def epochs(clock, time, *left, seconds=0.75):
+    """Let epochs of a second pass, after each of which the device works on for so long."""
+    for index, more in enumerate(left):
+        clock.on_epoch_begin(index)
+        time.work(seconds)
+        time.left = more
+        clock.on_epoch_end(index, LOGS)
+
+
+def test_on_a_gpu_the_frameworks_own_call_is_timed_after_the_epoch(on_gpu, time):
+    epochs(on_gpu, time, 0.5)
+
+    assert time.diary[6:9] == ["barrier", "now", "counters"]
+    assert time.diary[9:12] == ["now", "synchronize", "now"]
+    assert (on_gpu.epochs[0].seconds, on_gpu.epochs[0].undrained_seconds) == (1.0, 0.5)
+
+
+def test_a_barrier_that_returns_too_early_fails_the_launch(on_gpu, time):
+    epochs(on_gpu, time, 0.0, 0.0, 0.06)
+
+    with pytest.raises(RuntimeError, match="the barrier returned before the device had finished: epoch 3 took 1 s and"):
+        on_gpu.check_drained()
+
+
+def test_a_call_to_an_idle_device_and_what_the_first_one_compiles_is_no_fault(on_gpu, time):
+    epochs(on_gpu, time, 3.0, 0.04, 0.05)
+    on_gpu.check_drained()
+
+
+def test_of_a_short_epoch_a_wait_for_a_cpu_is_no_fault(on_gpu, time):
+    epochs(on_gpu, time, 0.0, 0.009, seconds=-0.2)
+    on_gpu.check_drained()
+
+
+def test_on_a_cpu_nothing_is_held_against_the_barrier(clock, time):
+    epochs(clock, time, 0.5, 0.5)
+    clock.check_drained()
+
+
+def test_when_the_barrier_returns_what_was_asked_for_is_done(backend, backend_name):
+    """On the CPU JAX alone works on after a call has returned; TensorFlow's and torch's return when it is done."""
+    backend.barrier()
+    backend.synchronize()
+    if backend_name != "jax":
+        return
+    import jax
+
+    matrix = jax.numpy.ones((1_500, 1_500))
+    for _ in range(5):
+        matrix = matrix @ matrix
+    backend.barrier()
+
+    assert matrix.is_ready()
 
 
 def test_validation_is_timed_apart_and_subtracted(clock, time):

@@ -58,14 +58,20 @@ class Backend(Protocol):
     def building(self, folder: Path) -> AbstractContextManager[None]:
         """While a model is built: what is compiled to draw its weights may stay in `folder` for the next launch."""
 
+    def determine(self) -> None:
+        """Let every operation on a GPU give the same bits each time. For parity alone, since it costs time."""
+
     def barrier(self) -> None:
         """Return when the device has finished all that was asked of it."""
+
+    def synchronize(self) -> None:
+        """The framework's own call for that, against which the barrier is held."""
 
     def devices(self) -> list[str]:
         """The devices the framework sees, in its own words."""
 
     def device_of(self, value: Any) -> str:
-        """`cpu` or `gpu`: where a variable's value lives."""
+        """Where a variable's value lives: `cpu`, `gpu`, or what the framework calls another device."""
 
     def peak_device_mib(self) -> float | None:
         """The most device memory the framework held at one time; None on a CPU."""

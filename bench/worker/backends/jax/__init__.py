@@ -1,9 +1,12 @@
 """JAX."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 def environment(device: str, numerics: str | None, threads: int) -> dict[str, str]:  # noqa: ARG001 - obeys only the affinity
@@ -41,11 +44,26 @@ def building(folder: Path) -> Iterator[None]:
         compilation_cache.reset_cache()  # else JAX goes on with the folder it has opened
 
 
+def determine() -> None:
+    # Read when the first computation begins. TF32 has a setting of its own.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+
+
 def barrier() -> None:
     import jax
 
     # While fit runs, the model's own variables are stale; what is being computed is among the live arrays.
     jax.block_until_ready(jax.live_arrays())
+
+
+def synchronize() -> None:
+    import jax
+
+    # JAX has no call for a whole device. A device computes in the order in which it was asked, so what is asked last is
+    # done last.
+    jax.effects_barrier()
+    for device in jax.local_devices():
+        (jax.device_put(0.0, device) + 1).block_until_ready()
 
 
 def devices() -> list[str]:
@@ -55,7 +73,9 @@ def devices() -> list[str]:
 
 
 def device_of(value: Any) -> str:
-    return "gpu" if next(iter(value.devices())).platform == "gpu" else "cpu"
+    platforms = {"cuda": "gpu", "rocm": "gpu"}
+    kind: str = next(iter(value.devices())).platform
+    return platforms.get(kind, kind)
 
 
 def peak_device_mib() -> float | None:
@@ -71,6 +91,7 @@ def flags() -> dict[str, Any]:
     return {
         "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,
         "jax_enable_x64": jax.config.jax_enable_x64,
+        "deterministic": DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),
     }
 
 

@@ -28,8 +28,16 @@ def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - no
     return nullcontext()
 
 
+def determine() -> None:
+    """Nothing to switch: it computes on the CPU."""
+
+
 def barrier() -> None:
     """Nothing to wait for: every call returns when its work is done."""
+
+
+def synchronize() -> None:
+    """Nothing to wait for."""
 
 
 def devices() -> list[str]:

@@ -25,10 +25,20 @@ def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - no
     return nullcontext()
 
 
+def determine() -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
 def barrier() -> None:
     import tensorflow as tf
 
     tf.test.experimental.sync_devices()
+
+
+def synchronize() -> None:
+    barrier()  # which is the framework's own
 
 
 def devices() -> list[str]:
@@ -42,7 +52,8 @@ def devices() -> list[str]:
 
 
 def device_of(value: Any) -> str:
-    return "gpu" if "GPU" in value.device else "cpu"
+    kind: str = value.device.rpartition("device:")[2].partition(":")[0].lower()
+    return kind
 
 
 def peak_device_mib() -> float | None:
@@ -55,11 +66,13 @@ def peak_device_mib() -> float | None:
 
 def flags() -> dict[str, Any]:
     import tensorflow as tf
+    from tensorflow.python.framework import config  # the question is not public, only the setting
 
     return {
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
+        "deterministic": config.is_op_determinism_enabled(),
     }
 
 

@@ -1,5 +1,6 @@
 """PyTorch."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,23 @@ def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - no
     return nullcontext()
 
 
+def determine() -> None:
+    import torch
+
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it the next line lets matrix products fail
+    torch.use_deterministic_algorithms(True, warn_only=True)  # an operation that has none is told in the log
+    torch.backends.cudnn.benchmark = False
+
+
 def barrier() -> None:
     import torch
 
     if torch.cuda.is_available():  # on a CPU every call returns when its work is done
         torch.cuda.synchronize()
+
+
+def synchronize() -> None:
+    barrier()  # which is the framework's own
 
 
 def devices() -> list[str]:
@@ -43,7 +56,8 @@ def devices() -> list[str]:
 
 
 def device_of(value: Any) -> str:
-    return "gpu" if value.device.type == "cuda" else "cpu"
+    kind: str = value.device.type
+    return "gpu" if kind == "cuda" else kind
 
 
 def peak_device_mib() -> float | None:
@@ -59,6 +73,9 @@ def flags() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+        "matmul_allow_tf32": torch.backends.cuda.matmul.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
 
 
