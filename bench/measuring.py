@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -23,7 +22,6 @@ GUESS_FACTOR = 30.0  # nor, where it has not run yet, before this many times wha
 GIVE_UP_AFTER = (
     2  # failures in a row, or repetitions anew that were disturbed too: more would most likely only cost time
 )
-FULL = os.strerror(errno.ENOSPC)  # in the words of a worker that could not write
 LEAST = 2  # repetitions that are measured whatever the budget: one gives no interval
 
 
@@ -139,8 +137,6 @@ def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: floa
         content, outcome = _collect(left, planned, outcome)
     finally:
         left.unlink(missing_ok=True)
-    if content is None and FULL in outcome.reason:  # so would be all that follow; without a record it is run again
-        raise OSError(errno.ENOSPC, FULL, str(prepared.folder))
     if content is None:
         _write_empty(final, planned, outcome, shown)
     else:

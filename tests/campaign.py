@@ -23,10 +23,12 @@ ROWS = pytest.StashKey[list]()  # fault, expected, observed, records lost, proce
 LIMIT_SECONDS = 3
 # A shell that starts the tests in the background ignores Ctrl-C for all that descend from it. Limits are shortened.
 START = """
-import signal, sys
+import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from bench import measuring
+from bench import measuring, run
 measuring.LIMIT_SECONDS, measuring.GUESS_FACTOR, measuring.LIMIT_FACTOR = {limit}, 0, 0
+write_state = run.write_state
+run.write_state = lambda *given, **more: (time.sleep({slow} * (given[2] == "interrupted")), write_state(*given, **more))
 sys.argv[0] = "bench"
 from bench.__main__ import main
 sys.exit(main(sys.argv[1:]))
@@ -48,14 +50,15 @@ class Bench:
 
     folder: Path
     options: list[str]
+    slow: float = 0.0  # seconds until an interrupted run has written its state
     kept: dict[Path, bytes] = field(default_factory=dict)
 
     @property
     def results(self):
         return self.folder / "results"
 
-    def command(self, *words, limit=LIMIT_SECONDS):
-        return [sys.executable, "-c", START.format(limit=limit), *words]
+    def command(self, *words):
+        return [sys.executable, "-c", START.format(limit=LIMIT_SECONDS, slow=self.slow), *words]
 
     def start(self, *words, **more):
         """The command, under way; a new run with the options of all of them."""

@@ -108,6 +108,8 @@ def spoilt(content, fault):
         launch["epochs"] = {"seconds": "long"}
     if fault == "record with a path in a name":
         launch["case"]["workload"] = "../../../outside"
+    if fault == "waits":
+        content["padding"] = "x" * 2**18
     if fault == "huge record":
         content["padding"] = "x" * 2**27
     return content

@@ -30,7 +30,7 @@ def check_device(launch: Launch, model: keras.Model) -> None:
     """
     optimizer = getattr(model, "optimizer", None)
     for variable in (*model.variables, *(optimizer.variables if optimizer else ())):
-        if not variable.shape or "float" not in str(variable.dtype):
+        if not len(variable.shape) or "float" not in str(variable.dtype):
             continue
         found = launch.backend.device_of(variable.value)
         if found != launch.case.device:

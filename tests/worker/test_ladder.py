@@ -46,6 +46,7 @@ def test_exact_mode_records_every_rung_in_float64(climb):
     about, arrays = climb("float64")
 
     assert about["error"] == ""
+    assert about["flags"]["deterministic"] is False
     assert list(dict.fromkeys(name.partition("/")[0] for name in arrays)) == RUNGS
     assert {array.dtype for array in arrays.values()} == {np.dtype("float64")}
     assert arrays["losses/loss"].shape == (3,)

@@ -30,6 +30,8 @@ def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, 
     assert found["test"]["metric"] > 0.5
     assert content["benchmarks"][0]["extra_info"]["test_accuracy"] == found["test"]["metric"]
     assert found["resolved"]["device"] == "cpu"
+    assert found["resolved"]["flags"]["deterministic"] is False
+    assert found["memory"]["peak_device_nvml_mib"] is None
     assert found["resolved"]["jit_compile"] is (backend_name == "jax")
     assert found["versions"]["keras"] == keras.__version__
     assert 50 < found["memory"]["peak_host_mib"] < 10_000
