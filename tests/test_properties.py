@@ -80,6 +80,11 @@ def optional(**strategies):
     return st.fixed_dictionaries({}, optional={name: st.none() | one for name, one in strategies.items()})
 
 
+def often(value, otherwise):
+    """A value, and now and then something else."""
+    return st.integers(0, 7).flatmap(lambda number: otherwise if number == 7 else st.just(value))
+
+
 NOISE = optional(**{**dict.fromkeys(GAUGES, NUMBERS), "steal_fraction": st.floats(0, 1)})
 EPOCH = st.builds(
     lambda seconds, rest, noise: {"seconds": seconds, **rest, **noise},
@@ -94,7 +99,7 @@ EPOCH = st.builds(
     ),
     NOISE,
 )
-DIGESTS = st.sampled_from(["a", "a", "a", "b", None])
+DIGESTS = st.sampled_from(["a", "b"])
 
 
 @st.composite
@@ -117,18 +122,18 @@ def cases(draw, workloads=PATHS):
 
 
 @st.composite
-def launches(draw, case=None, repetition=None, seed=None):
-    """A valid `launch` object."""
+def launches(draw, case=None, repetition=None, seed=None, alike=None):
+    """A valid `launch` object; `alike` is what it has in common with others."""
     case = draw(cases()) if case is None else case
     launch = {
         "schema": draw(st.sampled_from(record.READABLE)),
         "case": case,
         "repetition": draw(WHOLE) if repetition is None else repetition,
         "seed": draw(WHOLE) if seed is None else seed,
-        "status": draw(st.sampled_from(["ok", "ok", "ok", "ok", *record.STATUSES])),
+        "status": draw(often("ok", st.sampled_from(record.STATUSES))),
         "reason": draw(TEXT),
         **draw(optional(wall_seconds=WAITED, command=st.lists(LINE, max_size=3))),
-        **draw(st.fixed_dictionaries({}, optional={"attempt": st.integers(1, 3)})),
+        "attempt": draw(often(1, st.integers(1, 3))),
     }
     if launch["status"] != "ok":
         return launch | {"epochs": []}
@@ -143,6 +148,7 @@ def launches(draw, case=None, repetition=None, seed=None):
             "flags": draw(st.dictionaries(LINE, SETTINGS, max_size=2)),
         },
         **draw(optional(parameters=WHOLE, samples_per_epoch=WHOLE, weights_digest=DIGESTS, batches_digest=DIGESTS)),
+        **(alike or {}),
     }
     if case["task"] == "predict":
         calls = case["samples"] // case["batch_size"]
@@ -192,19 +198,22 @@ def runs(draw):
     """A run.json and records of its cases' launches; most cases are of one place, so that there is what to compare."""
     first = draw(cases())
     tracks = record.TRACKS if first["task"] == "train" else INFERENCE_TRACKS
-    backends, inputs = st.sampled_from(["jax", "torch", "tensorflow"]), st.sampled_from(["arrays", record.RESIDENT])
-    like = st.builds(
-        lambda backend, track, handed: {**first, "backend": backend, "track": track, "input": handed},
-        backends,
-        st.sampled_from(["fit", "fit", *tracks]),
-        inputs,
-    )
-    planned = draw(st.lists(st.one_of(like, like, like, cases()), min_size=1, max_size=5, unique_by=case_key))
-    numbers = draw(st.lists(st.integers(0, 3), max_size=3, unique=True))
+    backends = draw(st.lists(st.sampled_from(["jax", "torch", "tensorflow"]), min_size=2, max_size=3, unique=True))
+    executions = st.tuples(st.sampled_from(tracks), st.sampled_from(["arrays", record.RESIDENT]))
+    planned = [
+        {**first, "backend": backend, "track": track, "input": handed}
+        for track, handed in draw(st.lists(executions, min_size=1, max_size=2, unique=True))
+        for backend in backends
+    ]
+    others = draw(st.lists(cases(), max_size=1))
+    planned = list({case_key(case): case for case in [*planned, *others]}.values())
+    numbers = draw(st.sampled_from([[0, 1], [0, 1, 2], [0], [1, 3], []]))
     shift = draw(st.sampled_from([0, record.MOST_WHOLE - 3]))
+    alike = draw(often({"weights_digest": "a", "batches_digest": "b", "parameters": 1}, st.just({})))
     found = [
-        draw(launches(case, repetition=number, seed=draw(st.sampled_from([number + shift] * 5 + [shift]))))
+        draw(launches(case, number, draw(often(number + shift, st.just(shift))), alike))
         for case, number in itertools.product(planned, numbers)
+        if draw(often(True, st.booleans()))
     ]
     names = dict.fromkeys(case["workload"] for case in planned)
     targets = st.fixed_dictionaries(
