@@ -223,12 +223,18 @@ def _adopted(name: str, model: Model, asked: Asked, output: Path) -> Adopted:
     }
     data = f"own.unchanged({asked.dataset!r}, sha256={_digest(asked.dataset)!r})" if is_data_file else None
     text = workload_file.own(model.expression, data, **settings)
-    path = output.absolute() / "workloads" / hashlib.sha256(text.encode()).hexdigest()[:8] / f"{stem(name)}.py"
+    path = place(output, name, text)
     said = (
         f"{model.label}: a model of your own on {Path(asked.dataset).name}, with {loss} and "
         f"{model.optimizer or 'Adam'}; {model.beginning}; as a workload it is {path}"
     )
-    return Adopted(str(path), text, name, said)
+    return Adopted(path, text, name, said)
+
+
+def place(output: Path, name: str, text: str) -> str:
+    """Where the workload file of a model named so lies: beside the runs, under a digest of its text."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return str(output.absolute() / "workloads" / digest / f"{stem(name)}.py")
 
 
 def _digest(path: str) -> str:

@@ -33,7 +33,7 @@ def alone() -> Iterator[None]:
             holder = os.read(descriptor, LONGEST).decode(errors="replace").strip()
             raise UsageError(
                 f"another run is under way on this machine (process {holder or 'unknown'}), and two would slow each "
-                f"other; wait for its end, or end it with: kill {holder}"
+                f"other; wait for its end, or end it{' with: kill ' + holder if holder else ''}"
             ) from None
         except OSError:  # a file system without locks: nothing can be told
             yield

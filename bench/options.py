@@ -184,6 +184,9 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
     if ("load" in stored) is not (kind is CalibrateOptions):
         raise UsageError(f"--resume {given.resume}: another command began it; go on with that one")
     try:
+        adopted = tuple(adopt.Adopted(**one) for one in stored["adopted"])
+        if any(one.path != adopt.place(folder.parent, one.source, one.text) for one in adopted):
+            raise ValueError("a run.json that names another place for a file is not ours")
         return kind(
             **{
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
@@ -194,12 +197,14 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
                 },
                 "python": {backend: Path(path) for backend, path in stored["python"].items()},
                 "output": folder.parent,
-                "adopted": tuple(adopt.Adopted(**one) for one in stored["adopted"]),
+                "adopted": adopted,
                 "resume": folder,
             }
         )
-    except (KeyError, TypeError, AttributeError):
-        raise UsageError(f"--resume {given.resume}: an earlier version began it; start anew") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(
+            f"--resume {given.resume}: another version began it, or run.json is damaged; start anew"
+        ) from None
 
 
 def parse_parity(arguments: Sequence[str]) -> ParityOptions:

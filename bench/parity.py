@@ -49,9 +49,9 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
     made until then are kept.
     """
     began = time.monotonic()
-    gpus = measured_gpus(options)
-    devices = devices_of(options, gpus)
     with under_way(console):
+        gpus = measured_gpus(options)
+        devices = devices_of(options, gpus)
         is_new = not options.output.exists()
         folder = new_run(options.output)
         console.log_to(folder / LOG)

@@ -55,8 +55,8 @@ def run(
     is then `interrupted`, and what was measured is kept.
     """
     began = now()
-    gpus = measured_gpus(options, shared=options.dry_run)
     with interruptible() if options.dry_run else under_way(console):
+        gpus = measured_gpus(options, shared=options.dry_run)
         is_new = not options.output.exists()
         folder = options.resume or (Path(tempfile.mkdtemp()) if options.dry_run else new_run(options.output))
         try:

@@ -40,12 +40,11 @@ PARTS = ("launches", "ladders", "logs", "weights")
 def new_run(output: Path, now: datetime | None = None) -> Path:
     """A new run's folder, named so that names sort in the order of the runs; UsageError where it cannot be made.
 
-    The name is the time in UTC, or where the clock was set back a second after the newest run's.
+    The name is the time in UTC, but later than the newest run's, also where the clock was set back.
     """
-    time = now or datetime.now(UTC)
-    newest = max(filter(None, map(_named_time, run_folders(output))), default=time)
-    if newest > time:
-        time = newest + timedelta(seconds=1)
+    time = (now or datetime.now(UTC)).replace(microsecond=0)
+    earlier = list(filter(None, map(_named_time, run_folders(output))))
+    time = max([time, *(one + timedelta(seconds=1) for one in earlier)])
     folder = output / f"{time:{NAME}}-{secrets.token_hex(2)}"
     try:
         for part in PARTS:
@@ -105,31 +104,37 @@ def write_state(folder: Path, description: Mapping[str, Any], state: str, **more
 def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     """The description of a run that goes on: what it said, held against what it would say if it began now.
 
-    Raises UsageError where they are not the same measurement.
+    Raises UsageError where they are not the same measurement, or run.json is damaged.
     """
     before: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    for name in SAME:
-        was, now = (one["machine"].get(name) for one in (before, description))
+    try:
+        _hold_against(folder.name, before, description)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(f"--resume {folder.name}: its run.json cannot be used; start anew") from None
+    return before
+
+
+def _hold_against(name: str, before: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    for part in SAME:
+        was, now = (one["machine"].get(part) for one in (before, description))
         if was != now:
-            raise UsageError(f"--resume {folder.name}: it was measured with {name} {was}, here it is {now}; start anew")
+            raise UsageError(f"--resume {name}: it was measured with {part} {was}, here it is {now}; start anew")
     for backend, versions in before.get("versions", {}).items():
         here = description["versions"].get(backend, {})
         for package in sorted(versions.keys() | here.keys() if versions and here else ()):
             was, now = (one.get(package, "missing") for one in (versions, here))
             if was != now:
                 raise UsageError(
-                    f"--resume {folder.name}: it was measured with {package} {was} for {backend}, here it is {now}; "
-                    "start anew"
+                    f"--resume {name}: it was measured with {package} {was} for {backend}, here it is {now}; start anew"
                 )
     if before.get("code", description["code"]) != description["code"]:
-        raise UsageError(f"--resume {folder.name}: models or bench/worker have changed since; start anew")
+        raise UsageError(f"--resume {name}: models or bench/worker have changed since; start anew")
     for was, now in zip(before["workloads"], description["workloads"], strict=True):
         seeds = was["weights"].keys() & now["weights"].keys()
         same = all(was["weights"][seed] == now["weights"][seed] for seed in seeds)
-        settled = [{name: value for name, value in one.items() if name not in MEASURED} for one in (was, now)]
+        settled = [{key: value for key, value in one.items() if key not in MEASURED} for one in (was, now)]
         if settled[0] != settled[1] or not same:
-            raise UsageError(f"--resume {folder.name}: {was['workload']} has changed since, or its weights; start anew")
-    return before
+            raise UsageError(f"--resume {name}: {was['workload']} has changed since, or its weights; start anew")
 
 
 def resumable(name: str, output: Path, finished: bool = False) -> tuple[Path, dict[str, Any]]:

@@ -246,6 +246,30 @@ def test_resume_refuses_changed_code(bench, judge, interrupted):
     judge("resume with changed code", expected, f"exit {ended.code}: {ended.complaints}")
 
 
+def test_resume_writes_no_file_to_where_a_run_json_of_somebody_says(bench, judge, interrupted, tmp_path):
+    planted = {"path": str(tmp_path / "outside.py"), "text": "import os", "source": "model.keras", "said": ""}
+    change(interrupted, options={**described(interrupted)["options"], "adopted": [planted]})
+    ended = bench.resume(interrupted)
+    why = "another version began it, or run.json is damaged; start anew"
+
+    expected = f"exit 2: bench: --resume {interrupted.name}: {why}"
+    judge("resume of a hostile run.json", expected, f"exit {ended.code}: {ended.complaints}")
+
+
+@pytest.mark.parametrize("damage", [{"machine": None}, {"workloads": [7]}, {"versions": {"jax": "new"}}])
+def test_resume_of_a_damaged_run_json_is_refused(bench, judge, interrupted, damage):
+    change(interrupted, **damage)
+    ended = bench.resume(interrupted)
+    told = ended.complaints.partition("start anew")[0].replace(interrupted.name, "RUN")
+
+    (name,) = damage
+    judge(
+        f"resume with a damaged run.json ({name})",
+        "exit 2: bench: --resume RUN: its run.json cannot be used; ",
+        f"exit {ended.code}: {told}",
+    )
+
+
 def test_two_runs_at_once_are_refused_by_name(bench, judge):
     process = bench.start("run", **HANGS)
     hanging(bench, process)

@@ -244,7 +244,7 @@ def test_a_run_of_an_earlier_version_does_not_go_on(measure):
     del description["options"]["within"]
     (folder / "run.json").write_text(json.dumps(description))
 
-    with pytest.raises(UsageError, match="an earlier version began it"):
+    with pytest.raises(UsageError, match="another version began it"):
         resume(folder)
 
 
