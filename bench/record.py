@@ -378,8 +378,9 @@ def _settings_fault(launch: Mapping[str, Any]) -> str | None:
     if not isinstance(launch.get("knobs", {}), dict):
         return "knobs has to be an object"
     asked, lived = launch["case"]["device"], resolved.get("device")
-    if lived is not None and lived != asked:
-        return f"asked for on the {asked}, its variables lived on the {lived if lived in DEVICES else shown(lived)}"
+    if lived not in (None, "", asked):  # it does not say, or has no variables that could live elsewhere
+        where = lived if isinstance(lived, str) and len(lived) < 40 else shown(lived)
+        return f"asked for on the {asked}, its variables lived on the {where}"
     return None
 
 

@@ -180,11 +180,13 @@ def test_inference_has_no_track_that_only_training_has(tmp_path, good):
         record.read(tmp_path / "launch.json")
 
 
-def test_a_case_asked_for_on_the_gpu_that_ran_on_the_cpu_is_no_row(tmp_path, good):
+@pytest.mark.parametrize("lived", ["cpu", "cpu and gpu"])
+def test_a_case_asked_for_on_the_gpu_that_ran_on_the_cpu_is_no_row(tmp_path, good, lived):
     good["launch"]["case"]["device"] = "gpu"
+    good["launch"]["resolved"]["device"] = lived
     record.write(tmp_path / "launch.json", good)
 
-    with pytest.raises(record.RecordError, match="asked for on the gpu, its variables lived on the cpu"):
+    with pytest.raises(record.RecordError, match=f"asked for on the gpu, its variables lived on the {lived}$"):
         record.read(tmp_path / "launch.json")
 
     del good["launch"]["resolved"]["device"]  # as older records are
