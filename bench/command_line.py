@@ -11,11 +11,10 @@ from typing import NoReturn, TypeVar
 
 from bench import adopt
 from bench.environments import ROOT
-from bench.record import CLIMBS, DIFFERENCES, INPUTS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS
+from bench.record import CLIMBS, DEVICES, DIFFERENCES, INPUTS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS
 from bench.registry import backend_names, names_of, workload_modules, workload_names
 from bench.saved_model import OwnModelError
 
-DEVICES = ("cpu", "gpu")
 LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
 FORMATS = ("markdown", "json")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import strays
 from bench.environments import ROOT
+from bench.values import printable
 from bench.worker_log import KEPT_BYTES, WorkerLog
 
 KILL_SECONDS = 10.0
@@ -30,7 +31,6 @@ OUT_OF_MEMORY = re.compile(  # the host's and, in the words of each framework an
     r"|MemoryError|bad_alloc|Cannot allocate memory",
     re.IGNORECASE,
 )
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # would reach the user's terminal
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _signal_name(number: int) -> str:
 
 def _one_line(text: str) -> str:
     """A worker's words, which may be anything, for people: one line, not too long."""
-    return " ".join(CONTROL.sub("", text).split())[:LONGEST_REASON]
+    return " ".join(printable(text).split())[:LONGEST_REASON]
 
 
 def _oom_kills() -> int:

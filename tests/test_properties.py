@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench import record, report
+from bench import record, report, values
 from bench.analysis import analyse, frames, history, two_runs
 from bench.analysis.frames import CASES, GAUGES
 from bench.record import INFERENCE_TRACKS, case_key
@@ -59,19 +59,19 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 PATHS = st.one_of(
     LINE.filter(bool), st.sampled_from(["mlp", "../../x.py", "/a/b c.keras", "..", "a|<b>*`.py", "العربية"])
 )
-WHOLE = st.one_of(st.integers(0, 9), st.integers(0, record.MOST_WHOLE), st.just(record.MOST_WHOLE))
+WHOLE = st.one_of(st.integers(0, 9), st.integers(0, values.MOST_WHOLE), st.just(values.MOST_WHOLE))
 NUMBERS = st.one_of(
-    st.floats(-record.MOST_NUMBER, record.MOST_NUMBER),
+    st.floats(-values.MOST_NUMBER, values.MOST_NUMBER),
     st.floats(-2, 2),
-    st.integers(-record.MOST_WHOLE, record.MOST_WHOLE),
-    st.sampled_from([0, 0.0, -0.0, 5e-324, record.MOST_NUMBER, -record.MOST_NUMBER, record.MOST_WHOLE]),
+    st.integers(-values.MOST_WHOLE, values.MOST_WHOLE),
+    st.sampled_from([0, 0.0, -0.0, 5e-324, values.MOST_NUMBER, -values.MOST_NUMBER, values.MOST_WHOLE]),
 )
 SECONDS = st.one_of(
     st.floats(0.5, 2),
-    st.floats(record.LEAST_SECONDS, record.MOST_SECONDS),
-    st.sampled_from([1, 1.0, record.LEAST_SECONDS, record.MOST_SECONDS]),
+    st.floats(values.LEAST_SECONDS, values.MOST_SECONDS),
+    st.sampled_from([1, 1.0, values.LEAST_SECONDS, values.MOST_SECONDS]),
 )
-WAITED = st.one_of(st.just(0), st.floats(0, record.MOST_SECONDS))
+WAITED = st.one_of(st.just(0), st.floats(0, values.MOST_SECONDS))
 SETTINGS = st.one_of(st.none(), st.booleans(), NUMBERS, LINE, st.lists(st.integers(0, 9), max_size=3))
 
 
@@ -105,11 +105,11 @@ DIGESTS = st.sampled_from(["a", "b"])
 @st.composite
 def cases(draw, workloads=PATHS):
     task = draw(st.sampled_from(record.TASKS))
-    batch_size = draw(st.one_of(st.just(128), st.integers(1, 9), st.just(record.MOST_WHOLE)))
+    batch_size = draw(st.one_of(st.just(128), st.integers(1, 9), st.just(values.MOST_WHOLE)))
     return {
         "workload": draw(workloads),
         "dataset": draw(PATHS),
-        "samples": min(record.MOST_WHOLE, batch_size * draw(st.integers(1, 5))),
+        "samples": min(values.MOST_WHOLE, batch_size * draw(st.integers(1, 5))),
         "epochs": draw(st.integers(2, 4)) if task == "train" else 1,
         "batch_size": batch_size,
         "input": draw(st.sampled_from(list(record.INPUTS))),
@@ -208,7 +208,7 @@ def runs(draw):
     others = draw(st.lists(cases(), max_size=1))
     planned = list({case_key(case): case for case in [*planned, *others]}.values())
     numbers = draw(st.sampled_from([[0, 1], [0, 1, 2], [0], [1, 3], []]))
-    shift = draw(st.sampled_from([0, record.MOST_WHOLE - 3]))
+    shift = draw(st.sampled_from([0, values.MOST_WHOLE - 3]))
     alike = draw(often({"weights_digest": "a", "batches_digest": "b", "parameters": 1}, st.just({})))
     found = [
         draw(launches(case, number, draw(often(number + shift, st.just(shift))), alike))
@@ -268,7 +268,7 @@ def reported(analysis, folder):
     console = Console(file=io.StringIO(), width=80)
     terminal.show(page, folder / "report.html", console, terminal.Amount.VERBOSE)
     for text in (console.file.getvalue(), (folder / "report.md").read_text()):
-        assert not record.UNPRINTABLE.search(text.replace("\n", ""))
+        assert not values.UNPRINTABLE.search(text.replace("\n", ""))
     return json.loads(files.to_json(analysis, page))
 
 
@@ -281,7 +281,7 @@ def sane(analysis):
     ratios = analysis.comparisons.table["ratio"].dropna().astype(float)
     assert (np.isfinite(ratios) & (ratios > 0)).all()
     seconds = analysis.cases["epoch_seconds"].dropna().astype(float)
-    assert ((seconds >= record.LEAST_SECONDS * 0.99) & (seconds <= record.MOST_SECONDS * 1.01)).all()
+    assert ((seconds >= values.LEAST_SECONDS * 0.99) & (seconds <= values.MOST_SECONDS * 1.01)).all()
     assert all("\n" not in problem for problem in analysis.run.warnings)
 
 
@@ -346,7 +346,7 @@ def replaced(tree, path, value):
 
 def damaged(tree):
     """The tree with one or two of its nodes changed."""
-    values = st.one_of(
+    anything = st.one_of(
         st.sampled_from(HOSTILE),
         st.sampled_from([*HOSTILE, GONE]),
         st.sampled_from([50, 400]).map(nested),
@@ -354,7 +354,7 @@ def damaged(tree):
         NUMBERS,
         st.sampled_from([value for one in places(tree) if (value := at(tree, one)) is not None]),
     )
-    changes = st.lists(st.tuples(st.sampled_from(list(places(tree))[1:]), values), min_size=1, max_size=2)
+    changes = st.lists(st.tuples(st.sampled_from(list(places(tree))[1:]), anything), min_size=1, max_size=2)
     return changes.map(lambda chosen: changed(tree, chosen))
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bench import record
-from bench.record import MOST_SECONDS, WORD, case_fault, case_key, is_number, is_text, is_whole, shown
+from bench.record import case_key
+from bench.record_faults import case_fault
+from bench.values import MOST_SECONDS, WORD, is_number, is_text, is_whole, printable, shown
 
 REQUIRED = ("id", "state", "plan", "reference", "launches", "workloads", "machine")
 STATES = ("running", "finished", "interrupted")
@@ -19,11 +20,11 @@ Check = Callable[[Any], bool]
 def cleaned(value: Any) -> Any:
     """A JSON value whose texts can stand in a line of any file; RecursionError where it is too deep."""
     if isinstance(value, str):
-        return record.printable(value)
+        return printable(value)
     if isinstance(value, list):
         return [cleaned(one) for one in value]
     if isinstance(value, dict):
-        return {record.printable(name): cleaned(one) for name, one in value.items()}
+        return {printable(name): cleaned(one) for name, one in value.items()}
     return value
 
 

@@ -14,6 +14,7 @@ from bench.analysis import calls, statistics
 from bench.analysis.description import cleaned, fault
 from bench.disturbance import disturbed, why_disturbed
 from bench.record import CASE_COLUMNS, TUNING_COLUMNS, title
+from bench.values import printable, shown
 
 CASES = list(CASE_COLUMNS)
 GAUGES = [
@@ -96,7 +97,7 @@ def load(folder: Path) -> Run:
         except record.RecordError as error:
             warnings.append(f"left out: {error}")
             continue
-        name, case = record.printable(path.name), json.dumps({name: launch["case"][name] for name in CASES})
+        name, case = printable(path.name), json.dumps({name: launch["case"][name] for name in CASES})
         if case not in planned:
             warnings.append(f"left out: {name}: its case is not in the run's plan")
             continue
@@ -173,7 +174,7 @@ def _description(path: Path) -> dict[str, Any]:
     schema = description.get("schema")
     if type(schema) is not int or schema not in record.READABLE:
         known = ", ".join(map(str, record.READABLE))
-        raise RunFormatError(f"{path}: schema {record.shown(schema)}, this version reads {known}")
+        raise RunFormatError(f"{path}: schema {shown(schema)}, this version reads {known}")
     wrong = fault(description)
     if wrong:
         raise RunFormatError(f"{path}: {wrong}")
@@ -182,7 +183,7 @@ def _description(path: Path) -> dict[str, Any]:
 
 def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
     row = {**launch["case"], **{name: launch[name] for name in ("repetition", "seed", "status")}}
-    row |= {"reason": record.printable(launch["reason"])[:LONGEST_REASON]}
+    row |= {"reason": printable(launch["reason"])[:LONGEST_REASON]}
     row |= {"attempt": launch.get("attempt", 1), "disturbed": ""}
     row |= {name: launch.get(name) for name in ("wall_seconds", *LAUNCH_WORDS)}
     if launch["status"] != "ok":
