@@ -1,7 +1,7 @@
 """The model of a launch: built, with its initial weights, on the device that was asked for; and what was in force."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -24,19 +24,21 @@ def build(launch: Launch, workload: Workload) -> keras.Model:
 
 
 def check_device(launch: Launch, model: keras.Model) -> None:
-    """Raise RuntimeError where a variable, of the optimizer's too, is not on the case's device.
+    """Raise RuntimeError where a variable, of the optimizer's too, is not on the case's device."""
+    for path, found in _devices(launch, model):
+        if found != launch.case.device:
+            raise RuntimeError(f"{path} lives on the {found}, not on the {launch.case.device} that was asked for")
 
-    Single numbers and whole ones are not asked for: a framework may keep counters and seeds on the host.
+
+def _devices(launch: Launch, model: keras.Model) -> Iterator[tuple[str, str]]:
+    """The path of each variable, the optimizer's too, and the device it lives on.
+
+    Single numbers and whole ones are left out: a framework may keep counters and seeds on the host.
     """
     optimizer = getattr(model, "optimizer", None)
     for variable in (*model.variables, *(optimizer.variables if optimizer else ())):
-        if not len(variable.shape) or "float" not in str(variable.dtype):
-            continue
-        found = launch.backend.device_of(variable.value)
-        if found != launch.case.device:
-            raise RuntimeError(
-                f"{variable.path} lives on the {found}, not on the {launch.case.device} that was asked for"
-            )
+        if len(variable.shape) and "float" in str(variable.dtype):
+            yield variable.path, launch.backend.device_of(variable.value)
 
 
 def memory_used(launch: Launch, held_mib: Sequence[float | None]) -> dict[str, float | None]:
@@ -57,7 +59,7 @@ def resolved(launch: Launch, model: keras.Model, **more: Any) -> dict[str, Any]:
         "run_eagerly": model.run_eagerly,
         "dtype_policy": model.dtype_policy.name,
         **numerics.in_force(model.dtype_policy),
-        "device": launch.backend.device_of(model.variables[0].value),
+        "device": " and ".join(sorted({device for _, device in _devices(launch, model)})),
         "threads": environment.threads(),
         "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "flags": launch.backend.flags(),

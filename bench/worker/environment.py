@@ -22,18 +22,34 @@ FOREIGN = (
     "TF_DETERMINISTIC_OPS",
     "TF_CUDNN_DETERMINISTIC",
     "CUBLAS_WORKSPACE_CONFIG",  # with torch's deterministic algorithms, which are for parity
-    # On a GPU: precision, for which each numerics has its setting,
+    "CUBLASLT_WORKSPACE_SIZE",
+    # Precision, for which each numerics has its setting, and `shipped` the frameworks' own;
+    "DNNL_DEFAULT_FPMATH_MODE",  # oneDNN's, by its old name and the new
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "TF_SET_ONEDNN_FPMATH_MODE",
+    "JAX_DEFAULT_MATMUL_PRECISION",
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-    # whether steps are waited for,
+    "TF_CONV2D_USE_FP16_ACCUMULATE",
+    "TF_ENABLE_AUTO_MIXED_PRECISION",  # of NVIDIA's builds
+    "TF_ENABLE_AUTO_MIXED_PRECISION_GRAPH_REWRITE",
+    "TF_FP16_CONV_USE_FP32_COMPUTE",
+    "TF_FP16_MATMUL_USE_FP32_COMPUTE",
+    "TF_FP16_RNN_USE_FP32_COMPUTE",
+    # whether steps are waited for;
     "CUDA_LAUNCH_BLOCKING",
-    # and how memory is taken: as much as is needed, and no pool in advance.
+    "JAX_CPU_ENABLE_ASYNC_DISPATCH",
+    "TF_SYNC_ON_FINISH",
+    # and how a GPU's memory is taken: as much as is needed, of the card alone, and no pool in advance.
     "XLA_CLIENT_MEM_FRACTION",
     "XLA_PYTHON_CLIENT_ALLOCATOR",
     "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "TF_FORCE_UNIFIED_MEMORY",  # JAX reads it too
     "TF_GPU_ALLOCATOR",
+    "TF_PER_DEVICE_MEMORY_LIMIT_MB",
     "PYTORCH_ALLOC_CONF",
     "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING",
 )
 
 

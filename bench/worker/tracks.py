@@ -124,6 +124,10 @@ def _own_hands(
         called.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
+    device_of = backends.load(case.backend).device_of
+    for device in map(device_of, trainer.copies()):
+        if device != case.device:
+            raise RuntimeError(f"track {case.track} trained on the {device}, not on the {case.device} asked for")
     if held_out is None:
         trainer.store()
     called.on_train_end()  # last, for it may put the best epoch's weights back

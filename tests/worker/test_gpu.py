@@ -1,9 +1,12 @@
 """The worker's half of a GPU machine, without a GPU: settings, devices, determinism; the devices are stand-ins."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import keras
@@ -11,7 +14,8 @@ import numpy as np
 import pytest
 
 from bench.environments import ROOT
-from bench.worker import backends, built, environment, ladder
+from bench.worker import backends, built, environment, ladder, tracks
+from bench.worker.clock import EpochClock
 
 SET = ("CUDA_DEVICE_ORDER", "KERAS_HOME", "KERAS_BACKEND", *environment.FOREIGN)
 
@@ -41,14 +45,31 @@ def prepared(monkeypatch):
     [
         ("NVIDIA_TF32_OVERRIDE", "1"),
         ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1"),
+        ("JAX_DEFAULT_MATMUL_PRECISION", "tensorfloat32"),
+        ("TF_ENABLE_AUTO_MIXED_PRECISION", "1"),
         ("CUDA_LAUNCH_BLOCKING", "1"),
+        ("XLA_CLIENT_MEM_FRACTION", ".9"),
         ("XLA_PYTHON_CLIENT_MEM_FRACTION", ".9"),
+        ("XLA_PYTHON_CLIENT_ALLOCATOR", "platform"),
+        ("TF_FORCE_UNIFIED_MEMORY", "1"),
         ("TF_GPU_ALLOCATOR", "cuda_malloc_async"),
+        ("PYTORCH_ALLOC_CONF", "expandable_segments:True"),
         ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
+        ("PYTORCH_NO_CUDA_MEMORY_CACHING", "1"),
+        ("CUBLAS_WORKSPACE_CONFIG", ":16:8"),
+        ("TF_CUDNN_DETERMINISTIC", "1"),
     ],
 )
 def test_a_setting_that_would_change_precision_memory_or_waiting_is_dropped(prepared, name, value):
     assert name not in prepared("gpu", **{name: value})
+
+
+def test_a_setting_of_onednn_does_not_reach_what_is_computed(launch, monkeypatch):
+    """On a CPU with instructions for bfloat16 it takes TensorFlow's convolutions down to 7 bits."""
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    _, content = launch()
+
+    assert [content["launch"]["resolved"][f"{kind}_bits"] for kind in ("matmul", "convolution")] == [23, 23]
 
 
 def test_cards_are_numbered_as_the_parent_numbers_them_unless_the_user_says_otherwise(prepared):
@@ -71,7 +92,16 @@ def test_no_backend_takes_memory_in_advance(backend, backend_name):
 
 
 @pytest.mark.parametrize(
-    ("told", "device"), [("cpu", "cpu"), ("gpu", "gpu"), ("cuda", "gpu"), ("tpu", "tpu"), ("METAL", "METAL")]
+    ("told", "device"),
+    [
+        ("cpu", "cpu"),
+        ("gpu", "gpu"),
+        ("cuda", "gpu"),
+        ("tpu", "tpu"),
+        ("METAL", "METAL"),
+        ("mps", "mps"),
+        ("xla", "xla"),
+    ],
 )
 def test_a_device_is_called_what_it_is(backend, backend_name, told, device):
     """Another accelerator is never taken for a CPU."""
@@ -111,12 +141,105 @@ def test_after_training_every_variable_is_asked_where_it_lives_the_optimizers_to
             built.check_device(elsewhere(SimpleNamespace(value=value)), trained)
 
 
+def test_the_record_names_the_device_of_every_variable_not_of_the_first(trained):
+    slot = next(variable for variable in trained.optimizer.variables if len(variable.shape))
+    launch = elsewhere(slot)
+    launch.knobs, launch.backend.flags = {}, dict
+
+    assert built.resolved(launch, trained)["device"] == "cpu and gpu"
+    launch.backend.device_of = lambda _value: "gpu"
+    assert built.resolved(launch, trained)["device"] == "gpu"
+
+
+@pytest.mark.parametrize("track", tracks.IN_OWN_HANDS)
+def test_what_a_track_trains_in_copies_of_its_own_is_asked_where_it_lives(case, backend_name, track):
+    given = case(track=track, device="gpu", batch_size=4, epochs=1)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    x, y, clock = np.ones((8, 4), "float32"), np.zeros(8, "uint8"), EpochClock("accuracy", lambda: None)
+    own = track == "loop" and backend_name != "jax"  # the Keras model's own variables, which are asked anyway
+    with (
+        nullcontext() if own else pytest.raises(RuntimeError, match=f"track {track} trained on the cpu, not on the gpu")
+    ):
+        tracks.train(given, model, x, y, tracks.defaults(backend_name, track), clock)
+
+
+def test_the_copies_are_weights_and_what_the_optimizer_keeps_of_each(backend_name):
+    """Adam keeps two arrays of each weight; a counter of steps may be there too."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    trainer = backends.trainer(backend_name, "native", model, "accuracy", tracks.defaults(backend_name, "native"))
+    trainer.train(trainer.place(np.ones((2, 4, 4), "float32"), np.zeros((2, 4), "uint8")))
+    shapes = [tuple(copy.shape) for copy in trainer.copies() if len(copy.shape)]
+
+    assert sorted(shapes) == [(3,)] * 3 + sorted([(4, 3) if backend_name != "torch" else (3, 4)] * 3)
+
+
 def test_counters_and_seeds_may_stay_on_the_host(trained):
     whole = [variable for variable in (*trained.variables, *trained.optimizer.variables) if not len(variable.shape)]
     seeds = [variable for variable in trained.variables if "int" in str(variable.dtype)]
     assert whole
 
     built.check_device(elsewhere(*whole, *seeds), trained)
+
+
+@pytest.fixture
+def on_card(request, case, backend, monkeypatch):
+    """A launch in this process as on a GPU: here are stand-ins for the card, its driver and the parent."""
+    request.config.addinivalue_line("markers", "benchmark: what pytest-benchmark is told")
+    from bench.worker import bench_predict, bench_train
+    from bench.worker.conftest import Launch
+
+    held, joules, events = itertools.count(1), itertools.count(7_000, 5_000), []
+    card = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByIndex=lambda _index: "card",
+        nvmlDeviceGetTotalEnergyConsumption=lambda _card: next(joules),
+        nvmlDeviceGetComputeRunningProcesses=lambda _card: [
+            SimpleNamespace(pid=os.getpid(), usedGpuMemory=next(held) * 2**30)
+        ],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", card)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def run(task="train", device_of=lambda _events: "gpu", synchronize=backend.synchronize):
+        asked = {name: getattr(backend, name) for name in ("barrier", "building", "peak_device_mib", "flags")}
+        stand_in = SimpleNamespace(**asked, device_of=lambda _value: device_of(events), synchronize=synchronize)
+        messenger = SimpleNamespace(send=lambda event, **_: events.append(event))
+        given = Launch(case(device="gpu", task=task), 3, None, {}, 0.0, stand_in, messenger, {"phases": {}})
+        benchmark = SimpleNamespace(extra_info={}, pedantic=lambda *_, **__: None)
+        (bench_train.bench_epochs if task == "train" else bench_predict.bench_calls)(given, benchmark)
+        return given.record
+
+    return run
+
+
+def test_on_a_gpu_epochs_have_their_energy_and_the_launch_the_most_memory_it_held(on_card):
+    record = on_card()
+
+    assert [epoch["gpu_joules"] for epoch in record["epochs"]] == [5.0] * 3
+    assert all(epoch["undrained_seconds"] >= 0 for epoch in record["epochs"])
+    assert record["memory"]["peak_device_nvml_mib"] == record["epochs"][-1]["gpu_mib"] == 6 * 1_024
+    assert record["resolved"]["device"] == "gpu"
+
+
+def test_on_a_gpu_calls_of_inference_have_energy_and_memory_too(on_card):
+    record = on_card("predict")
+
+    assert record["calls"]["series"]["gpu_joules"] == 5.0
+    assert record["memory"]["peak_device_nvml_mib"] == 2 * 1_024
+
+
+def test_a_launch_whose_epochs_end_too_early_fails(on_card):
+    with pytest.raises(RuntimeError, match="the barrier returned before the device had finished"):
+        on_card(synchronize=lambda: time.sleep(1))
+
+
+@pytest.mark.parametrize(("task", "begins"), [("train", "fit"), ("predict", "calls")])
+def test_variables_that_leave_the_gpu_meanwhile_fail_the_launch(on_card, task, begins):
+    with pytest.raises(RuntimeError, match="lives on the cpu, not on the gpu"):
+        on_card(task, lambda events: "cpu" if begins in events else "gpu")
 
 
 @pytest.mark.parametrize(("device", "times"), [("gpu", 1), ("cpu", 0)])
@@ -145,6 +268,8 @@ from bench.worker import environment
 backend = environment.prepare(sys.argv[1], "cpu", "float32")
 before = backend.flags()["deterministic"]
 backend.determine()
+import keras
+keras.ops.ones(3) + 1  # XLA ends the process at a flag that it does not know
 print(json.dumps([before, backend.flags()["deterministic"]]))
 """
 
@@ -154,3 +279,49 @@ def test_what_parity_switches_on_is_in_force_and_is_off_before(backend_name):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout.splitlines()[-1]) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("flags", "deterministic"),
+    [
+        ("", False),
+        ("--xla_gpu_deterministic_ops", True),
+        ("--xla_gpu_deterministic_ops=1 --xla_dump_to=there", True),
+        ("--xla_gpu_deterministic_ops=true --xla_gpu_deterministic_ops=false", False),
+    ],
+)
+def test_deterministic_operations_that_the_users_own_flags_ask_of_jax_are_told(
+    backend, backend_name, monkeypatch, flags, deterministic
+):
+    if backend_name != "jax":
+        pytest.skip("a matter of JAX")
+    monkeypatch.setenv("XLA_FLAGS", flags)
+
+    assert backend.flags()["deterministic"] is deterministic
+
+
+PRECISION = """
+import json, sys
+from bench.worker import environment
+print(json.dumps(environment.prepare(sys.argv[1], "cpu", sys.argv[2]).flags()))
+"""
+
+
+@pytest.mark.parametrize("numerics", ["float32", "tf32"])
+def test_precision_is_set_and_read_back_whole_and_without_a_warning(backend_name, numerics):
+    """Torch warns, or refuses to answer, where its older names and its newer ones are mixed."""
+    command = [sys.executable, "-W", "error::UserWarning", "-c", PRECISION, backend_name]
+    done = subprocess.run([*command, numerics], cwd=ROOT, capture_output=True, text=True, check=True)
+    found, on = json.loads(done.stdout.splitlines()[-1]), numerics == "tf32"
+    expected = {
+        "jax": {"jax_default_matmul_precision": "tensorfloat32" if on else "highest"},
+        "tensorflow": {"tensor_float_32": on},
+        "torch": {
+            "float32_matmul_precision": "high" if on else "highest",
+            "matmul_allow_tf32": on,
+            "cudnn_allow_tf32": on,
+        },
+    }[backend_name]
+
+    assert {name: found[name] for name in expected} == expected
+    assert found["deterministic"] is False

@@ -39,6 +39,9 @@ class Trainer(Protocol):
     def store(self) -> None:
         """Put the weights as they are now into the Keras model."""
 
+    def copies(self) -> Sequence[Any]:
+        """What is trained where it is not the Keras model's own: weights and the optimizer's arrays of numbers."""
+
 
 class Backend(Protocol):
     """What the worker asks of a backend; one that cannot train has no `gradients`.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
 
 def environment(device: str, numerics: str | None, threads: int) -> dict[str, str]:  # noqa: ARG001 - obeys only the affinity
@@ -46,7 +46,7 @@ def building(folder: Path) -> Iterator[None]:
 
 def determine() -> None:
     # Read when the first computation begins. TF32 has a setting of its own.
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}=true".strip()
 
 
 def barrier() -> None:
@@ -88,10 +88,11 @@ def peak_device_mib() -> float | None:
 def flags() -> dict[str, Any]:
     import jax
 
+    asked = [word for word in os.environ.get("XLA_FLAGS", "").split() if word.startswith(DETERMINISTIC)]  # last wins
     return {
         "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,
         "jax_enable_x64": jax.config.jax_enable_x64,
-        "deterministic": DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),
+        "deterministic": bool(asked) and not asked[-1].lower().endswith(("=false", "=0")),
     }
 
 

@@ -57,6 +57,9 @@ class Loop:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(jnp.array(value))
 
+    def copies(self) -> Sequence[Any]:
+        return list(jax.tree.leaves(self._state[:3]))
+
     def _begin(self, x: Any, y: Any) -> None:
         """Let Keras make the metrics' variables, which it does at their first use, and copy all that training changes.
 

@@ -56,6 +56,9 @@ class Native:
         trainable, others, *_ = self._state
         self._network.store(self._model, jax.device_get({**trainable, **others}))
 
+    def copies(self) -> Sequence[Any]:
+        return list(jax.tree.leaves(self._state[:3]))
+
     def _scan(self, state: Any, batches: Any) -> Any:
         return jax.lax.scan(self._step, state, batches)
 

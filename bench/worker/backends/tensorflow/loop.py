@@ -44,6 +44,9 @@ class Loop:
     def store(self) -> None:
         """Nothing is left to do: the Keras model's own variables are trained."""
 
+    def copies(self) -> Sequence[Any]:
+        return ()
+
     def _begin(self, x: Any, y: Any) -> None:
         """Let Keras make the metrics' variables, which it does at their first use and cannot do in the function."""
         self._model.compute_metrics(x, y, self._model(x, training=False))

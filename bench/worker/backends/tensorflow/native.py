@@ -48,6 +48,9 @@ class Native:
     def store(self) -> None:
         self._network.store(self._model, {path: variable.numpy() for path, variable in self._variables.items()})
 
+    def copies(self) -> Sequence[Any]:
+        return [*self._variables.values(), *self._optimizer.memory]
+
     def _scan(self, x: Tensor, y: Tensor) -> Any:
         kind = network.float_type(self._network)
         return tf.map_fn(
@@ -84,12 +87,12 @@ class SGD:
     def __init__(self, variables: Sequence[Any], read: Network) -> None:
         self._variables, self._given = variables, read.constants
         self._rate = Rate(read)
-        self._velocities = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
+        self.memory = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         kind = gradients[0].dtype
         rate, momentum = self._rate.next(kind), tf.constant(self._given["momentum"], kind)
-        for variable, velocity, gradient in zip(self._variables, self._velocities, gradients, strict=True):
+        for variable, velocity, gradient in zip(self._variables, self.memory, gradients, strict=True):
             if not self._given["momentum"]:
                 tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
                 continue
@@ -110,6 +113,7 @@ class Adam:
         self._variables, self._given = variables, read.constants
         self._rate = Rate(read)
         self._moments = [[tf.Variable(tf.zeros_like(variable)) for _ in range(2)] for variable in variables]
+        self.memory = [moment for pair in self._moments for moment in pair]
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         kind = gradients[0].dtype

@@ -50,6 +50,9 @@ class Loop:
     def store(self) -> None:
         """Nothing to do: the weights were the model's own all the time."""
 
+    def copies(self) -> Sequence[Any]:
+        return ()
+
     def _step(self, x: Any, y: Any) -> tuple[Any, Any]:
         model = self._model
         outputs = model(x, training=True)

@@ -90,6 +90,10 @@ class Native:
             found[path] = (kept.permute(_inverse(axes)) if axes else kept).cpu().numpy()
         self._network.store(self._model, found)
 
+    def copies(self) -> Sequence[Any]:
+        memory = (value for kept in self._optimizer.state.values() for value in kept.values())
+        return [*self._weights.values(), *(value for value in memory if torch.is_tensor(value) and value.ndim)]
+
     def _tensor(self, path: str) -> Tensor:
         value, axes = torch.tensor(self._network.weights[path], device=self._device), self._axes[path]
         value = value.permute(axes) if axes else value
