@@ -199,6 +199,18 @@ def test_what_a_killed_parent_and_its_worker_left_is_ended_by_the_next_run(bench
     judge("parent killed, its worker's child lives", "1 left; ended by the next run", f"{left} left; {said}")
 
 
+def test_a_killed_calibration_leaves_no_busy_core(bench, judge):
+    words = [word for word in bench.options if word not in ("--launches=1", "--no-parity")]
+    process = bench.start("calibrate", *words, "--load=1", **HANGS)
+    hanging(bench, process)
+    children = psutil.Process(process.pid).children()
+    process.kill()
+    end(process)
+    _, alive = psutil.wait_procs(children, 10)
+
+    judge("calibration killed", "2 processes, 0 left", f"{len(children)} processes, {len(alive)} left")
+
+
 @pytest.fixture
 def interrupted(bench):
     """A run of three launches that was killed in the second."""
