@@ -163,6 +163,7 @@ def list_all(given: argparse.Namespace) -> int:  # noqa: ARG001
 def doctor(given: argparse.Namespace) -> int:
     """Say for each backend whether its environment works and what it sees; exit status 1 where one does not."""
     well = True
+    credentials.forget(())
     print(f"machine: {json.dumps(machine.fingerprint())}")
     for line in machine.others():
         print(line)
@@ -213,8 +214,11 @@ def _worked(work: Callable[[RunConsole], Path | None], tell: Callable[[Path], in
     except RunError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    from bench.runs import interruptible
+
     try:
-        return 0 if folder is None else tell(folder)
+        with interruptible(hang_up=False):  # which has ended the run, and may come twice
+            return 0 if folder is None else tell(folder)
     except KeyboardInterrupt:
         print(f"bench: interrupted; nox -s report -- {folder} writes the report", file=sys.stderr)
         return 1

@@ -52,7 +52,7 @@ def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCa
 @contextlib.contextmanager
 def _load(processes: int) -> Iterator[None]:
     """Keep so many cores busy meanwhile."""
-    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True) for _ in range(processes)]
     try:
         yield
     finally:

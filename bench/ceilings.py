@@ -8,6 +8,7 @@ from bench import environments
 from bench.plan import PlannedCase
 from bench.prepare import Prepared
 from bench.progress import RunConsole
+from bench.values import is_number
 
 Ceilings = dict[str, dict[str, float]]  # device and backend to floating-point operations per second
 
@@ -21,10 +22,10 @@ def measure(prepared: Prepared, cases: Sequence[PlannedCase], console: RunConsol
         if python is None:
             continue  # its cases end as failed, with the reason
         answer = environments.ask(python, "bench.worker.ceiling", "--backend", backend, "--device", device)
-        if "flops_per_second" in answer:
+        if is_number(answer.get("flops_per_second"), 1.0):
             found.setdefault(device, {})[backend] = float(answer["flops_per_second"])
         else:
-            said = f"ceiling: {backend} {device}: {answer['error']}"
+            said = f"ceiling: {backend} {device}: {answer.get('error', 'no number in its answer')}"
             console.say(said)
     for device, speeds in found.items():
         said = ", ".join(f"{backend} {speed / 1e9:.3g}" for backend, speed in speeds.items())

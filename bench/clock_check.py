@@ -18,6 +18,7 @@ from bench.launch import launch
 from bench.options import RunOptions, parse_run
 from bench.plan import PlannedLaunch, plan, schedule
 from bench.prepare import Prepared, RunError, measured_gpus, prepare
+from bench.runs import interruptible
 
 LIMIT_SECONDS = 1_800.0
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.tasks != ("train",):
             raise UsageError("--tasks: the clock that is checked is that of training; leave it out")
         credentials.forget(options.pass_env)
-        with lock.alone(), tempfile.TemporaryDirectory() as name:
+        with lock.alone(), interruptible(), tempfile.TemporaryDirectory() as name:
             pairs = measure(options, Path(name))
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)

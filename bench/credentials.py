@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from bench.command_line import UsageError
 
 CREDENTIAL = re.compile(
-    r"(^|_)(TOKEN|KEY|APIKEY|SECRET|PASSWORD|PASSWD|PASS|PASSPHRASE|CREDENTIALS?|AUTH|COOKIE)S?(_|$)"
-    r"|^(AWS|AZURE|GCP|GOOGLE|KAGGLE|WANDB|PIP|UV)_",  # an index's address may hold a password
+    r"TOKEN|SECRET|PASS|CREDENTIAL|COOKIE|(^|_|API|ACCESS|PRIVATE)KEYS?\d*(_|$)|(^|_)AUTH|_(PWD|PAT)$"
+    r"|^(AWS|AZURE|GCP|GOOGLE|KAGGLE|WANDB|PIP|UV)_",
     re.IGNORECASE,
 )
+ADDRESS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")  # with a password in it, as a proxy's or a database's may be
 
 
 def forget(keep: Sequence[str]) -> None:
@@ -21,6 +22,6 @@ def forget(keep: Sequence[str]) -> None:
     for name in keep:
         if name not in os.environ:
             raise UsageError(f"--pass-env {name}: no such variable is set here; set it, or leave the option out")
-    for name in list(os.environ):
-        if CREDENTIAL.search(name) and name not in keep:
+    for name, value in list(os.environ.items()):
+        if name not in keep and (CREDENTIAL.search(name) or ADDRESS.search(value)):
             del os.environ[name]

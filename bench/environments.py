@@ -86,6 +86,7 @@ def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
             [str(python), "-m", module, *arguments],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=ANSWER_SECONDS,
             cwd=ROOT,
             env={**os.environ, strays.MARK: strays.mark()},

@@ -69,9 +69,11 @@ def launch(
             failure.append(str(message.get("reason")))
         on_message(message)
 
+    process, outlived = None, 0
     with ours, theirs:
         output = WorkerLog(log)
         try:
+            began = time.monotonic()
             process = subprocess.Popen(
                 list(command),
                 env={**environment, MESSAGES: str(theirs.fileno()), strays.MARK: strays.mark()},
@@ -82,18 +84,18 @@ def launch(
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        except OSError as error:
-            output.close()
-            return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
-        began = time.monotonic()
-        outlived = 0
-        try:
             theirs.close()
             in_time = _watch(process, ours, output, began + limit_seconds, receive)
             wall_seconds = time.monotonic() - began
             outlived = strays.end_own() if in_time else 0
-        finally:  # Ctrl-C comes through here too
-            _end(process)
+        except OSError as error:
+            if process is not None:
+                raise
+            return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
+        finally:  # Ctrl-C comes through here too, even from within Popen, whose process its mark tells
+            if process is not None:
+                _end(process)
+            strays.end_own(grace_seconds=0.0)
             tail = output.close()
     remark = f"{outlived} of its processes outlived it and had to be ended" if outlived else ""
     if not in_time:
@@ -129,8 +131,9 @@ def _watch(
     with ended, selectors.DefaultSelector() as selector:
         for source in (ours, ended, printed):
             selector.register(source, selectors.EVENT_READ)
-        while time.monotonic() < deadline:
-            ready = {key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
+        while (before := time.monotonic()) < deadline:
+            ready = {key.fileobj for key, _ in selector.select(deadline - before)}
+            deadline += max(0.0, time.monotonic() - deadline)  # this process was stopped, as by Ctrl-Z; the worker too
             if printed in ready and not _copy(printed, output):
                 selector.unregister(printed)
             if ours in ready:
@@ -188,7 +191,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nobody can end it
         process.wait(KILL_SECONDS)
-    strays.end_own(grace_seconds=0.0)
     if process.stdout is not None:
         process.stdout.close()
 

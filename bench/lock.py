@@ -18,6 +18,21 @@ def path() -> Path:
     return Path(tempfile.gettempdir()) / "keras-backend-benchmarks.lock"
 
 
+_held: list[str] = []  # the identity of the file that this process holds
+
+
+def identity() -> str:
+    """Of the file that this process holds, else of that in its place, which no other file has; empty without one."""
+    try:
+        return _held[0] if _held else _identity(path().stat())
+    except OSError:
+        return ""
+
+
+def _identity(found: os.stat_result) -> str:
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Hold the lock; UsageError, naming the other's process, while another run holds it.
@@ -41,8 +56,10 @@ def alone() -> Iterator[None]:
         with contextlib.suppress(OSError):  # another user's file
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _held.append(_identity(os.fstat(descriptor)))
         yield
     finally:
+        _held.clear()
         os.close(descriptor)
 
 

@@ -6,16 +6,17 @@ Standard library only: the noxfile checks the options of `nox -s bench` with it,
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import adopt
 from bench.command_line import PROFILES, UsageError, parse
-from bench.record import CLIMBS, INFERENCE_TRACKS, INPUTS, NUMERICS, TASKS, TRACKS
+from bench.record import CLIMBS, DEVICES, INFERENCE_TRACKS, INPUTS, NUMERICS, TASKS, TRACKS
 from bench.registry import backend_names, training_backends, workload_names
 from bench.saved_model import OwnModelError
+from bench.values import is_number, is_text, is_whole
 
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
@@ -175,19 +176,25 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
 
     nothing = vars(parse([given.command]))
     others = [
-        name for name, value in vars(given).items() if value != nothing[name] and name not in ("resume", "output")
+        name
+        for name, value in vars(given).items()
+        if value != nothing[name] and name not in ("resume", "output", "quiet", "verbose")
     ]
     if others:
         option = f"--{others[0].replace('_', '-')}"
         raise UsageError(f"{option}: a run goes on with the options it was started with; give --resume alone")
     folder, stored = resumable(given.resume, given.output, finished)
-    if ("load" in stored) is not (kind is CalibrateOptions):
+    if "steps" in stored or ("load" in stored) is not (kind is CalibrateOptions):
         raise UsageError(f"--resume {given.resume}: another command began it; go on with that one")
     try:
         adopted = tuple(adopt.Adopted(**one) for one in stored["adopted"])
-        if any(one.path != adopt.place(folder.parent, one.source, one.text) for one in adopted):
-            raise ValueError("a run.json that names another place for a file is not ours")
-        return kind(
+        for one in adopted:
+            if Path(one.path).resolve() != Path(adopt.place(folder.parent, one.source, one.text)).resolve():
+                raise UsageError(
+                    f"--resume {given.resume}: it wrote {one.path}, which is not beside it; move the results folder "
+                    "back, or start anew"
+                )
+        resumed = kind(
             **{
                 **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
                 **{name: tuple(stored[name]) for name in ("workloads", "backends", "pass_env", "tasks", "inputs")},
@@ -201,10 +208,30 @@ def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = Fa
                 "resume": folder,
             }
         )
+        _check_stored(resumed)
+        return resumed
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(
             f"--resume {given.resume}: another version began it, or run.json is damaged; start anew"
         ) from None
+
+
+def _check_stored(options: RunOptions) -> None:
+    """Raise ValueError where what run.json says the options were is nothing that they can have been."""
+    words = (*options.workloads, *options.backends, *options.pass_env, options.profile, options.reference)
+    chosen: list[tuple[Sequence[str], Collection[str]]] = [(options.inputs, INPUTS), (options.tasks, TASKS)]
+    chosen += [(options.tracks or (), TRACKS), (options.numerics or (), NUMERICS), (options.devices or (), DEVICES)]
+    chosen += [(options.backends, backend_names())]
+    numbers = [
+        is_whole(options.launches, 1),
+        is_whole(options.seed),
+        *(is_whole(size, 1) for size in options.batch_sizes or ()),
+        *(value is None or is_whole(value) for value in (options.epochs, options.samples, options.gpu)),
+        *(value is None or is_number(value, 0.0) for value in (options.within, options.budget_seconds)),
+    ]
+    known = [word in every for given, every in chosen for word in given]
+    if not (all(map(is_text, words)) and all(numbers) and all(known)):
+        raise ValueError("not options")
 
 
 def parse_parity(arguments: Sequence[str]) -> ParityOptions:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from bench import environments
 from bench.command_line import LADDER_NUMERICS
 from bench.launch import Outcome, launch
@@ -71,10 +73,12 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
             climb(prepared, ladders, options.seeds, options.steps, 0, console, climbed)
             state = "finished"
         except KeyboardInterrupt:
-            console.say("interrupted: what was recorded is kept")
+            pass  # said when it is written
         finally:
             recorded = {"steps": options.steps, "seeds": options.seeds, "test_samples": None, "ladders": climbed}
             write_state(folder, description, state, parity=recorded, wall_seconds=time.monotonic() - began)
+        if state == "interrupted":
+            console.say("interrupted: what was recorded is kept")
         return folder
 
 
@@ -138,7 +142,8 @@ def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: f
     with console.status(f"parity: {ladder.title}") as status:
 
         def tell(message: Mapping[str, Any]) -> None:
-            status.update(f"parity: {ladder.title}: {message.get('workload')}, seed {message.get('seed')} climbed")
+            said = f"parity: {ladder.title}: {message.get('workload')}, seed {message.get('seed')} climbed"
+            status.update(Text(said))
 
         return launch(words, log=log, limit_seconds=limit_seconds, on_message=tell)
 
@@ -166,6 +171,6 @@ def command(
 def announce(folder: Path, console: RunConsole) -> None:
     """Say what the recordings show, compared in a process of its own: this one goes on to measure, without pandas."""
     words = [sys.executable, "-m", "bench.analysis", str(folder.resolve())]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=environments.ROOT)
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, cwd=environments.ROOT)
     for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines()[-20:]:
         console.say(f"parity: {line}")

@@ -108,7 +108,9 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
             continue
         try:
             content = json.loads(answer.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if "error" not in content and not isinstance(content["workloads"], list):
+                raise ValueError("no workloads")
+        except (OSError, ValueError, KeyError, TypeError) as error:
             failures.append(f"{backend}: ended well but left no usable description ({error})")
             continue
         answer.unlink()

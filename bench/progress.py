@@ -1,11 +1,13 @@
 """What a run says while it measures: a live line in a terminal, plain lines elsewhere."""
 
+import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -22,6 +24,32 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+class Lasting:
+    """Standard output for a run, which goes on where it goes away: a terminal that is closed, a pipe that has ended."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write, or from now on to nowhere."""
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except (OSError, ValueError):
+            self._leave()
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def _leave(self) -> None:
+        with suppress(OSError, ValueError):  # what is printed later, at the end of the process too, fails no more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class RunConsole(Console):
     """A terminal, and the run's log file: what is said there stands here too, each line with its time in UTC.
 
@@ -29,7 +57,7 @@ class RunConsole(Console):
     """
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+        super().__init__(**{"file": Lasting(sys.stdout), **given})
         self._log: Path | None = None
         self._before: list[str] = []  # said before there was a run to log it
 
@@ -86,7 +114,7 @@ class Progress:
 
     def message(self, message: Mapping[str, Any]) -> None:
         """The worker reports; what it garbles is not shown."""
-        with suppress(KeyError, TypeError, ValueError):
+        with suppress(KeyError, TypeError, ValueError, OverflowError):
             self._report(message)
 
     def _report(self, message: Mapping[str, Any]) -> None:

@@ -152,7 +152,9 @@ def _measure(
         description["plan"] = [planned.to_json() for planned in cases]
         state = "finished"
     except KeyboardInterrupt:
+        write(state)
         console.say("interrupted: what was measured is kept")
+        return
     except OSError as error:
         with contextlib.suppress(OSError):  # else its state stays `running`, and nothing runs it any more
             write(state)

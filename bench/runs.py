@@ -3,11 +3,10 @@
 import contextlib
 import hashlib
 import itertools
-import json
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +18,15 @@ from bench.command_line import UsageError
 from bench.options import Selection
 from bench.prepare import Prepared
 from bench.progress import RunConsole
+from bench.values import is_number
 
 RUNS_LOOKED_AT = 5
 SAME = (
     "cpu",
     "logical_cpus",
+    "physical_cpus",
+    "memory_mib",
+    "system",
     "usable_cpus",
     "gpus",
     "gpu",
@@ -32,6 +35,7 @@ SAME = (
 )  # of the machine, for a run that goes on
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
 NAME = "%Y%m%dT%H%M%SZ"  # of a run's folder, but for its random suffix
+LAST = datetime(9999, 1, 1, tzinfo=UTC)  # names can be no later
 AHEAD = timedelta(minutes=1)  # of the clock: from here on a run's name is worth a word
 LOG = "run.log"  # what the run said
 PARTS = ("launches", "ladders", "logs", "weights")
@@ -43,8 +47,9 @@ def new_run(output: Path, now: datetime | None = None) -> Path:
     The name is the time in UTC, but later than the newest run's, also where the clock was set back.
     """
     time = (now or datetime.now(UTC)).replace(microsecond=0)
-    earlier = list(filter(None, map(_named_time, run_folders(output))))
-    time = max([time, *(one + timedelta(seconds=1) for one in earlier)])
+    newest = max(filter(None, map(_named_time, run_folders(output))), default=None)
+    if newest is not None and newest < LAST:
+        time = max(time, newest + timedelta(seconds=1))
     folder = output / f"{time:{NAME}}-{secrets.token_hex(2)}"
     try:
         for part in PARTS:
@@ -81,18 +86,19 @@ def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, A
         "prepared_by": prepared.backend,
         "workloads": list(prepared.workloads),
         "machine": machine.fingerprint(),
-        "code": _code(),
+        "code": _code(options.workloads),
         "versions": {backend: environments.installed(python) for backend, python in prepared.pythons.items() if python},
         **more,
     }
 
 
-def _code() -> str:
-    """A digest of what is trained and of what measures it."""
+def _code(workloads: Sequence[str]) -> str:
+    """A digest of what is trained, the user's own workload files too, and of what measures it."""
     total = hashlib.sha256()
-    for part in ("models", "bench/worker"):
-        for path in sorted((environments.ROOT / part).rglob("*.py")):
-            total.update(path.read_bytes())
+    own = [Path(name) for name in workloads if name.endswith(".py")]
+    parts = [environments.ROOT / part for part in ("models", "bench/worker")]
+    for path in (*own, *(path for part in parts for kind in ("*.py", "*.ini") for path in sorted(part.rglob(kind)))):
+        total.update(path.read_bytes() if path.is_file() else b"")
     return total.hexdigest()[:16]
 
 
@@ -106,7 +112,7 @@ def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises UsageError where they are not the same measurement, or run.json is damaged.
     """
-    before: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    before = _described(folder)
     try:
         _hold_against(folder.name, before, description)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -121,14 +127,18 @@ def _hold_against(name: str, before: Mapping[str, Any], description: Mapping[str
             raise UsageError(f"--resume {name}: it was measured with {part} {was}, here it is {now}; start anew")
     for backend, versions in before.get("versions", {}).items():
         here = description["versions"].get(backend, {})
-        for package in sorted(versions.keys() | here.keys() if versions and here else ()):
+        if versions and not here:
+            raise UsageError(f"--resume {name}: the environment of {backend} does not answer any more; mend it first")
+        for package in sorted(versions.keys() | here.keys() if versions else ()):
             was, now = (one.get(package, "missing") for one in (versions, here))
             if was != now:
                 raise UsageError(
                     f"--resume {name}: it was measured with {package} {was} for {backend}, here it is {now}; start anew"
                 )
     if before.get("code", description["code"]) != description["code"]:
-        raise UsageError(f"--resume {name}: models or bench/worker have changed since; start anew")
+        raise UsageError(f"--resume {name}: models, a workload's file or bench/worker have changed since; start anew")
+    if not all(is_number(before.get(part, 0.0), 0.0) for part in ("wall_seconds", "tuning_seconds")):
+        raise ValueError("no seconds")
     for was, now in zip(before["workloads"], description["workloads"], strict=True):
         seeds = was["weights"].keys() & now["weights"].keys()
         same = all(was["weights"][seed] == now["weights"][seed] for seed in seeds)
@@ -137,17 +147,24 @@ def _hold_against(name: str, before: Mapping[str, Any], description: Mapping[str
             raise UsageError(f"--resume {name}: {was['workload']} has changed since, or its weights; start anew")
 
 
+def _described(folder: Path) -> dict[str, Any]:
+    try:
+        return record.load(folder / "run.json")
+    except record.RecordError as error:
+        raise UsageError(f"--resume {folder.name}: {error}; start anew") from None
+
+
 def resumable(name: str, output: Path, finished: bool = False) -> tuple[Path, dict[str, Any]]:
     """The folder and the options of a run that may go on; UsageError where there is none.
 
     A run that has finished is refused unless `finished`.
     """
     folder = find_run(name, output)
+    description = _described(folder)
     try:
-        description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         state, options = description["state"], dict(description["options"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"--resume {name}: its run.json cannot be read; start anew") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"--resume {name}: its run.json cannot be used; start anew") from None
     if state == "finished" and not finished:
         raise UsageError(f"--resume {name}: it has finished")
     return folder, options
@@ -183,8 +200,9 @@ def find_run(name: str, output: Path) -> Path:
 
 
 def run_folders(output: Path) -> list[Path]:
-    """The runs of a results folder, oldest first: their names begin with the time."""
-    return sorted(path.parent for path in output.glob("*/run.json"))
+    """The runs of a results folder, oldest first: their names begin with the time, but for copies, which come first."""
+    folders = [path.parent for path in output.glob("*/run.json")]
+    return sorted(folders, key=lambda folder: (_named_time(folder) is not None, folder.name))
 
 
 def known_seconds(output: Path) -> dict[record.Case, float]:
@@ -203,22 +221,27 @@ def known_seconds(output: Path) -> dict[record.Case, float]:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """Let SIGTERM (a batch system) and SIGHUP (a terminal gone) end a run as Ctrl-C does.
+def interruptible(hang_up: bool = True) -> Iterator[list[int]]:
+    """Let SIGTERM (a batch system) and, unless told otherwise, SIGHUP (a terminal gone) end a run as Ctrl-C does.
 
-    Once interrupted, more signals wait until what was measured is safe: they stand in the list that this gives.
+    Once interrupted, more signals change nothing until what was measured is safe. Ctrl-C pressed again stands in the
+    list that this gives; a terminal that goes may send its signal twice.
     """
     seen: list[int] = []
     insisted: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        (insisted if seen else seen).append(number)
-        if not insisted:
+        if not seen:
+            seen.append(number)
             raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            insisted.append(number)
 
     # In the background of a shell Ctrl-C is somebody else's.
-    heard = [one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, interrupt) for number in heard}
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {one: signal.getsignal(one) for one in signals if signal.getsignal(one) != signal.SIG_IGN}
+    for number in previous:
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP and not hang_up else interrupt)
     try:
         yield insisted
     finally:

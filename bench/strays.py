@@ -14,8 +14,8 @@ GRACE_SECONDS = 1.0  # in which helpers of a worker that has ended, such as mult
 
 
 def mark() -> str:
-    """What the environment of every worker says: whose it is, and under which lock; runs of other locks are others'."""
-    return f"{os.getpid()} {lock.path()}"
+    """What the environment of every worker says: whose it is, and under which lock."""
+    return f"{os.getpid()} {lock.identity()}"
 
 
 def end_own(grace_seconds: float = GRACE_SECONDS) -> int:
@@ -24,8 +24,17 @@ def end_own(grace_seconds: float = GRACE_SECONDS) -> int:
 
 
 def end_abandoned() -> int:
-    """End what runs left that were killed themselves; only for who holds the lock, since no other run is alive then."""
-    return _end(lambda found: found.partition(" ")[2] == str(lock.path()) and found != mark(), 0.0)
+    """End what runs left that were killed themselves.
+
+    Only for who holds the lock. Runs under another one are others', such as those of a container with files of its own.
+    """
+    import psutil
+
+    def is_abandoned(found: str) -> bool:
+        number, _, identity = found.partition(" ")
+        return identity == lock.identity() and number.isdecimal() and not psutil.pid_exists(int(number))
+
+    return _end(is_abandoned, 0.0)
 
 
 def _end(is_stray: Callable[[str], bool], grace_seconds: float) -> int:

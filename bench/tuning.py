@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import hashlib
@@ -11,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from rich.text import Text
 
 from bench import environments, machine
 from bench.environments import ROOT
@@ -127,7 +130,7 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: R
                 command,
                 log=output.with_suffix(".log"),
                 limit_seconds=LIMIT_SECONDS,
-                on_message=lambda message: status.update(f"{case.title}: {message.get('knobs')}"),
+                on_message=lambda message: status.update(Text(f"{case.title}: {message.get('knobs')}")),
             )
         seconds += outcome.wall_seconds
         if outcome.status == "ok" or not _blame(output, f"{outcome.status}: {outcome.reason}"):
@@ -154,8 +157,12 @@ def _blame(output: Path, reason: str) -> bool:
 
 
 def _lines(output: Path) -> list[Row]:
-    """What a search's process has written so far."""
-    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()] if output.exists() else []
+    """What a search's process has written so far; it may have been ended within a line."""
+    found = []
+    for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:

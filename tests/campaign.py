@@ -50,6 +50,7 @@ class Bench:
 
     folder: Path
     options: list[str]
+    left: int = 0  # processes, when a command had ended
     slow: float = 0.0  # seconds until an interrupted run has written its state
     kept: dict[Path, bytes] = field(default_factory=dict)
 
@@ -68,7 +69,24 @@ class Bench:
         return subprocess.Popen(self.command(words[0], *given, *words[1:]), cwd=ROOT, env=environment, **pipes)
 
     def run(self, *words, **more):
-        return end(self.start(*(words or ("run",)), **more))
+        return self.end(self.start(*(words or ("run",)), **more))
+
+    def end(self, process):
+        """How a command ended; what it leaves is counted now, before a later run sweeps it up."""
+        ended = end(process)
+        self.count_left()
+        return ended
+
+    def kill(self, process):
+        """SIGKILL, after which its worker has a moment to die."""
+        process.kill()
+        end(process)
+        self.count_left(grace_seconds=2.0)
+
+    def count_left(self, grace_seconds=0.0):
+        """Count the processes that should not be there any more."""
+        _, alive = psutil.wait_procs(marked(), grace_seconds) if grace_seconds else ([], marked())
+        self.left += len(alive)
 
     def resume(self, folder, *words, **more):
         return self.run("run", "--resume", folder.name, f"--output={self.results}", *words, **more)
@@ -101,7 +119,7 @@ def marked():
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(strays.MARK, "").endswith(str(lock.path())):
+            if process.environ().get(strays.MARK, "").endswith(f" {lock.identity()}"):
                 found.append(process)
     return found
 

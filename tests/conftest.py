@@ -26,10 +26,9 @@ FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
 
 
 @pytest.fixture(autouse=True)
-def own_lock(tmp_path, monkeypatch):
+def own_lock(tmp_path_factory, monkeypatch):
     """A lock of each test's own: a run that is under way on this machine is none of its business."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
@@ -101,12 +100,13 @@ def judge(request, bench, tmp_path):
     """Hold what was observed against what was expected, and note it for the table; nothing may be lost or left."""
 
     def hold(fault, expected, observed):
-        left, lost = campaign.marked(), bench.lost()
-        request.config.stash[campaign.ROWS].append((fault, expected, observed, lost, len(left)))
-        for process in left:
+        alive, lost = campaign.marked(), bench.lost()
+        left = bench.left + len(alive)
+        request.config.stash[campaign.ROWS].append((fault, expected, observed, lost, left))
+        for process in alive:
             process.kill()
         assert observed == expected
-        assert (lost, left) == (0, [])
+        assert (lost, left) == (0, 0)
 
     yield hold
     assert not list(tmp_path.glob("**/outside*"))

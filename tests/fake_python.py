@@ -239,7 +239,8 @@ def send(message: object) -> None:
 if "bench.worker.prepare" in sys.argv:
     prepare()
 elif "bench.worker.installed" in sys.argv:
-    print(json.dumps({"python": "3", "keras": os.environ.get("FAKE_KERAS", "3.15.1")}))
+    keras = os.environ.get("FAKE_KERAS", "3.15.1")
+    print("no answer" if keras == "gone" else json.dumps({"python": "3", "keras": keras}))
 elif "bench.worker.ceiling" in sys.argv:
     ceiling()
 elif "bench.worker.tune" in sys.argv:

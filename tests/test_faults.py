@@ -7,11 +7,14 @@ processes, signals, files and the machine's lock, is real.
 import contextlib
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -126,7 +129,7 @@ def test_ctrl_c_keeps_what_was_measured_however_often_it_is_pressed(bench, judge
     for _ in range(times):
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
-    ended = end(process)
+    ended = bench.end(process)
     bench.slow = 0.0
     said = "interrupted again: no report was written" in ended.said
     told = "insisted on" if said else "report written" if (bench.latest() / "report.md").exists() else "nothing"
@@ -134,6 +137,88 @@ def test_ctrl_c_keeps_what_was_measured_however_often_it_is_pressed(bench, judge
 
     insisted = "report written" if times == 1 else "insisted on"
     judge(f"Ctrl-C {times}×", f"exit 1; interrupted; 1 measured; {insisted}; {RESUMED}", observed)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.001, 0.002, 0.004])
+def test_ctrl_c_while_a_worker_starts_leaves_it_not_behind(bench, judge, moment):
+    process = bench.start("run", **HANGS)
+    parent, deadline = psutil.Process(process.pid), time.monotonic() + 60
+    while "fake_python" not in str(commands := [child.cmdline() for child in children(parent)]) or "tune" in str(
+        commands
+    ):
+        assert time.monotonic() < deadline
+    time.sleep(moment)
+    process.send_signal(signal.SIGINT)
+    ended = bench.end(process)
+
+    judge(f"Ctrl-C {1000 * moment:.0f} ms after a process began", "exit 1", f"exit {ended.code}")
+
+
+def children(process):
+    """Those that can still be looked at."""
+    with contextlib.suppress(psutil.Error):
+        return [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return []
+
+
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGTERM, 1), (signal.SIGHUP, 2)])
+def test_a_batch_systems_signal_and_a_terminals_are_as_ctrl_c(bench, judge, number, times):
+    process = bench.start("run", **HANGS)
+    hanging(bench, process)
+    for _ in range(times):  # a shell may say once more that the terminal is gone
+        process.send_signal(number)
+        time.sleep(0.1)
+    ended = bench.end(process)
+    told = "report written" if (bench.latest() / "report.md").exists() else "no report"
+
+    judge(number.name, f"exit 1; interrupted; 1 measured; report written; {RESUMED}", after(bench, ended, told))
+
+
+@pytest.mark.parametrize("hang_up", [True, False])
+def test_a_terminal_that_goes_away_costs_no_record_and_no_report(bench, judge, hang_up):
+    ours, theirs = pty.openpty()
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    started = subprocess.Popen(
+        bench.command("run", *bench.options),
+        cwd=ROOT,
+        env={**os.environ, "FAKE_FAULT": "tensorflow:hangs" if hang_up else "tensorflow:waits"},
+        start_new_session=True,
+        **streams,
+    )
+    os.close(theirs)
+    reader = threading.Thread(target=drain, args=(ours,), daemon=True)
+    reader.start()
+    hanging(bench, started)
+    os.close(os.dup(ours))
+    STOP.set()
+    reader.join(10)
+    os.close(ours)
+    if hang_up:
+        started.send_signal(signal.SIGHUP)
+    else:
+        (bench.results / "go on").touch()
+    started.wait(60)
+    bench.count_left()
+    folder = bench.latest()
+    told = "report written" if (folder / "report.md").exists() else "no report"
+    expected = (
+        "exit 1; interrupted; 1 measured; report written" if hang_up else "exit 0; finished; 3 measured; report written"
+    )
+
+    words = f"exit {started.returncode}; {state(folder)}; {len(launches(folder))} measured; {told}"
+    judge(f"terminal gone, {'with' if hang_up else 'without'} a signal", expected, words)
+
+
+STOP = threading.Event()
+
+
+def drain(descriptor):
+    """Read what is said, so that nobody waits for it, until told to stop."""
+    STOP.clear()
+    while not STOP.is_set():
+        if select.select([descriptor], [], [], 0.1)[0]:
+            with contextlib.suppress(OSError):
+                os.read(descriptor, 65536)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -158,6 +243,7 @@ def test_ctrl_c_under_nox_ends_everything_too(bench, judge, times):
     while state(bench.latest()) == "running" and time.monotonic() < deadline:  # where nox did not wait for it
         time.sleep(0.1)
     ended = Ended(process.returncode, said, "")
+    bench.count_left()
 
     judge(
         f"Ctrl-C {times}× under nox", f"exit {NOX_EXIT[times]}; interrupted; 1 measured; {RESUMED}", after(bench, ended)
@@ -170,10 +256,9 @@ NOX_EXIT = {1: 130, 2: 130}
 def test_a_killed_parent_leaves_no_worker_and_its_run_goes_on(bench, judge):
     process = bench.start("run", **HANGS)
     worker = hanging(bench, process)
-    process.kill()
-    ended = end(process)
-    psutil.wait_procs([worker], 10)
-    told = "worker left" if worker.is_running() else "no worker left"
+    bench.kill(process)
+    ended = Ended(process.returncode, "", "")
+    told = "worker left" if alive(worker) else "no worker left"
 
     judge(
         "parent killed by SIGKILL",
@@ -182,13 +267,18 @@ def test_a_killed_parent_leaves_no_worker_and_its_run_goes_on(bench, judge):
     )
 
 
+def alive(process):
+    """Whether a process does anything; one that has ended may lie there until its number is free."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def test_what_a_killed_parent_and_its_worker_left_is_ended_by_the_next_run(bench, judge):
     process = bench.start("run", FAKE_FAULT="tensorflow:child, then hangs")
     hanging(bench, process)
     process.kill()
     end(process)
     time.sleep(0.5)
-    left = len(marked())
+    left = len(marked())  # no other way is known than to end it later
     again = bench.run()
     said = (
         "ended by the next run"
@@ -216,8 +306,7 @@ def interrupted(bench):
     """A run of three launches that was killed in the second."""
     process = bench.start("run", **HANGS)
     hanging(bench, process)
-    process.kill()
-    end(process)
+    bench.kill(process)
     return bench.latest()
 
 
@@ -250,10 +339,35 @@ def test_resume_refuses_another_version(bench, judge, interrupted):
     judge("resume with another version", f"{expected}; start anew", f"exit {ended.code}: {ended.complaints}")
 
 
+def test_resume_refuses_a_workload_file_that_has_changed(bench, judge, tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text("workload = Workload(epochs=1)\n")
+    bench.options = [word for word in bench.options if "workloads" not in word] + [f"--workloads={own}"]
+    process = bench.start("run", **HANGS)
+    hanging(bench, process)
+    bench.kill(process)
+    own.write_text("workload = Workload(epochs=2)\n")
+    ended = bench.resume(bench.latest())
+    expected = "bench: --resume RUN: models, a workload's file or bench/worker have changed since; start anew"
+
+    told = ended.complaints.replace(bench.latest().name, "RUN")
+    judge("resume with a changed workload file", f"exit 2: {expected}", f"exit {ended.code}: {told}")
+
+
+def test_resume_refuses_where_a_backends_environment_is_gone(bench, judge, interrupted):
+    ended = bench.resume(interrupted, FAKE_KERAS="gone")
+    expected = (
+        f"exit 2: bench: --resume {interrupted.name}: the environment of jax does not answer any more; mend it first"
+    )
+
+    judge("resume with an environment gone", expected, f"exit {ended.code}: {ended.complaints}")
+
+
 def test_resume_refuses_changed_code(bench, judge, interrupted):
     change(interrupted, code="another")
     ended = bench.resume(interrupted)
-    expected = f"exit 2: bench: --resume {interrupted.name}: models or bench/worker have changed since; start anew"
+    why = "models, a workload's file or bench/worker have changed since; start anew"
+    expected = f"exit 2: bench: --resume {interrupted.name}: {why}"
 
     judge("resume with changed code", expected, f"exit {ended.code}: {ended.complaints}")
 
@@ -262,13 +376,45 @@ def test_resume_writes_no_file_to_where_a_run_json_of_somebody_says(bench, judge
     planted = {"path": str(tmp_path / "outside.py"), "text": "import os", "source": "model.keras", "said": ""}
     change(interrupted, options={**described(interrupted)["options"], "adopted": [planted]})
     ended = bench.resume(interrupted)
-    why = "another version began it, or run.json is damaged; start anew"
+    why = "it wrote PATH, which is not beside it; move the results folder back, or start anew"
 
     expected = f"exit 2: bench: --resume {interrupted.name}: {why}"
-    judge("resume of a hostile run.json", expected, f"exit {ended.code}: {ended.complaints}")
+    told = ended.complaints.replace(planted["path"], "PATH")
+    judge("resume of a hostile run.json", expected, f"exit {ended.code}: {told}")
 
 
-@pytest.mark.parametrize("damage", [{"machine": None}, {"workloads": [7]}, {"versions": {"jax": "new"}}])
+OPTIONS = {
+    "launches": "three",
+    "seed": None,
+    "workloads": [5],
+    "inputs": ["foo"],
+    "budget_seconds": "x",
+    "pass_env": [7],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), OPTIONS.items())
+def test_resume_of_options_that_nobody_can_have_given_is_refused(bench, judge, interrupted, name, value):
+    change(interrupted, options={**described(interrupted)["options"], name: value})
+    ended = bench.resume(interrupted)
+    told = ended.complaints.replace(interrupted.name, "RUN")
+
+    expected = "bench: --resume RUN: another version began it, or run.json is damaged; start anew"
+    judge(f"resume with options.{name} of another type", f"exit 2: {expected}", f"exit {ended.code}: {told}")
+
+
+def test_resume_of_a_deep_run_json_is_refused(bench, judge, interrupted):
+    (interrupted / "run.json").write_text("[" * 10**5)
+    ended = bench.resume(interrupted)
+    expected = "exit 2: bench: --resume RUN: run.json: not a readable JSON file (maximum recursion depth exceeded"
+
+    told = f"exit {ended.code}: {ended.complaints.replace(interrupted.name, 'RUN')}"
+    judge("resume with a deep run.json", expected, told[: len(expected)])
+
+
+@pytest.mark.parametrize(
+    "damage", [{"wall_seconds": "x"}, {"machine": None}, {"workloads": [7]}, {"versions": {"jax": "new"}}]
+)
 def test_resume_of_a_damaged_run_json_is_refused(bench, judge, interrupted, damage):
     change(interrupted, **damage)
     ended = bench.resume(interrupted)
@@ -285,10 +431,10 @@ def test_resume_of_a_damaged_run_json_is_refused(bench, judge, interrupted, dama
 def test_two_runs_at_once_are_refused_by_name(bench, judge):
     process = bench.start("run", **HANGS)
     hanging(bench, process)
-    second = bench.run()
-    resumed = bench.resume(bench.latest())
+    again = ["run", "--resume", bench.latest().name, f"--output={bench.results}"]
+    second, resumed = (end(bench.start(*words)) for words in (["run"], again))  # what the first has is no leftover
     process.send_signal(signal.SIGINT)
-    end(process)
+    bench.end(process)
     expected = (
         "bench: another run is under way on this machine (process PID), and two would slow each other; wait for its "
         "end, or end it with: kill PID"
@@ -297,6 +443,20 @@ def test_two_runs_at_once_are_refused_by_name(bench, judge):
 
     judge("two runs at once", f"exit 2: {expected}", f"exit {second.code}: {observed[0]}")
     judge("resume of a run under way", f"exit 2: {expected}", f"exit {resumed.code}: {observed[1]}")
+
+
+def test_the_workers_of_a_run_under_another_lock_are_left_alone(bench, judge):
+    """As a run has it in a container, whose file is another at the same place, or whose file was cleaned away."""
+    process = bench.start("run", **HANGS)
+    hanging(bench, process)
+    first = bench.latest()
+    lock.path().unlink()
+    second = end(bench.start("run"))
+    end(process)
+    (launch,) = launches(first, "tensorflow")
+
+    told = f"second run exit {second.code}; the first's worker: {launch['reason']}"
+    judge("another run's lock file removed", f"second run exit 0; the first's worker: {NO_END[9:]}", told)
 
 
 def test_a_stale_lock_is_taken_over(bench, judge):
@@ -340,7 +500,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_measured(bench, judge, smal
     hanging(bench, process)
     fill(small)
     (small / "go on").touch()  # an entry of a folder takes no block
-    ended = end(process)
+    ended = bench.end(process)
     folder = bench.latest()
     words = [f"exit {ended.code}: {ended.complaints.replace(str(folder), 'RUN').replace(folder.name, 'RUN')}"]
     words += [f"{len(launches(folder))} measured"]
@@ -435,7 +595,9 @@ def test_a_keras_file_with_code_in_it_is_refused_before_anything_runs(bench, jud
 
 
 def test_credentials_reach_no_worker_and_no_file_unless_passed_by_name(bench, judge, tmp_path):
-    secrets = {"HF_TOKEN": "s3cret-1", "AWS_PROFILE": "s3cret-2", "MY_API_KEY": "s3cret-3", "DB_PASSWORD": "s3cret-4"}
+    names = ("HF_TOKEN", "AWS_PROFILE", "MY_API_KEY", "DB_PASSWORD", "PGPASSWORD", "accessToken", "SSHPASS", "API_KEY1")
+    secrets = dict.fromkeys((*names, "MYSQL_PWD", "GITHUB_PAT"), "s3cret")
+    secrets |= {"DATABASE_URL": "postgres://me:s3cret@host/db", "HTTPS_PROXY": "http://me:s3cret@proxy:3128"}
     seen = {**secrets, "FAKE_SEEN": str(tmp_path / "seen")}
     bench.run("run", **seen)
     without = [name for name in secrets if name in json.loads((tmp_path / "seen").read_text())]

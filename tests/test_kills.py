@@ -66,8 +66,7 @@ def test_a_run_killed_twenty_times_gives_the_report_of_an_undisturbed_one(bench,
         done = generator.randint(0, MOST)
         wait_for(len(bench.kept) + done, bench.results, process)
         time.sleep(generator.uniform(0.0, LAUNCH_SECONDS if done else START_SECONDS))
-        process.kill()
-        process.communicate()
+        bench.kill(process)
         bench.keep()
         killed += bool(list(bench.results.glob("*/run.json")))  # before there is one, there is no run to go on with
     (folder,) = [path.parent for path in bench.results.glob("*/run.json")]

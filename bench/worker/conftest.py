@@ -12,9 +12,11 @@ import pytest
 
 from bench.record import CASE_COLUMNS, CASE_OPTIONS, SCHEMA, Case
 from bench.worker import backends, environment
+from bench.worker.lifeline import die_with_parent
 from bench.worker.messages import Messenger
 
 STARTED = time.perf_counter()
+die_with_parent()
 
 
 @dataclass
