@@ -1,6 +1,8 @@
 """One process, watched: one outcome whatever happens. The workers here are a few lines of Python each."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -168,6 +170,20 @@ def test_an_endless_log_keeps_its_beginning_and_its_end(work, tmp_path, monkeypa
     assert text.endswith("last\n")
     assert "bytes left out" in text
     assert len(text) < 300
+
+
+def test_an_interruption_while_a_worker_is_being_started_leaves_none(work, monkeypatch):
+    started, start = [], subprocess.Popen
+
+    def interrupted(*words, **given):
+        started.append(start(*words, **given))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching.subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        work("import time; time.sleep(600)")
+
+    assert started[0].wait(10) == -signal.SIGKILL
 
 
 CASE = Case("mlp", "fashion_mnist", 256, 3, 32, "arrays", "", "cpu", "float32", "train", "fit")
