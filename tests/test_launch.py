@@ -182,6 +182,8 @@ def test_an_interruption_while_a_worker_is_being_started_leaves_none(work, monke
     with pytest.raises(KeyboardInterrupt):
         work("import time; time.sleep(600)")
 
+    started[0].stdout.close()
+    started[0].wait(10)
     assert not alive(started[0].pid)
 
 
