@@ -46,8 +46,9 @@ def take_away(monkeypatch, *backends):
 
 def interrupted(words, number, folder, pid):
     """What a command says that gets a signal while its worker hangs: it fails in good order, and so ends its worker."""
-    # A shell that starts the tests in the background ignores Ctrl-C for all that descend from it.
+    # A shell that starts the tests in the background ignores Ctrl-C, and nohup SIGHUP, for all that descend from it.
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv[0] = 'bench'; "
+    code += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     command = [sys.executable, "-c", code + "from bench.__main__ import main; sys.exit(main(sys.argv[1:]))", *words]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
