@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.command_line import UsageError
 
 CREDENTIAL = re.compile(
-    r"TOKEN|SECRET|PASS|CREDENTIAL|COOKIE|(^|_|API|ACCESS|PRIVATE)KEYS?\d*(_|$)|(^|_)AUTH|_(PWD|PAT)$"
+    r"(TOKEN|SECRET|PASS(WORD|WD|PHRASE)?|CREDENTIAL|COOKIE|(^|_|API|ACCESS|PRIVATE)KEY)S?\d*(_|$)|(^|_)AUTH|_(PWD|PAT)$"
     r"|^(AWS|AZURE|GCP|GOOGLE|KAGGLE|WANDB|PIP|UV)_",
     re.IGNORECASE,
 )

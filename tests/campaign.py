@@ -21,7 +21,8 @@ from bench.runs import run_folders
 
 ROWS = pytest.StashKey[list]()  # fault, expected, observed, records lost, processes left behind
 LIMIT_SECONDS = 3
-# A shell that starts the tests in the background ignores Ctrl-C, and nohup SIGHUP, for all that descend from it. Limits are shortened.
+# A shell that starts the tests in the background ignores Ctrl-C, and nohup SIGHUP, for all that descend from it.
+# Limits are shortened.
 START = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
