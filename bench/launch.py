@@ -21,6 +21,7 @@ from bench.values import printable
 from bench.worker_log import KEPT_BYTES, WorkerLog
 
 KILL_SECONDS = 10.0
+STOPPED_SECONDS = 1.0  # past the limit, which no process that runs comes to
 CHUNK_BYTES = 2**16
 LONGEST_MESSAGE = 2**20  # bytes; a worker that sends more without an end is not listened to
 LONGEST_REASON = 500  # characters
@@ -131,9 +132,13 @@ def _watch(
     with ended, selectors.DefaultSelector() as selector:
         for source in (ours, ended, printed):
             selector.register(source, selectors.EVENT_READ)
-        while (before := time.monotonic()) < deadline:
-            ready = {key.fileobj for key, _ in selector.select(deadline - before)}
-            deadline += max(0.0, time.monotonic() - deadline)  # this process was stopped, as by Ctrl-Z; the worker too
+        while True:
+            left = deadline - time.monotonic()
+            if left < -STOPPED_SECONDS:  # this process was stopped, as by Ctrl-Z, and not the worker: what came counts
+                deadline += STOPPED_SECONDS - left
+            elif left <= 0:
+                return False
+            ready = {key.fileobj for key, _ in selector.select(deadline - time.monotonic())}
             if printed in ready and not _copy(printed, output):
                 selector.unregister(printed)
             if ours in ready:
@@ -150,7 +155,6 @@ def _watch(
                     if not _copy(printed, output):
                         break
                 return True
-        return False
 
 
 def _copy(printed: int, output: WorkerLog) -> bool:

@@ -171,6 +171,20 @@ def test_an_endless_log_keeps_its_beginning_and_its_end(work, tmp_path, monkeypa
     assert len(text) < 300
 
 
+def test_a_worker_that_ended_while_this_process_was_stopped_is_not_past_its_limit(work, monkeypatch):
+    """As by Ctrl-Z: its last message and its end are there when this process wakes, and the limit has passed."""
+    now, jumped = time.monotonic, []
+    monkeypatch.setattr(launching.time, "monotonic", lambda: now() + 100 * bool(jumped))
+
+    def wake(message):
+        time.sleep(1.0)  # until the worker has ended
+        jumped.append(message)
+
+    outcome = work(SEND + """channel.sendall(b'{"event": "a"}\\n')""", limit_seconds=50.0, on_message=wake)
+
+    assert outcome.status == "ok"
+
+
 def test_an_interruption_while_a_worker_is_being_started_leaves_none(work, monkeypatch):
     started, start = [], subprocess.Popen
 
