@@ -74,8 +74,11 @@ def find(library: Any = None) -> Found:
         nvml.nvmlInit()
     except Exception:  # no package, no driver, a driver without a device: its errors are its own
         return NOTHING
-    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(_told(nvml.nvmlDeviceGetCount, default=0))]
-    cards = [_card(nvml, index, handle) for index, handle in enumerate(handles)]
+    cards = []
+    for index in range(_told(nvml.nvmlDeviceGetCount, default=0)):
+        handle = _told(functools.partial(nvml.nvmlDeviceGetHandleByIndex, index), default=None)
+        if handle is not None:  # a card that has fallen off the bus has a number and no more
+            cards.append(_card(nvml, index, handle))
     cuda = _told(nvml.nvmlSystemGetCudaDriverVersion, default=0)
     driver = _told(nvml.nvmlSystemGetDriverVersion, default=None)
     return Found(driver, (cuda // 1000, cuda % 1000 // 10) if cuda else None, _visible(cards, os.environ.get(VISIBLE)))

@@ -190,7 +190,7 @@ def _answer(ours: socket.socket) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the worker's whole process group, and what has left the group."""
+    """End the worker's whole process group; what has left it is found by its mark."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nobody can end it

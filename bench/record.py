@@ -210,10 +210,15 @@ def check(content: Mapping[str, Any], name: str) -> None:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that the file is there whole or as it was; OSError where the disk is full, say."""
+    """Write JSON as `write_whole` writes."""
+    write_whole(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write text so that the file is there whole or as it was; OSError where the disk is full, say."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="")
         partial.replace(path)
     except OSError:
         with contextlib.suppress(OSError):

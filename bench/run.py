@@ -63,8 +63,9 @@ def run(
             (folder / "logs").mkdir(exist_ok=True)
             console.log_to(folder / LOG)
             clear_partial(folder)
-            if not options.resume and not options.dry_run and set_back(folder):
-                console.say(set_back(folder))
+            ahead = "" if options.resume or options.dry_run else set_back(folder)
+            if ahead:
+                console.say(ahead)
             prepared = (
                 _prepare_anew(options, folder) if options.resume else prepare(options, folder, draw=not options.dry_run)
             )

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import functools
 import hashlib
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,17 @@ from bench.launch import launch
 from bench.plan import PlannedCase, PlannedLaunch
 from bench.prepare import Prepared
 from bench.progress import RunConsole, duration
-from bench.record import CASE_TYPES, SEARCHED, TUNING_COLUMNS, Case, case_key, knob_words, module_of, turned
+from bench.record import (
+    CASE_TYPES,
+    SEARCHED,
+    TUNING_COLUMNS,
+    Case,
+    case_key,
+    knob_words,
+    module_of,
+    turned,
+    write_whole,
+)
 from bench.runs import run_folders
 
 FILE = "tuning.csv"
@@ -167,15 +178,13 @@ def _lines(output: Path) -> list[Row]:
 
 def _append(path: Path, rows: Sequence[Row]) -> None:
     """Add rows so that the file is never there with half of one."""
-    partial = path.with_name(f".{path.name}.partial")
     before = path.read_bytes().decode() if path.exists() else ""  # with its line ends as they are
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(before)
-        writer = csv.DictWriter(file, TUNING_COLUMNS)
-        if not before:
-            writer.writeheader()
-        writer.writerows({**row, "knobs": json.dumps(row["knobs"])} for row in rows)
-    partial.replace(path)
+    added = io.StringIO(newline="")
+    writer = csv.DictWriter(added, TUNING_COLUMNS)
+    if not before:
+        writer.writeheader()
+    writer.writerows({**row, "knobs": json.dumps(row["knobs"])} for row in rows)
+    write_whole(path, before + added.getvalue())
 
 
 def _parsed(row: Mapping[str, str]) -> Row:

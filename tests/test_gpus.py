@@ -69,6 +69,16 @@ def test_a_card_that_refuses_every_question_is_a_card_all_the_same():
     assert gpus.lacking([card]) == {("cpu", "tf32"): "a CPU has no TF32"}
 
 
+def test_a_card_that_is_lost_is_left_out_and_the_others_keep_their_numbers():
+    library = fake_nvml.library(H100, V100)
+    found, library.nvmlDeviceGetHandleByIndex = (
+        library.nvmlDeviceGetHandleByIndex,
+        lambda index: 1 / index and found(index),
+    )
+
+    assert [gpu.index for gpu in find(library).gpus] == [1]
+
+
 @pytest.mark.parametrize(
     ("visible", "seen"),
     [("1", [1]), ("1,0", [1, 0]), ("", []), ("-1", []), ("0,7,1", [0]), ("GPU-3333", [1]), ("GPU-", []), ("MIG-1", [])],
