@@ -92,7 +92,7 @@ def parity(given: argparse.Namespace) -> int:
 
 def report(given: argparse.Namespace) -> int:
     """Rebuild everything that is derived from a run's records, and what else is asked for from them."""
-    from bench.runs import find_run
+    from bench.results import find_run
 
     return _report(find_run(given.run, given.output), given)
 
@@ -102,7 +102,7 @@ def compare(given: argparse.Namespace) -> int:
     from bench.analysis import frames, two_runs
     from bench.report.files import two_runs_json
     from bench.report.two_runs import page
-    from bench.runs import find_run
+    from bench.results import find_run
 
     older, newer = (find_run(name, given.output) for name in (given.older, given.newer))
     try:

@@ -15,6 +15,7 @@ from bench import adopt
 from bench.command_line import PROFILES, UsageError, parse
 from bench.record import CLIMBS, DEVICES, INFERENCE_TRACKS, INPUTS, NUMERICS, TASKS, TRACKS
 from bench.registry import backend_names, training_backends, workload_names
+from bench.results import resumable
 from bench.saved_model import OwnModelError
 from bench.values import is_number, is_text, is_whole
 
@@ -172,8 +173,6 @@ Resumed = TypeVar("Resumed", bound=RunOptions)
 
 def _resumed(given: argparse.Namespace, kind: type[Resumed], finished: bool = False) -> Resumed:
     """The options that an interrupted run was started with; UsageError where others are given besides."""
-    from bench.runs import resumable  # which needs this module's words
-
     nothing = vars(parse([given.command]))
     others = [
         name

@@ -18,6 +18,7 @@ from bench.command_line import UsageError
 from bench.options import Selection
 from bench.prepare import Prepared
 from bench.progress import RunConsole
+from bench.results import NAME, described, named_time, run_folders
 from bench.values import is_number
 
 RUNS_LOOKED_AT = 5
@@ -34,7 +35,6 @@ SAME = (
     "flags",
 )  # of the machine, for a run that goes on
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
-NAME = "%Y%m%dT%H%M%SZ"  # of a run's folder, but for its random suffix
 LAST = datetime(9999, 1, 1, tzinfo=UTC)  # names can be no later
 AHEAD = timedelta(minutes=1)  # of the clock: from here on a run's name is worth a word
 LOG = "run.log"  # what the run said
@@ -47,7 +47,7 @@ def new_run(output: Path, now: datetime | None = None) -> Path:
     The name is the time in UTC, but later than the newest run's, also where the clock was set back.
     """
     time = (now or datetime.now(UTC)).replace(microsecond=0)
-    newest = max(filter(None, map(_named_time, run_folders(output))), default=None)
+    newest = max(filter(None, map(named_time, run_folders(output))), default=None)
     if newest is not None and newest < LAST:
         time = max(time, newest + timedelta(seconds=1))
     folder = output / f"{time:{NAME}}-{secrets.token_hex(2)}"
@@ -59,16 +59,9 @@ def new_run(output: Path, now: datetime | None = None) -> Path:
     return folder
 
 
-def _named_time(folder: Path) -> datetime | None:
-    try:
-        return datetime.strptime(folder.name.partition("-")[0], NAME).replace(tzinfo=UTC)
-    except ValueError:  # a copy under another name
-        return None
-
-
 def set_back(folder: Path) -> str:
     """What to say where a new run's name is ahead of the clock; empty where it is not."""
-    named, now = _named_time(folder), datetime.now(UTC)
+    named, now = named_time(folder), datetime.now(UTC)
     if named is None or named - now < AHEAD:
         return ""
     return f"the clock is behind the newest run here; this one is named {folder.name} so that it sorts after that"
@@ -112,7 +105,7 @@ def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises UsageError where they are not the same measurement, or run.json is damaged.
     """
-    before = _described(folder)
+    before = described(folder)
     try:
         _hold_against(folder.name, before, description)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -147,29 +140,6 @@ def _hold_against(name: str, before: Mapping[str, Any], description: Mapping[str
             raise UsageError(f"--resume {name}: {was['workload']} has changed since, or its weights; start anew")
 
 
-def _described(folder: Path) -> dict[str, Any]:
-    try:
-        return record.load(folder / "run.json")
-    except record.RecordError as error:
-        raise UsageError(f"--resume {folder.name}: {error}; start anew") from None
-
-
-def resumable(name: str, output: Path, finished: bool = False) -> tuple[Path, dict[str, Any]]:
-    """The folder and the options of a run that may go on; UsageError where there is none.
-
-    A run that has finished is refused unless `finished`.
-    """
-    folder = find_run(name, output)
-    description = _described(folder)
-    try:
-        state, options = description["state"], dict(description["options"])
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"--resume {name}: its run.json cannot be used; start anew") from None
-    if state == "finished" and not finished:
-        raise UsageError(f"--resume {name}: it has finished")
-    return folder, options
-
-
 def clear_partial(folder: Path) -> None:
     """Remove what a run that was killed was writing; no record is among it."""
     searches = (folder / "logs").glob("tune-*.jsonl")  # those that came to an end are in tuning.csv
@@ -183,26 +153,6 @@ def remove(folder: Path, output: Path | None) -> None:
     if output is not None:
         with contextlib.suppress(OSError):
             output.rmdir()
-
-
-def find_run(name: str, output: Path) -> Path:
-    """The folder of a run given by id, by path, or as `latest`."""
-    if name == "latest":
-        runs = run_folders(output)
-        if not runs:
-            raise UsageError(f"no run under {output}")
-        return runs[-1]
-    for folder in (Path(name), output / name):
-        if (folder / "run.json").is_file():
-            return folder
-    known = [folder.name for folder in run_folders(output)]
-    raise UsageError(f"no run {name!r}; known under {output}: {', '.join(known[-5:]) or 'none'}")
-
-
-def run_folders(output: Path) -> list[Path]:
-    """The runs of a results folder, oldest first: their names begin with the time, but for copies, which come first."""
-    folders = [path.parent for path in output.glob("*/run.json")]
-    return sorted(folders, key=lambda folder: (_named_time(folder) is not None, folder.name))
 
 
 def known_seconds(output: Path) -> dict[record.Case, float]:

@@ -33,7 +33,7 @@ from bench.record import (
     turned,
     write_whole,
 )
-from bench.runs import run_folders
+from bench.results import run_folders
 
 FILE = "tuning.csv"
 PASS_SECONDS, MOST_STEPS = 0.25, 128  # of a pass over a few steps

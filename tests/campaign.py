@@ -16,8 +16,8 @@ from bench import lock, strays
 from bench.environments import ROOT
 from bench.options import parse_run
 from bench.progress import RunConsole
+from bench.results import run_folders
 from bench.run import run as measure
-from bench.runs import run_folders
 
 ROWS = pytest.StashKey[list]()  # fault, expected, observed, records lost, processes left behind
 LIMIT_SECONDS = 3

@@ -23,7 +23,7 @@ from bench.options import parse_parity
 from bench.parity import parity
 from bench.prepare import RunError
 from bench.progress import RunConsole
-from bench.runs import find_run
+from bench.results import find_run
 
 
 @pytest.fixture

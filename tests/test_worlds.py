@@ -1,5 +1,6 @@
 """A folder is an import world: none imports another's libraries, which a subprocess proves."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.environments import ROOT
+from bench.options import parse_run
 from bench.registry import backend_names
 
 FRAMEWORKS = {"jax", "tensorflow", "torch"}
@@ -79,6 +81,55 @@ def test_a_world_does_not_import_anothers_libraries(names, foreign):
 )
 def test_a_world_with_keras_does_not_import_anothers_libraries(names, foreign):
     assert not imported(names, STUB) & foreign
+
+
+BARE = """
+import sys
+sys.path.insert(0, {root!r})
+from bench.options import parse_calibrate, parse_parity, parse_run
+print(type({parse}({words!r})).__name__)
+"""
+
+
+def bare(parse, words):
+    """What a parser gives in an interpreter that has the standard library alone, as nox's own may be."""
+    code = BARE.format(root=str(ROOT), parse=parse, words=[str(word) for word in words])
+    command = [sys.executable, "-I", "-S", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+SELECTION = ["--workloads=mlp", "--backends=jax,torch", "--devices=cpu", "--seed=3", "--reference=jax"]
+RUN = [
+    *SELECTION,
+    *("--profile=quick", "--tasks=train,predict", "--numerics=float32,bfloat16", "--tracks=all", "--batch-size=32,64"),
+    *("--samples=640", "--epochs=2", "--launches=6", "--within=3%", "--budget=20m", "--inputs=all", "--to-target"),
+    *("--pass-env=HOME", "--no-parity", "--dry-run"),
+]
+
+
+@pytest.mark.parametrize(
+    ("parse", "words", "kind"),
+    [
+        ("parse_run", RUN, "RunOptions"),
+        ("parse_parity", [*SELECTION, "--seeds=2", "--steps=6", "--numerics=float32"], "ParityOptions"),
+        ("parse_calibrate", ["--launches=12", "--load=1"], "CalibrateOptions"),
+    ],
+    ids=["run", "parity", "calibrate"],
+)
+def test_a_bare_interpreter_parses_every_option(parse, words, kind):
+    done = bare(parse, words)
+
+    assert (done.stdout.strip(), done.returncode) == (kind, 0), done.stderr
+
+
+def test_a_bare_interpreter_resumes_a_run(recorded_run):
+    description = json.loads((recorded_run / "run.json").read_text())
+    parsed = vars(parse_run(["--workloads=mlp", f"--output={recorded_run.parent}"]))
+    options = {**parsed, "python": {}, "output": str(parsed["output"])}
+    (recorded_run / "run.json").write_text(json.dumps({**description, "state": "interrupted", "options": options}))
+    done = bare("parse_run", [f"--resume={recorded_run.name}", f"--output={recorded_run.parent}"])
+
+    assert (done.stdout.strip(), done.returncode) == ("RunOptions", 0), done.stderr
 
 
 @pytest.mark.parametrize("library", ["pandas", "scipy"])
