@@ -12,8 +12,10 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox loads this file without its folder on the path
 
-from bench import environments, gpus, options, registry  # noqa: E402
-from bench.command_line import UsageError  # noqa: E402
+from bench.contract import catalog  # noqa: E402
+from bench.contract.errors import UsageError  # noqa: E402
+from bench.machine import environments  # noqa: E402
+from bench.plan import options, parse  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["bench"]
@@ -35,14 +37,14 @@ def environment(name: str) -> None:
             name not in environments.TOOLS
         ):  # only the parent's environment knows the driver, which decides on a backend's
             ensure(session, ["bench"])
-            gpus.cuda_major.cache_clear()
+            environments.cuda_major.cache_clear()
         path = Path(session.virtualenv.location, environments.STAMP)
         if not path.exists():
             session.install(*environments.requirements(name))
             path.write_text(environments.stamp(name), encoding="utf-8")
 
 
-for _name in (*environments.TOOLS, *registry.backend_names()):
+for _name in (*environments.TOOLS, *catalog.backend_names()):
     environment(_name)
 
 
@@ -56,8 +58,8 @@ def ensure(session: nox.Session, names: Iterable[str]) -> None:
 def ensure_backends(session: nox.Session, given: options.Selection, backends: Iterable[str]) -> None:
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
-    gpus.cuda_major.cache_clear()  # which decides what a backend's environment holds; that of the parent knows now
-    if "gpu" in (given.devices or ()) and gpus.cuda_major() is None:
+    environments.cuda_major.cache_clear()  # the environment `bench`, which knows the driver, is there now
+    if "gpu" in (given.devices or ()) and environments.cuda_major() is None:
         session.error("--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out")
     for backend in backends:
         try:
@@ -84,7 +86,7 @@ def checked(session: nox.Session, parse: Callable[[Sequence[str]], Options]) -> 
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Train and time the workloads on every backend, and report: `nox -s bench -- --help`."""
-    given = checked(session, options.parse_run)
+    given = checked(session, parse.parse_run)
     ensure_backends(session, given, [given.reference] if given.dry_run else given.backends)
     python(session, "bench", "-m", "bench", "run", *session.posargs)
 
@@ -92,7 +94,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=False)
 def parity(session: nox.Session) -> None:
     """Prove that the backends compute the same, or name where they part: `nox -s parity -- --workloads mlp`."""
-    given = checked(session, options.parse_parity)
+    given = checked(session, parse.parse_parity)
     ensure_backends(session, given, given.backends)
     python(session, "bench", "-m", "bench", "parity", *session.posargs)
 
@@ -123,10 +125,10 @@ def calibrate(session: nox.Session) -> None:
     """Are the verdicts right, `nox -s calibrate`, and the epoch clock, `nox -s calibrate -- clock --workloads mlp`?"""
     if session.posargs[:1] == ["clock"]:
         session.posargs.pop(0)
-        given: options.Selection = checked(session, options.parse_run)
-        module = ["bench.clock_check"]
+        given: options.Selection = checked(session, parse.parse_run)
+        module = ["bench.commands.clock"]
     else:
-        given = checked(session, options.parse_calibrate)
+        given = checked(session, parse.parse_calibrate)
         module = ["bench", "calibrate"]
     ensure(session, ["bench", *(backend for backend in given.backends if backend not in given.python)])
     python(session, "bench", "-m", *module, *session.posargs)
@@ -135,12 +137,12 @@ def calibrate(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """The tests of parent, analysis and report, then the worker's; with arguments for pytest the former alone."""
-    ensure(session, ["tests", "bench", *([] if session.posargs else registry.backend_names())])
+    ensure(session, ["tests", "bench", *([] if session.posargs else catalog.backend_names())])
     python(session, "tests", "-m", "pytest", "--ignore=tests/worker", *session.posargs)
     if session.posargs:
         return
-    for name in registry.backend_names():
-        chosen = "tests/worker" if name in registry.training_backends() else "tests/worker/test_predict.py"
+    for name in catalog.backend_names():
+        chosen = "tests/worker" if name in catalog.training_backends() else "tests/worker/test_predict.py"
         python(session, name, "-m", "pytest", "-c", "tests/worker/pytest.ini", f"--backend={name}", chosen)
 
 
@@ -159,7 +161,7 @@ def audit(session: nox.Session) -> None:
     ensure(session, ["audit"])
     answer = Path(session.create_tmp()).resolve() / "audit.json"
     unsafe = []
-    for name in filter(environments.complete, (*environments.TOOLS, *registry.backend_names())):
+    for name in filter(environments.complete, (*environments.TOOLS, *catalog.backend_names())):
         answer.unlink(missing_ok=True)
         (packages,) = environments.environment_python(name).parent.parent.glob("lib/python*/site-packages")
         words = ["-m", "pip_audit", "--path", str(packages), "--format=json", f"--output={answer}"]

@@ -12,12 +12,12 @@ import psutil
 import pytest
 from playback import launches, state
 
-from bench import lock, strays
-from bench.environments import ROOT
-from bench.options import parse_run
-from bench.progress import RunConsole
-from bench.results import run_folders
-from bench.run import run as measure
+from bench.contract.paths import ROOT
+from bench.contract.results import run_folders
+from bench.launch import lock, strays
+from bench.plan.parse import parse_run
+from bench.run.console import RunConsole
+from bench.run.measure import run as measure
 
 ROWS = pytest.StashKey[list]()  # fault, expected, observed, records lost, processes left behind
 LIMIT_SECONDS = 3
@@ -27,10 +27,13 @@ START = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from bench import measuring, run
-measuring.LIMIT_SECONDS, measuring.GUESS_FACTOR, measuring.LIMIT_FACTOR = {limit}, 0, 0
-write_state = run.write_state
-run.write_state = lambda *given, **more: (time.sleep({slow} * (given[2] == "interrupted")), write_state(*given, **more))
+from bench.run import launches, measure
+launches.LIMIT_SECONDS, launches.GUESS_FACTOR, launches.LIMIT_FACTOR = {limit}, 0, 0
+write_state = measure.write_state
+def slowed(*given, **more):
+    time.sleep({slow} * (given[2] == "interrupted"))
+    write_state(*given, **more)
+measure.write_state = slowed
 sys.argv[0] = "bench"
 from bench.__main__ import main
 sys.exit(main(sys.argv[1:]))

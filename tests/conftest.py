@@ -14,11 +14,11 @@ import campaign
 import numpy as np
 import pytest
 
-from bench import environments
-from bench.options import parse_run
-from bench.progress import RunConsole
-from bench.registry import training_backends
-from bench.run import run
+from bench.contract.catalog import training_backends
+from bench.machine import environments
+from bench.plan.parse import parse_run
+from bench.run.console import RunConsole
+from bench.run.measure import run
 
 RECORDED = Path(__file__).parent / "recorded"
 FAKE = Path(__file__).with_name("fake_python.py")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.worker import environment
+from bench.worker.process import environment
 
 
 def main(backend, numerics):
@@ -23,7 +23,8 @@ def main(backend, numerics):
     import keras
     import numpy as np
 
-    from bench.worker import exact, randomness
+    from bench.worker.exact import mode as exact
+    from bench.worker.exact import randomness
 
     if numerics == "float64":
         exact.enable(backend)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a worker has it
 
-from bench.worker.lifeline import die_with_parent
+from bench.worker.process.lifeline import die_with_parent
 
 DEVICE_MEMORY = {  # the first line of what each framework says
     "jax": "XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 85899345920 bytes.",
@@ -50,7 +50,7 @@ def option(name: str) -> str:
 
 
 def prepare() -> None:
-    """What bench.worker.prepare does."""
+    """What bench.worker.programs.prepare does."""
     print(f"memory-mib {option('--memory-mib')}")
     names = sys.argv[sys.argv.index("--workloads") + 1 :]
     taken = {**DESCRIPTION, "step_seconds": 0.001 + 1e-9 * os.getpid()}  # measured, so never twice the same
@@ -139,7 +139,7 @@ def stolen(fault: str) -> bool:
 
 
 def climb() -> None:
-    """What bench.worker.ladder does."""
+    """What bench.worker.programs.parity does."""
     import recordings
 
     backend, fault = os.environ.get("FAKE_LADDER", ":").split(":")
@@ -159,7 +159,7 @@ def climb() -> None:
 
 
 def tune() -> None:
-    """What bench.worker.tune does: the second configuration is the fastest."""
+    """What bench.worker.programs.tuning does: the second configuration is the fastest."""
     path, track = Path(option("--output")), option("--track")
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     known = [line["knobs"] for line in lines if "begun" not in line]
@@ -178,7 +178,7 @@ def tune() -> None:
 
 
 def ceiling() -> None:
-    """What bench.worker.ceiling does."""
+    """What bench.worker.programs.ceiling does."""
     backend, fault = os.environ.get("FAKE_CEILING", ":").split(":")
     if backend == option("--backend"):
         misbehave(fault)
@@ -236,16 +236,16 @@ def send(message: object) -> None:
         channel.recv(1)
 
 
-if "bench.worker.prepare" in sys.argv:
+if "bench.worker.programs.prepare" in sys.argv:
     prepare()
-elif "bench.worker.installed" in sys.argv:
+elif "bench.worker.programs.installed" in sys.argv:
     keras = os.environ.get("FAKE_KERAS", "3.15.1")
     print("no answer" if keras == "gone" else json.dumps({"python": "3", "keras": keras}))
-elif "bench.worker.ceiling" in sys.argv:
+elif "bench.worker.programs.ceiling" in sys.argv:
     ceiling()
-elif "bench.worker.tune" in sys.argv:
+elif "bench.worker.programs.tuning" in sys.argv:
     tune()
-elif "bench.worker.ladder" in sys.argv:
+elif "bench.worker.programs.parity" in sys.argv:
     climb()
 else:
     train()

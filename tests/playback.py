@@ -2,7 +2,7 @@
 
 import json
 
-from bench import record
+from bench.contract import record
 
 
 def launches(folder, backend="-"):

@@ -12,15 +12,18 @@ from pathlib import Path
 import pytest
 from playback import described, state
 
-from bench import adopt, record, report, workload_file
+from bench import report
 from bench.analysis import analyse
-from bench.command_line import UsageError
-from bench.environments import ROOT
-from bench.options import parse_calibrate, parse_parity, parse_run
-from bench.parity import parity
-from bench.progress import RunConsole
-from bench.run import run
-from bench.saved_model import OwnModelError
+from bench.contract.catalog import dataset_names
+from bench.contract.errors import OwnModelError, UsageError
+from bench.contract.files import write
+from bench.contract.paths import ROOT
+from bench.own_models import template
+from bench.own_models.adopt import loss_name
+from bench.plan.parse import parse_calibrate, parse_parity, parse_run
+from bench.run.console import RunConsole
+from bench.run.measure import run
+from bench.run.parity import parity
 
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "dense", "activation": "softmax"}}
 SGD = {"module": "keras.optimizers", "class_name": "SGD", "config": {"learning_rate": 0.5}}
@@ -208,11 +211,11 @@ def test_a_file_that_is_a_workload_stays_what_it_is(files):
 def test_the_names_of_data_sets_are_those_that_keras_sees():
     from models.datasets import DATASETS
 
-    assert adopt.dataset_names() == tuple(DATASETS)
+    assert dataset_names() == tuple(DATASETS)
 
 
 def test_the_losses_are_known_by_the_names_that_keras_has():
-    assert [adopt.loss_name(text) for text in ("mse", "MAE", "BinaryCrossentropy", "categorical_crossentropy")] == [
+    assert [loss_name(text) for text in ("mse", "MAE", "BinaryCrossentropy", "categorical_crossentropy")] == [
         "mean_squared_error",
         "mean_absolute_error",
         "binary_crossentropy",
@@ -351,7 +354,7 @@ def test_a_run_writes_the_file_and_says_what_was_decided_in_its_options_and_repo
 def test_a_run_that_goes_on_writes_the_file_again_where_it_is_gone(own):
     folder = own()
     description = described(folder)
-    record.write(folder / "run.json", {**description, "state": "interrupted"})
+    write(folder / "run.json", {**description, "state": "interrupted"})
     path = Path(description["options"]["adopted"][0]["path"])
     path.unlink()
     run(parse_run([f"--resume={folder.name}", f"--output={folder.parent}"]), RunConsole(file=io.StringIO()))
@@ -391,7 +394,7 @@ def test_parity_writes_the_file_and_says_what_was_decided(fake, files):
 def test_a_new_workload_is_a_file_with_comments_that_is_a_workload(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
-    path = workload_file.new(name)
+    path = template.new(name)
 
     assert path.name == "mine.py"
     assert {"build", "dataset", "loss", "target"} <= set(settings(path.read_text()))
@@ -415,5 +418,5 @@ def test_a_name_that_makes_no_usable_file_is_refused(tmp_path, monkeypatch, name
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(OwnModelError):
-        workload_file.new(name)
+        template.new(name)
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,8 @@ from playwright.sync_api import sync_playwright
 from bench import report
 from bench.analysis import analyse
 from bench.analysis.history import history
-from bench.report import history as past
+from bench.report.pages import history as past
+from bench.report.text import with_interval
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -142,6 +143,6 @@ def test_the_verdict_in_the_browser_is_that_of_comparisons_csv(opened, recorded_
     table = pd.read_csv(recorded_run / "comparisons.csv")
 
     for row in table[table["verdict"].eq("slower")].to_dict("records"):
-        shown = report.tables.with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+        shown = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
         assert f"{row['backend']} takes {shown} times as long" in said
     assert table["verdict"].eq("slower").any()

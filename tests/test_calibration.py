@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis import calibration, candidates, frames, simulation, statistics
-from bench.analysis.calibration import TooFewLaunchesError
+from bench.analysis import frames, statistics
+from bench.analysis.calibration import calibrate, candidates, simulation
+from bench.analysis.calibration.calibrate import TooFewLaunchesError
+from bench.analysis.calibration.rules import RULES
 from bench.analysis.frames import CASES
-from bench.analysis.rules import RULES
 
 KEY = ("mlp", "fashion_mnist", 19_200, 10, 128, "arrays", "jax", "cpu", "float32", "train", "fit")
 
@@ -25,20 +26,20 @@ def called(table, rule, launches, factor):
 
 
 def test_the_sides_of_a_comparison_share_no_launch_and_stand_side_by_side():
-    for ours, theirs in calibration.halves(40, 6, 50):
+    for ours, theirs in calibrate.halves(40, 6, 50):
         assert len(set(ours) | set(theirs)) == 12
         assert (abs(ours - theirs) == 1).all()
         assert max(*ours, *theirs) - min(*ours, *theirs) == 11
 
 
 def test_each_launch_is_on_either_side_about_as_often():
-    sides = list(calibration.halves(12, 6, 400))
+    sides = list(calibrate.halves(12, 6, 400))
 
     assert 150 < sum(0 in ours for ours, _ in sides) < 250
 
 
 def test_what_is_equal_is_not_called_otherwise():
-    table = calibration.same_against_same(launches(), {KEY: 6.0}, 300)
+    table = calibrate.same_against_same(launches(), {KEY: 6.0}, 300)
 
     assert (table["coverage"] > 0.9).all()
     assert (table["false"] <= 0.05).all()
@@ -47,13 +48,13 @@ def test_what_is_equal_is_not_called_otherwise():
 
 
 def test_drift_does_not_fool_sides_that_take_turns():
-    table = calibration.same_against_same(launches(noise=simulation.drift), {KEY: 6.0}, 300)
+    table = calibrate.same_against_same(launches(noise=simulation.drift), {KEY: 6.0}, 300)
 
     assert (table["coverage"] > 0.9).all()
 
 
 def test_drift_does_fool_sides_that_follow_one_another():
-    table = calibration.same_against_same(launches(noise=simulation.drift), {KEY: 6.0}, 50).set_index("launches")
+    table = calibrate.same_against_same(launches(noise=simulation.drift), {KEY: 6.0}, 50).set_index("launches")
 
     assert table.loc[20, "coverage_apart"] < 0.8
 
@@ -61,7 +62,7 @@ def test_drift_does_fool_sides_that_follow_one_another():
 def test_repetitions_in_a_row_cover_the_ratio_of_the_whole_where_neighbours_are_independent():
     seconds = launches(160)[KEY]
     other = table(launches(160, seed=1)[KEY] * 3, 19_200).assign(backend="torch")
-    found = calibration.stretches(pd.concat([table(seconds, 19_200), other]), "jax")
+    found = calibrate.stretches(pd.concat([table(seconds, 19_200), other]), "jax")
 
     assert set(found["backend"]) == {"torch"}
     assert found["ratio"].iloc[0] == pytest.approx(3, rel=0.05)
@@ -71,7 +72,7 @@ def test_repetitions_in_a_row_cover_the_ratio_of_the_whole_where_neighbours_are_
 
 def test_a_neighbour_that_only_one_side_feels_shows_as_autocorrelation_and_lost_coverage():
     other = table(launches(160, noise=simulation.bursts)[KEY], 19_200).assign(backend="torch")
-    found = calibration.stretches(pd.concat([table(launches(160, seed=1)[KEY], 19_200), other]), "jax")
+    found = calibrate.stretches(pd.concat([table(launches(160, seed=1)[KEY], 19_200), other]), "jax")
 
     assert found["autocorrelation"].iloc[0] > 0.3
     assert found["coverage"].mean() < 0.85
@@ -80,14 +81,14 @@ def test_a_neighbour_that_only_one_side_feels_shows_as_autocorrelation_and_lost_
 def test_a_drift_is_felt_by_launches_and_not_by_their_ratios():
     slow = np.exp(np.linspace(0, 1, 160))[:, None]
     other = table(launches(160, seed=1)[KEY] * slow, 19_200).assign(backend="torch")
-    found = calibration.stretches(pd.concat([table(launches(160)[KEY] * slow, 19_200), other]), "jax")
+    found = calibrate.stretches(pd.concat([table(launches(160)[KEY] * slow, 19_200), other]), "jax")
 
     assert found["autocorrelation_launches"].iloc[0] > 0.3
     assert abs(found["autocorrelation"].iloc[0]) < 0.2
 
 
 def test_larger_slow_downs_and_more_launches_are_seen_more_often():
-    table = calibration.power(launches(), draws=200)
+    table = calibrate.power(launches(), draws=200)
 
     assert called(table, "ours", 30, 1.2) > called(table, "ours", 30, 1.1) >= called(table, "ours", 30, 1.03)
     assert called(table, "ours", 30, 1.2) > called(table, "ours", 5, 1.2)
@@ -95,7 +96,7 @@ def test_larger_slow_downs_and_more_launches_are_seen_more_often():
 
 @pytest.mark.parametrize("rule", [rule.title for rule in RULES[2:]])
 def test_other_suites_rules_raise_false_alarms_where_launches_differ(rule):
-    table = calibration.power(launches(), draws=200)
+    table = calibrate.power(launches(), draws=200)
 
     assert called(table, rule, 10, 1.0) > 0.15
     assert called(table, "ours", 10, 1.0) <= 0.05
@@ -111,7 +112,7 @@ def table(seconds, samples):
 def test_a_planted_slow_down_is_seen_in_the_repetitions_that_both_have():
     plain, slow = launches(30)[KEY], launches(30, seed=1)[KEY] * 1.3
     epochs = pd.concat([table(plain, 19_200), table(slow, 21_120).query("repetition != 3")])
-    found = calibration.planted(epochs, draws=200)
+    found = calibrate.planted(epochs, draws=200)
     ours = found[found["rule"] == "ours"].set_index("launches")["called"]
 
     assert found["batches"].iloc[0] == 1.1
@@ -121,7 +122,7 @@ def test_a_planted_slow_down_is_seen_in_the_repetitions_that_both_have():
 
 
 def test_without_a_planted_case_there_is_none_to_see():
-    assert calibration.planted(table(launches(30)[KEY], 19_200)).empty
+    assert calibrate.planted(table(launches(30)[KEY], 19_200)).empty
 
 
 @pytest.mark.parametrize("interval", list(candidates.INTERVALS))
@@ -129,7 +130,7 @@ def test_every_interval_that_was_tried_covers_what_is_equal(interval):
     seconds = launches(200)[KEY].min(axis=1)
     found = [
         candidates.INTERVALS[interval](seconds[ours], seconds[theirs], 0.95)
-        for ours, theirs in calibration.halves(200, 10, 200)
+        for ours, theirs in calibrate.halves(200, 10, 200)
     ]
 
     assert np.mean([one.low <= 1 <= one.high for one in found]) > 0.85
@@ -192,7 +193,7 @@ def test_too_few_launches_are_refused_with_how_to_go_on(recorded_run):
     with pytest.raises(
         TooFewLaunchesError, match="has 3 ok launches of a case, and a calibration takes 12 at least; give --launches"
     ):
-        calibration.calibrate(frames.load(recorded_run))
+        calibrate.calibrate(frames.load(recorded_run))
 
 
 RECORDINGS = sorted((Path(__file__).parent / "recorded" / "calibration").glob("*.csv.gz"))
@@ -202,9 +203,9 @@ RECORDINGS = sorted((Path(__file__).parent / "recorded" / "calibration").glob("*
 def test_on_recorded_launches_few_verdicts_are_false_and_intervals_cover(recording):
     """What bench/analysis/README.md claims of these recordings, with fewer draws."""
     epochs = pd.read_csv(recording)
-    cases = calibration.steady(epochs)
+    cases = calibrate.steady(epochs)
     walls = dict.fromkeys(cases, 6.0)
-    table = calibration.same_against_same(cases, walls, 300)
+    table = calibrate.same_against_same(cases, walls, 300)
     few = table[table["launches"] <= 10]  # of more, sixty launches hold too few that differ
 
     assert len(RECORDINGS) == 2
@@ -214,7 +215,7 @@ def test_on_recorded_launches_few_verdicts_are_false_and_intervals_cover(recordi
 
 
 def test_on_quiet_recorded_launches_the_fastest_epoch_varies_least_of_what_may_stand_for_a_launch():
-    found = calibration.candidates(_recording("quiet"), draws=1)
+    found = calibrate.candidates(_recording("quiet"), draws=1)
     spread = found.groupby("value")["paired_spread"].apply(lambda one: np.sqrt((one**2).mean()))
 
     assert spread.idxmin() == "minimum"
@@ -224,7 +225,7 @@ def test_a_busy_core_moves_the_ratio_of_fastest_epochs_less_than_that_of_medians
     def moved(value):
         ratios = []
         for name in ("quiet", "loaded"):
-            cases = calibration.steady(_recording(name))
+            cases = calibrate.steady(_recording(name))
             logs = {
                 key[CASES.index("backend")]: np.log(value(seconds, axis=1)).mean()
                 for key, seconds in cases.items()
@@ -238,7 +239,7 @@ def test_a_busy_core_moves_the_ratio_of_fastest_epochs_less_than_that_of_medians
 
 @pytest.mark.parametrize("name", ["quiet", "loaded"])
 def test_on_recorded_launches_other_suites_rules_see_differences_where_there_are_none(name):
-    table = calibration.power(calibration.steady(_recording(name)), draws=200)
+    table = calibrate.power(calibrate.steady(_recording(name)), draws=200)
     equal = table[(table["launches"] == 10) & (table["factor"] == 1)].groupby("rule")["called"].mean()
 
     assert equal[["ours", "ours, margin 0"]].max() <= 0.05
@@ -246,7 +247,7 @@ def test_on_recorded_launches_other_suites_rules_see_differences_where_there_are
 
 
 def test_at_as_many_false_verdicts_ours_sees_more_than_means_and_pooled_tests_on_a_quiet_machine():
-    table = calibration.power(calibration.steady(_recording("quiet")), draws=200)
+    table = calibrate.power(calibrate.steady(_recording("quiet")), draws=200)
     seen = table[(table["launches"] == 10) & (table["factor"] == 1.10)].groupby("rule")["called_alike"].mean()
 
     assert seen["ours"] > seen[["keras.io, means within 5 %", "pyperf, pooled t test"]].max() + 0.05

@@ -1,6 +1,6 @@
 """What the clock check says of pairs of launches."""
 
-from bench.clock_check import summary
+from bench.run.clock import summary
 
 
 def launched(steady, between=0.0, setup=0.5, cold=2.0):

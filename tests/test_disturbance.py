@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.disturbance import disturbed, launch_disturbed
+from bench.contract.disturbance import disturbed, launch_disturbed
 
 QUIET = {"seconds": 1.0, "validation_seconds": 0.0, "steal_fraction": 0.01, "other_cpu_seconds": 0.05}
 STOLEN = {**QUIET, "steal_fraction": 0.2}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bench.environments import ROOT
+from bench.contract.paths import ROOT
 
 PAGES = [
     path

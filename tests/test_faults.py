@@ -23,8 +23,10 @@ import pytest
 from campaign import LIMIT_SECONDS, Ended, end, marked
 from playback import described, launches, state
 
-from bench import environments, lock, record
-from bench.environments import ROOT
+from bench.contract.files import LARGEST_BYTES
+from bench.contract.paths import ROOT
+from bench.launch import lock
+from bench.machine import environments
 
 pytestmark = pytest.mark.faults
 
@@ -550,7 +552,7 @@ def test_a_clock_set_back_leaves_the_runs_in_their_order(bench, judge):
 DAMAGES = {
     "truncated": lambda text: text[: len(text) // 2],
     "empty": lambda _text: "",
-    "huge": lambda text: text + " " * record.LARGEST_BYTES,
+    "huge": lambda text: text + " " * LARGEST_BYTES,
     "deep": lambda text: text.replace('"epochs": [', '"epochs": ' + "[" * 10**5, 1),
     "NaN": lambda text: re.sub(r'"seconds": [\d.e-]+', '"seconds": NaN', text),
     "of wrong types": lambda text: re.sub(r'"seconds": [\d.e-]+', '"seconds": {"a": []}', text),
@@ -624,10 +626,8 @@ backend-jax = ["iniconfig==2.3.0"]
 
 def test_an_environment_half_built_by_an_interrupted_install_is_built_anew(judge, tmp_path):
     project = tmp_path / "project"
-    (project / "bench" / "worker").mkdir(parents=True)
-    for path in (ROOT / "bench").glob("*.py"):
-        shutil.copy(path, project / "bench")
-    shutil.copytree(ROOT / "bench" / "worker" / "backends" / "jax", project / "bench" / "worker" / "backends" / "jax")
+    others = shutil.ignore_patterns("torch", "tensorflow", "openvino", "__pycache__")
+    shutil.copytree(ROOT / "bench", project / "bench", ignore=others)
     shutil.copytree(ROOT / "models", project / "models")
     shutil.copy(ROOT / "noxfile.py", project)
     (project / "pyproject.toml").write_text(TINY)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.worker import gauges, nvml
-from bench.worker.gauges import Counters
-from bench.worker.nvml import Gpu
+from bench.worker.timing import gauges, nvml
+from bench.worker.timing.gauges import Counters
+from bench.worker.timing.nvml import Gpu
 
 QUIET = Counters(1.0, 10, 0.5, 100.0, 5, 1_000, 2)
 

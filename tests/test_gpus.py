@@ -10,13 +10,16 @@ import pytest
 from fake_nvml import H100, V100
 from playback import described, launches
 
-from bench import environments, gpus, machine
-from bench import prepare as preparing
-from bench.command_line import UsageError
-from bench.environments import ROOT
-from bench.gpus import choose, find
-from bench.options import parse_parity, parse_run
-from bench.plan import Limits, plan
+from bench.contract.errors import UsageError
+from bench.contract.paths import ROOT
+from bench.machine import environments, nvidia
+from bench.machine.environments import cuda_major
+from bench.machine.fingerprint import memory_mib, others
+from bench.machine.nvidia import choose, find
+from bench.plan.cases import plan
+from bench.plan.parse import parse_parity, parse_run
+from bench.plan.planned import Limits
+from bench.run import devices
 
 BUSY = {**H100, "processes": (4321,)}
 
@@ -24,12 +27,12 @@ BUSY = {**H100, "processes": (4321,)}
 @pytest.fixture(autouse=True)
 def nothing_hidden(monkeypatch):
     """The variables as they are where nobody has set them; what a choice sets is taken back."""
-    for name in (gpus.VISIBLE, gpus.ORDER):
+    for name in (nvidia.VISIBLE, nvidia.ORDER):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    gpus.cuda_major.cache_clear()
+    cuda_major.cache_clear()
     yield
-    gpus.cuda_major.cache_clear()
+    cuda_major.cache_clear()
 
 
 @pytest.fixture
@@ -54,8 +57,8 @@ def test_cards_are_found_with_name_memory_capability_driver_and_cuda():
 def test_without_library_driver_or_card_nothing_is_found_and_nothing_fails(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
 
-    assert find() == gpus.NOTHING
-    assert find(fake_nvml.library(H100, refused=["nvmlInit"])) == gpus.NOTHING
+    assert find() == nvidia.NOTHING
+    assert find(fake_nvml.library(H100, refused=["nvmlInit"])) == nvidia.NOTHING
     assert find(fake_nvml.library()).gpus == ()
 
 
@@ -65,8 +68,8 @@ def test_a_card_that_refuses_every_question_is_a_card_all_the_same():
     (card,) = find(fake_nvml.library(H100, refused=refused)).gpus
 
     assert (card.name, card.memory_mib, card.capability, card.in_use) == ("NVIDIA GPU", None, None, "")
-    assert machine.memory_mib([card]).keys() == {"cpu"}
-    assert gpus.lacking([card]) == {("cpu", "tf32"): "a CPU has no TF32"}
+    assert memory_mib([card]).keys() == {"cpu"}
+    assert nvidia.lacking([card]) == {("cpu", "tf32"): "a CPU has no TF32"}
 
 
 def test_a_card_that_is_lost_is_left_out_and_the_others_keep_their_numbers():
@@ -94,7 +97,7 @@ def test_the_first_visible_card_is_measured_and_is_all_that_workers_see(monkeypa
     library = fake_nvml.library(H100, V100)
 
     assert choose(find(library), None, shared=False).name == "Tesla V100-SXM2-16GB"
-    assert gpus.prefix() == ["env", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=1"]
+    assert nvidia.prefix() == ["env", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=1"]
     assert [gpu.index for gpu in find(library).gpus] == [1]
 
 
@@ -147,7 +150,7 @@ def test_without_a_driver_a_backend_is_built_for_the_cpu(machine_with):
 def test_another_driver_makes_an_environment_outdated(machine_with):
     machine_with(refused=["nvmlInit"])
     before = environments.stamp("jax"), environments.stamp("bench")
-    gpus.cuda_major.cache_clear()
+    cuda_major.cache_clear()
     machine_with(H100)
 
     assert environments.stamp("jax") != before[0]
@@ -160,8 +163,8 @@ def test_an_interpreter_without_the_library_asks_the_parents_environment(monkeyp
     monkeypatch.setattr(environments, "complete", lambda name: name == "bench")
     monkeypatch.setattr(environments, "ask", lambda *words: asked.append(words) or {"cuda": [12, 9]})
 
-    assert gpus.cuda_major() == 12
-    assert asked == [(environments.environment_python("bench"), "bench.gpus")]
+    assert cuda_major() == 12
+    assert asked == [(environments.environment_python("bench"), "bench.machine.nvidia")]
 
 
 def test_the_builds_for_a_gpu_are_of_the_same_version():
@@ -206,14 +209,14 @@ def test_what_is_asked_for_is_what_is_measured_on_every_device():
 def test_a_card_without_tf32_has_no_such_row():
     found = find(fake_nvml.library(V100))
 
-    assert ("gpu", "tf32", "fit") not in rows(limits=Limits(lacking=gpus.lacking(found.gpus)))
+    assert ("gpu", "tf32", "fit") not in rows(limits=Limits(lacking=nvidia.lacking(found.gpus)))
 
 
 @pytest.fixture
 def on_gpu(measure, monkeypatch, machine_with):
     """A run of workers that play back, on a machine with two cards."""
     machine_with(H100, V100)
-    monkeypatch.setattr(preparing, "without_gpu", lambda _pythons: {})
+    monkeypatch.setattr(devices, "without_gpu", lambda _pythons: {})
     return measure
 
 
@@ -265,13 +268,15 @@ def test_other_accelerators_are_named_with_what_each_backend_makes_of_them(tmp_p
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("0x1ae0\n")
-    found = machine.others(tmp_path, system, kind)
+    found = others(tmp_path, system, kind)
 
     assert [line.partition(":")[0] for line in found] == [expected] * bool(expected)
     assert all("not measured here" in line and "JAX" in line and "torch" in line for line in found)
 
 
 def test_what_is_found_is_one_line_of_json():
-    done = subprocess.run([sys.executable, "-m", "bench.gpus"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.machine.nvidia"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
 
     assert json.loads(done.stdout).keys() == {"driver", "cuda", "gpus"}

@@ -8,15 +8,17 @@ import pytest
 from test_analysis import change, row
 from test_plan import CNN, MLP
 
-from bench import record
-from bench.agreement import parted
-from bench.analysis import analyse, calls, frames, two_runs
-from bench.command_line import UsageError
-from bench.disturbance import why_disturbed
-from bench.options import parse_parity, parse_run
-from bench.plan import plan
-from bench.registry import training_backends
-from bench.report import inference, tables
+from bench.analysis import analyse, frames, predict, two_runs
+from bench.contract import record
+from bench.contract.agreement import parted
+from bench.contract.catalog import training_backends
+from bench.contract.disturbance import why_disturbed
+from bench.contract.errors import UsageError
+from bench.contract.files import RecordError
+from bench.plan.cases import plan
+from bench.plan.parse import parse_parity, parse_run
+from bench.report.pages import run as run_page
+from bench.report.parts import predict as predict_part
 
 SERIES = {"seconds": 1.0, "cpu_seconds": 1.0, "steal_fraction": 0.0, "other_cpu_seconds": 0.0}
 
@@ -130,8 +132,8 @@ def test_the_quantiles_are_those_of_all_calls(predicted):
 
 
 def test_a_quantile_of_99_percent_takes_a_hundred_values():
-    assert "p99_seconds" not in calls.quantiles([1.0] * 99)
-    assert calls.quantiles([1.0] * 100)["p99_seconds"] == 1.0
+    assert "p99_seconds" not in predict.quantiles([1.0] * 99)
+    assert predict.quantiles([1.0] * 100)["p99_seconds"] == 1.0
 
 
 def test_what_training_alone_has_is_empty(predicted):
@@ -200,7 +202,7 @@ def test_a_record_of_inference_with_a_fault_is_refused_in_words(predicted, edit,
     content = json.loads(path.read_text())
     edit(content["launch"])
 
-    with pytest.raises(record.RecordError, match=fault):
+    with pytest.raises(RecordError, match=fault):
         record.check(content, "launch")
 
 
@@ -213,7 +215,7 @@ def test_two_runs_compare_the_median_calls(predicted):
 
 
 def test_the_report_has_a_table_for_each_batch_size_with_a_row_per_backend(predicted):
-    (table,) = inference.tables(analyse(predicted))
+    (table,) = predict_part.tables(analyse(predicted))
 
     assert table.title == "Inference: cnn on cpu, batch 1, float32: 200 calls a launch"
     assert [cells[0] for cells in table.rows] == [f"{name}, model.predict" for name in training_backends()]
@@ -222,7 +224,7 @@ def test_the_report_has_a_table_for_each_batch_size_with_a_row_per_backend(predi
 
 
 def test_inference_is_in_no_table_of_training(predicted):
-    page = tables.page(analyse(predicted))
+    page = run_page.page(analyse(predicted))
 
     assert len(page.tables) == 2
     assert "cnn" in page.tables[1].title
@@ -232,7 +234,7 @@ def test_inference_is_in_no_table_of_training(predicted):
 def test_a_case_of_inference_without_a_result_says_why(predicted):
     fault = {"status": "failed", "reason": "no room"}
     change(predicted, "*cnn-torch*", lambda launch: launch.update(fault))
-    (table,) = inference.tables(analyse(predicted))
+    (table,) = predict_part.tables(analyse(predicted))
 
     assert any(note.startswith("torch, model.predict: failed") and "no room" in note for note in table.notes)
 

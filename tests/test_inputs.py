@@ -7,7 +7,8 @@ import pytest
 from test_analysis import change
 
 from bench.analysis import analyse
-from bench.report import inputs, tables
+from bench.report.pages import run as run_page
+from bench.report.parts import inputs
 
 
 @pytest.fixture
@@ -54,6 +55,6 @@ def test_an_input_that_failed_says_why(compared):
 
 
 def test_cases_that_differ_in_their_input_have_tables_that_say_so(compared):
-    titles = [table.title for table in tables.page(analyse(compared)).tables]
+    titles = [table.title for table in run_page.page(analyse(compared)).tables]
 
     assert any(title.endswith("track fit, input resident") for title in titles)

@@ -5,10 +5,10 @@ import io
 import pytest
 
 from bench.analysis import analyse
-from bench.environments import ROOT
-from bench.options import parse_parity
-from bench.parity import parity
-from bench.progress import RunConsole
+from bench.contract.paths import ROOT
+from bench.plan.parse import parse_parity
+from bench.run.console import RunConsole
+from bench.run.parity import parity
 
 WORKLOADS = sorted((ROOT / "tests" / "ladders").glob("[!_]*.py"))
 STEPS = 6

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import environments, worker_log
-from bench import launch as launching
-from bench.launch import launch
-from bench.record import Case
-from bench.registry import training_backends
+from bench.contract.case import Case
+from bench.contract.catalog import training_backends
+from bench.launch import log
+from bench.launch import process as launching
+from bench.launch.process import launch
+from bench.machine import environments
 
 SEND = """
 import os, socket, sys
@@ -161,7 +162,7 @@ def test_an_interpreter_that_cannot_be_started_is_a_failure_with_its_name(tmp_pa
 
 
 def test_an_endless_log_keeps_its_beginning_and_its_end(work, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_log, "KEPT_BYTES", 100)
+    monkeypatch.setattr(log, "KEPT_BYTES", 100)
     work("print('first'); print('x' * 10_000); print('last')")
 
     text = (tmp_path / "log").read_text()
@@ -208,7 +209,7 @@ def real_worker(backend, asked, *options):
     """The command of a launch in a backend's own environment that asks for a backend."""
     python = environments.interpreter(backend, {})
     assert python, environments.missing_reason(backend)
-    words = ["-m", "pytest", "-c", "bench/worker/pytest.ini", "bench/worker/bench_train.py"]
+    words = ["-m", "pytest", "-c", "bench/worker/programs/pytest.ini", "bench/worker/programs/bench_train.py"]
     return [str(python), *words, *replace(CASE, backend=asked).options(), "--seed=0", *options]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.command_line import UsageError
-from bench.environments import ROOT
-from bench.options import parse_parity, parse_run
-from bench.registry import names_of, workload_modules, workload_names
+from bench.contract.catalog import names_of, workload_modules, workload_names
+from bench.contract.errors import UsageError
+from bench.contract.paths import ROOT
+from bench.plan.parse import parse_parity, parse_run
 
 
 def fault(*arguments: str) -> str:
@@ -154,7 +154,7 @@ def test_the_command_ends_with_status_2_and_one_line_and_writes_nothing(tmp_path
 def test_the_options_need_the_standard_library_only():
     """The noxfile checks them in nox's interpreter, before any environment exists."""
     done = subprocess.run(
-        [sys.executable, "-S", "-c", "import bench.options, bench.machine, bench.environments"],
+        [sys.executable, "-S", "-c", "import bench.plan.options, bench.machine, bench.machine.environments"],
         capture_output=True,
         text=True,
         cwd=Path(ROOT),

@@ -18,9 +18,14 @@ from altered import give_metrics, rename_mlp
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bench import __main__ as command_line
-from bench import environments, report
+from bench import report
 from bench.analysis import analyse, steps
-from bench.report import drawing, figures, html, inference, tables, tracks
+from bench.contract.paths import ROOT
+from bench.report import drawing
+from bench.report.forms import html
+from bench.report.pages import run as run_page
+from bench.report.parts import figures, predict, tracks
+from bench.report.text import with_interval
 from bench.report.view import Figure, Page, Said
 
 BUILDERS = [
@@ -31,7 +36,7 @@ BUILDERS = [
     figures.memory,
     tracks.figures,
     tracks.batch_figures,
-    inference.figures,
+    predict.figures,
 ]
 
 
@@ -138,7 +143,7 @@ def test_the_verdict_says_what_comparisons_csv_says(recorded_run):
         values = [row["ratio"], row["ratio_low"], row["ratio_high"]]
         if row["verdict"] == "faster":
             values = [1 / row["ratio"], 1 / row["ratio_high"], 1 / row["ratio_low"]]
-        shown = report.tables.with_interval(*values)
+        shown = with_interval(*values)
         words = {"slower": f"takes {shown} times as long as jax", "faster": f"is {shown} times as fast as jax"}
         assert (
             f"{row['backend']} {words.get(row['verdict'], 'against jax is undecided (ratio ' + shown + ')')}"
@@ -147,14 +152,14 @@ def test_the_verdict_says_what_comparisons_csv_says(recorded_run):
 
 
 def test_an_interval_without_an_upper_end_is_shown_as_such():
-    assert tables.with_interval(1.2, 0.0, np.inf) == "1.20 [0, ∞]"
+    assert run_page.with_interval(1.2, 0.0, np.inf) == "1.20 [0, ∞]"
 
 
 def test_a_difference_of_the_metric_is_in_the_verdict(recorded_run):
     give_metrics(recorded_run, (0.60, 0.61, 0.60))
     found = analyse(recorded_run)
     row = found.comparisons.table.query("workload == 'mlp' and backend == 'torch'").iloc[0]
-    (said,) = [said.text for said in tables.page(found).verdicts if said.text.startswith("mlp")]
+    (said,) = [said.text for said in run_page.page(found).verdicts if said.text.startswith("mlp")]
 
     assert row["metric_verdict"] == "different"
     assert f"the accuracy on torch is different by {row['metric_difference']:+.4f}" in said
@@ -239,7 +244,7 @@ def test_an_unknown_format_is_refused(recorded_run, bench):
 
 def test_quiet_prints_the_verdicts_alone_and_verbose_every_remark(recorded_run, bench):
     quiet, normal, verbose = (bench("report", recorded_run, *option)[1] for option in (["--quiet"], [], ["--verbose"]))
-    remarks = [said.text for said in tables.page(analyse(recorded_run)).remarks]
+    remarks = [said.text for said in run_page.page(analyse(recorded_run)).remarks]
 
     assert "mlp on cpu: " in quiet
     assert "samples/s" not in quiet
@@ -268,7 +273,7 @@ def test_a_bundle_names_neither_user_nor_folder_and_can_be_rebuilt(recorded_run,
 
     assert status == 0
     assert "bundle:" in err
-    assert not any(str(place) in text for text in texts for place in (environments.ROOT, recorded_run, Path.home()))
+    assert not any(str(place) in text for text in texts for place in (ROOT, recorded_run, Path.home()))
     pd.testing.assert_frame_equal(analyse(folder).comparisons.table, analyse(recorded_run).comparisons.table)
 
 

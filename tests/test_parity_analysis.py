@@ -9,9 +9,10 @@ import pytest
 import recordings
 from recordings import RUNGS, description, ladder, save
 
-from bench.analysis import distances, parity
-from bench.environments import ROOT
-from bench.report.parity import proved, remarks, tables
+from bench.analysis.parity import distances
+from bench.analysis.parity.compare import compare as compare_run
+from bench.contract.paths import ROOT
+from bench.report.parts.parity import proved, remarks, tables
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -35,7 +36,7 @@ def compare(tmp_path):
                         **more,
                     )
         ladders = [ladder(backend, kind) for kind in numerics for backend in backends]
-        return parity.compare(tmp_path, description(ladders, seeds))
+        return compare_run(tmp_path, description(ladders, seeds))
 
     return compared
 
@@ -144,11 +145,11 @@ def test_a_workload_made_for_a_gpu_is_not_missed(tmp_path):
     for backend in BACKENDS:
         save(folder, backend=backend)
     described = description([ladder(backend) for backend in BACKENDS], workloads=("mlp", "gpt2_small"))
-    missed = parity.compare(tmp_path, described).problems
+    missed = compare_run(tmp_path, described).problems
     described["workloads"][1]["memory_mib"] = 30_000
 
     assert len(missed) == 3
-    assert parity.compare(tmp_path, described).problems == []
+    assert compare_run(tmp_path, described).problems == []
 
 
 def test_a_gradient_that_is_nothing_but_rounding_is_not_held_against_itself(compare):
@@ -197,14 +198,14 @@ def test_a_ladder_that_was_not_climbed_is_a_problem_unless_it_was_skipped(tmp_pa
         ladder("torch", status="failed", reason="killed by signal 9 (SIGKILL)"),
         ladder("tensorflow", skip="a CPU has no TF32", status="skipped"),
     ]
-    found = parity.compare(tmp_path, description(ladders))
+    found = compare_run(tmp_path, description(ladders))
 
     assert found.problems == ["parity: torch cpu float64 was not climbed: failed, killed by signal 9 (SIGKILL)"]
 
 
 def test_a_recording_that_is_not_there_is_a_problem(tmp_path):
     save(tmp_path / "ladders", backend="jax")
-    found = parity.compare(tmp_path, description([ladder("jax"), ladder("torch")]))
+    found = compare_run(tmp_path, description([ladder("jax"), ladder("torch")]))
 
     assert found.problems == ["parity: mlp: torch cpu float64 left no recording of seed 0"]
 
@@ -214,7 +215,7 @@ def test_a_damaged_recording_is_left_out_and_named(tmp_path, content):
     save(tmp_path / "ladders", backend="jax")
     path = save(tmp_path / "ladders", backend="torch")
     path.write_bytes(path.read_bytes()[:-300] if content is None else content)
-    found = parity.compare(tmp_path, description([ladder("jax"), ladder("torch")]))
+    found = compare_run(tmp_path, description([ladder("jax"), ladder("torch")]))
 
     assert found.problems[0].startswith(f"left out: {path.name}: not a readable recording")
 
@@ -223,7 +224,7 @@ def test_a_recording_with_a_hostile_description_is_left_out(tmp_path):
     save(tmp_path / "ladders", backend="jax")
     np.savez(tmp_path / "ladders" / "x.npz", about=np.array("[1, 2]"), **RUNGS)
     np.savez(tmp_path / "ladders" / "y.npz", about=np.array({"a": 1}, dtype=object))
-    found = parity.compare(tmp_path, description([ladder("jax")]))
+    found = compare_run(tmp_path, description([ladder("jax")]))
 
     assert [problem.split(":")[1].strip() for problem in found.problems] == ["x.npz", "y.npz"]
 
@@ -360,7 +361,7 @@ def test_the_most_accurate_backend_has_the_smallest_typical_error(compare):
 
 
 def test_a_run_that_planned_no_ladder_has_no_parity(tmp_path):
-    assert parity.compare(tmp_path, {"reference": "jax", "workloads": []}) is None
+    assert compare_run(tmp_path, {"reference": "jax", "workloads": []}) is None
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,7 @@ def test_the_comparison_says_in_a_process_of_its_own_what_it_found(tmp_path, cha
     save(tmp_path / "ladders", backend="jax")
     save(tmp_path / "ladders", changes, backend="torch")
     (tmp_path / "run.json").write_text(json.dumps(description([ladder("jax"), ladder("torch")])))
-    command = [sys.executable, "-m", "bench.analysis", str(tmp_path)]
+    command = [sys.executable, "-m", "bench.analysis.parity", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert said in done.stdout
@@ -401,7 +402,7 @@ def test_a_ladder_without_one_of_its_seeds_is_not_proved(compare, tmp_path):
     assert len(found.proved) == 2
 
     (tmp_path / "ladders" / "mlp-1-torch-cpu-float64-fit-own.npz").unlink()
-    again = parity.compare(tmp_path, description([ladder(backend) for backend in BACKENDS], (0, 1)))
+    again = compare_run(tmp_path, description([ladder(backend) for backend in BACKENDS], (0, 1)))
     assert again.proved == {("mlp", "tensorflow", "cpu", "float64", "fit", "own")}
 
 
@@ -478,7 +479,7 @@ def test_complex_outputs_are_compared_whole(compare):
 
 def test_where_nothing_could_be_compared_nobody_is_said_to_agree(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(description([ladder("torch", skip="no GPU", status="skipped")])))
-    command = [sys.executable, "-m", "bench.analysis", str(tmp_path)]
+    command = [sys.executable, "-m", "bench.analysis.parity", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert done.stdout == "nothing could be compared\n"
@@ -494,7 +495,7 @@ def test_tracks_with_another_optimizer_are_held_against_the_golden_recording_wit
             save(tmp_path / "ladders", changes, backend=backend, track=track, optimizer="SGD")
     climbs = ["fit-own", "fit-SGD", "native-SGD"]
     described = description([ladder(backend, climbs=climbs) for backend in ("jax", "torch")])
-    found = parity.compare(tmp_path, described)
+    found = compare_run(tmp_path, described)
 
     assert found.problems == []
     assert ("mlp", "torch", "cpu", "float64", "native", "SGD") in found.proved
@@ -506,6 +507,6 @@ def test_a_native_track_that_computes_something_else_is_named(tmp_path):
         save(tmp_path / "ladders", changes, backend="jax", track=track, optimizer="SGD")
     climbs = ["fit-SGD", "native-SGD"]
     described = description([ladder("jax", climbs=climbs)])
-    (problem,) = parity.compare(tmp_path, described).problems
+    (problem,) = compare_run(tmp_path, described).problems
 
     assert problem.startswith("parity: mlp jax cpu native float64 parts from jax float64 at gradients, dense/bias")

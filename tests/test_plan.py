@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from bench.command_line import UsageError
-from bench.options import parse_run
-from bench.plan import Limits, group_of, plan, schedule
+from bench.contract.errors import UsageError
+from bench.plan.cases import plan
+from bench.plan.parse import parse_run
+from bench.plan.planned import Limits
+from bench.plan.schedule import group_of, schedule
 
 MLP = {
     "workload": "mlp",

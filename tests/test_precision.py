@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.analysis import precision, simulation
+from bench.analysis import precision
+from bench.analysis.calibration import simulation
 from bench.analysis.frames import LAUNCH_COLUMNS, Run
-from bench.record import Case
+from bench.contract.case import Case
 
 PILOT, MOST = 6, 1_000
 LOGS = {  # of a pilot's launches, by backend

@@ -19,12 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench import record, report, values
+from bench import report
 from bench.analysis import analyse, frames, history, two_runs
 from bench.analysis.frames import CASES, GAUGES
-from bench.record import INFERENCE_TRACKS, case_key
-from bench.report import files, html, terminal
-from bench.report import history as history_page
+from bench.contract import files as json_files
+from bench.contract import record, values
+from bench.contract.case import DEVICES, INFERENCE_TRACKS, INPUTS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key
+from bench.contract.files import RecordError
+from bench.report.forms import files, html, terminal
+from bench.report.pages import history as history_page
 
 TIMES = int(os.environ.get("BENCH_EXAMPLES", "1"))
 
@@ -104,7 +107,7 @@ DIGESTS = st.sampled_from(["a", "b"])
 
 @st.composite
 def cases(draw, workloads=PATHS):
-    task = draw(st.sampled_from(record.TASKS))
+    task = draw(st.sampled_from(TASKS))
     batch_size = draw(st.one_of(st.just(128), st.integers(1, 9), st.just(values.MOST_WHOLE)))
     return {
         "workload": draw(workloads),
@@ -112,12 +115,12 @@ def cases(draw, workloads=PATHS):
         "samples": min(values.MOST_WHOLE, batch_size * draw(st.integers(1, 5))),
         "epochs": draw(st.integers(2, 4)) if task == "train" else 1,
         "batch_size": batch_size,
-        "input": draw(st.sampled_from(list(record.INPUTS))),
+        "input": draw(st.sampled_from(list(INPUTS))),
         "backend": draw(st.sampled_from(["jax", "tensorflow", "torch", "openvino", "another_one"])),
-        "device": draw(st.sampled_from(record.DEVICES)),
-        "numerics": draw(st.sampled_from(record.NUMERICS)),
+        "device": draw(st.sampled_from(DEVICES)),
+        "numerics": draw(st.sampled_from(NUMERICS)),
         "task": task,
-        "track": draw(st.sampled_from(record.TRACKS if task == "train" else INFERENCE_TRACKS)),
+        "track": draw(st.sampled_from(TRACKS if task == "train" else INFERENCE_TRACKS)),
     }
 
 
@@ -197,9 +200,9 @@ def described(cases, **more):
 def runs(draw):
     """A run.json and records of its cases' launches; most cases are of one place, so that there is what to compare."""
     first = draw(cases())
-    tracks = record.TRACKS if first["task"] == "train" else INFERENCE_TRACKS
+    tracks = TRACKS if first["task"] == "train" else INFERENCE_TRACKS
     backends = draw(st.lists(st.sampled_from(["jax", "torch", "tensorflow"]), min_size=2, max_size=3, unique=True))
-    executions = st.tuples(st.sampled_from(tracks), st.sampled_from(["arrays", record.RESIDENT]))
+    executions = st.tuples(st.sampled_from(tracks), st.sampled_from(["arrays", RESIDENT]))
     planned = [
         {**first, "backend": backend, "track": track, "input": handed}
         for track, handed in draw(st.lists(executions, min_size=1, max_size=2, unique=True))
@@ -228,7 +231,7 @@ def runs(draw):
                 "tuning_seconds": WAITED,
                 "ordered": st.fixed_dictionaries({"words": TEXT}),
                 "ceilings": st.dictionaries(
-                    st.sampled_from(record.DEVICES), st.dictionaries(LINE, st.floats(1, 1e100), max_size=2)
+                    st.sampled_from(DEVICES), st.dictionaries(LINE, st.floats(1, 1e100), max_size=2)
                 ),
                 "parity": st.none(),
             },
@@ -289,7 +292,7 @@ def sane(analysis):
 @given(launch=launches())
 def test_a_record_written_and_read_is_equal(place, launch):
     place.mkdir(exist_ok=True)
-    record.write(place / "launch.json", whole(launch))
+    json_files.write(place / "launch.json", whole(launch))
 
     assert record.read(place / "launch.json") == whole(launch)
 
@@ -406,7 +409,7 @@ TRAINED = {"workload": "mlp", "dataset": "d", "samples": 256, "epochs": 3, "batc
 TRAINED |= {"backend": "jax", "device": "cpu", "numerics": "float32", "task": "train", "track": "fit"}
 CALLED = {**TRAINED, "task": "predict", "epochs": 1}
 PLANNED = [
-    *(TRAINED, {**TRAINED, "backend": "torch"}, {**TRAINED, "track": "native"}, {**TRAINED, "input": record.RESIDENT}),
+    *(TRAINED, {**TRAINED, "backend": "torch"}, {**TRAINED, "track": "native"}, {**TRAINED, "input": RESIDENT}),
     *(CALLED, {**CALLED, "backend": "torch"}),
 ]
 RECORDS = [made(case, number, 1 + 0.3 * index) for index, case in enumerate(PLANNED) for number in range(2)]
@@ -452,7 +455,7 @@ def is_read(path):
     """Whether a damaged record still is one; where it is refused, in one line that names it."""
     try:
         record.read(path)
-    except record.RecordError as error:
+    except RecordError as error:
         in_one_line(error, f"{path.name}: ")
         return False
     return True

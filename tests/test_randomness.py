@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.registry import training_backends
+from bench.contract.catalog import training_backends
 
 EVERY = [(backend, numerics) for backend in training_backends() for numerics in ("float32", "float64")]
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import record
+from bench.contract import files, record
+from bench.contract.case import Case, title
+from bench.contract.files import LARGEST_BYTES, RecordError
 
 
 @pytest.fixture
@@ -15,22 +17,22 @@ def good(recorded_run):
 
 
 def test_a_record_written_and_read_is_equal(tmp_path, good):
-    record.write(tmp_path / "launch.json", good)
+    files.write(tmp_path / "launch.json", good)
 
     assert record.read(tmp_path / "launch.json") == good
 
 
 def test_writing_leaves_no_other_file_behind(tmp_path, good):
     (tmp_path / "launches").mkdir()
-    record.write(tmp_path / "launches" / "launch.json", good)
+    files.write(tmp_path / "launches" / "launch.json", good)
 
     assert [path.name for path in (tmp_path / "launches").iterdir()] == ["launch.json"]
 
 
 def test_a_launch_that_measured_nothing_still_makes_a_valid_record(tmp_path, good):
-    case = record.Case(**good["launch"]["case"])
+    case = Case(**good["launch"]["case"])
     content = record.empty(case, repetition=1, seed=7, status="timeout", reason="no end after 300 s; killed")
-    record.write(tmp_path / "launch.json", content)
+    files.write(tmp_path / "launch.json", content)
 
     assert record.read(tmp_path / "launch.json")["launch"]["reason"] == "no end after 300 s; killed"
     assert content["benchmarks"] == []
@@ -41,7 +43,7 @@ def test_a_file_that_is_no_record_is_named_and_refused(tmp_path, text):
     path = tmp_path / "broken.json"
     path.write_text(text)
 
-    with pytest.raises(record.RecordError, match=r"^broken\.json: "):
+    with pytest.raises(RecordError, match=r"^broken\.json: "):
         record.read(path)
 
 
@@ -49,7 +51,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "broken.json"
     path.write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(record.RecordError, match=r"broken\.json"):
+    with pytest.raises(RecordError, match=r"broken\.json"):
         record.read(path)
 
 
@@ -97,7 +99,7 @@ def test_a_record_with_a_wrong_field_is_refused_with_the_fault_in_words(tmp_path
     path = tmp_path / "wrong.json"
     path.write_text(json.dumps({**good, "launch": {**good["launch"], field: value}}))
 
-    with pytest.raises(record.RecordError, match=fault):
+    with pytest.raises(RecordError, match=fault):
         record.read(path)
 
 
@@ -105,19 +107,19 @@ def test_anything_but_ok_needs_a_reason(tmp_path, good):
     path = tmp_path / "wrong.json"
     path.write_text(json.dumps({**good, "launch": {**good["launch"], "status": "failed", "reason": None}}))
 
-    with pytest.raises(record.RecordError, match="needs a reason"):
+    with pytest.raises(RecordError, match="needs a reason"):
         record.read(path)
 
 
 def test_a_title_tells_what_is_not_as_usual(good):
     case = {**good["launch"]["case"], "workload": "mlp", "backend": "torch"}
 
-    assert record.title(case) == "mlp torch cpu fit batch 128"
-    assert record.title({**case, "numerics": "tf32", "input": "DataLoader"}).endswith("batch 128 tf32 DataLoader")
+    assert title(case) == "mlp torch cpu fit batch 128"
+    assert title({**case, "numerics": "tf32", "input": "DataLoader"}).endswith("batch 128 tf32 DataLoader")
 
 
 def test_a_case_is_a_workers_options(good):
-    case = record.Case(**good["launch"]["case"])
+    case = Case(**good["launch"]["case"])
 
     assert case.options()[:2] == [f"--workload={case.workload}", "--dataset=fashion_mnist"]
     assert f"--batch-size={case.batch_size}" in case.options()
@@ -125,11 +127,11 @@ def test_a_case_is_a_workers_options(good):
 
 def test_only_a_training_that_stopped_early_may_have_fewer_epochs_than_its_case(tmp_path, good):
     good["launch"]["epochs"].pop()
-    record.write(tmp_path / "launch.json", good)
-    with pytest.raises(record.RecordError, match="2 epochs, but its case says 3"):
+    files.write(tmp_path / "launch.json", good)
+    with pytest.raises(RecordError, match="2 epochs, but its case says 3"):
         record.read(tmp_path / "launch.json")
     good["launch"]["stopped_early"] = True
-    record.write(tmp_path / "launch.json", good)
+    files.write(tmp_path / "launch.json", good)
 
     assert len(record.read(tmp_path / "launch.json")["launch"]["epochs"]) == 2
 
@@ -158,7 +160,7 @@ def test_a_case_of_words_that_nobody_knows_is_refused_in_one_line(tmp_path, good
     good["launch"]["case"][name] = value
     (tmp_path / "wrong.json").write_text(json.dumps(good))
 
-    with pytest.raises(record.RecordError) as caught:
+    with pytest.raises(RecordError) as caught:
         record.read(tmp_path / "wrong.json")
     assert fault in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -167,16 +169,16 @@ def test_a_case_of_words_that_nobody_knows_is_refused_in_one_line(tmp_path, good
 
 def test_a_workload_and_a_data_set_may_be_paths(tmp_path, good):
     good["launch"]["case"] |= {"workload": "../my models/nétz.py", "dataset": "/data/x.npz"}
-    record.write(tmp_path / "launch.json", good)
+    files.write(tmp_path / "launch.json", good)
 
     assert record.read(tmp_path / "launch.json") == good
 
 
 def test_inference_has_no_track_that_only_training_has(tmp_path, good):
     good["launch"]["case"] |= {"task": "predict", "track": "shipped"}
-    record.write(tmp_path / "launch.json", good)
+    files.write(tmp_path / "launch.json", good)
 
-    with pytest.raises(record.RecordError, match="task predict has no track shipped"):
+    with pytest.raises(RecordError, match="task predict has no track shipped"):
         record.read(tmp_path / "launch.json")
 
 
@@ -184,28 +186,28 @@ def test_inference_has_no_track_that_only_training_has(tmp_path, good):
 def test_a_case_asked_for_on_the_gpu_that_ran_on_the_cpu_is_no_row(tmp_path, good, lived):
     good["launch"]["case"]["device"] = "gpu"
     good["launch"]["resolved"]["device"] = lived
-    record.write(tmp_path / "launch.json", good)
+    files.write(tmp_path / "launch.json", good)
 
-    with pytest.raises(record.RecordError, match=f"asked for on the gpu, its variables lived on the {lived}$"):
+    with pytest.raises(RecordError, match=f"asked for on the gpu, its variables lived on the {lived}$"):
         record.read(tmp_path / "launch.json")
 
     del good["launch"]["resolved"]["device"]  # as older records are
-    record.write(tmp_path / "launch.json", good)
+    files.write(tmp_path / "launch.json", good)
     assert record.read(tmp_path / "launch.json") == good
 
 
 def test_a_huge_file_is_refused_without_being_read(tmp_path, monkeypatch):
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
-        file.truncate(record.LARGEST_BYTES + 1)
+        file.truncate(LARGEST_BYTES + 1)
     monkeypatch.setattr(Path, "read_text", None)
 
-    with pytest.raises(record.RecordError, match=r"^huge\.json: not a readable JSON file \(larger than 64 MiB\)$"):
+    with pytest.raises(RecordError, match=r"^huge\.json: not a readable JSON file \(larger than 64 MiB\)$"):
         record.read(path)
 
 
 def test_a_pipe_that_nobody_writes_to_is_refused_rather_than_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
 
-    with pytest.raises(record.RecordError, match=r"pipe\.json: not a readable JSON file"):
+    with pytest.raises(RecordError, match=r"pipe\.json: not a readable JSON file"):
         record.read(tmp_path / "pipe.json")

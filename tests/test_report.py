@@ -11,7 +11,9 @@ from rich.console import Console
 
 from bench import report
 from bench.analysis import analyse
-from bench.report import inputs, tensorboard, terminal
+from bench.report.forms import tensorboard, terminal
+from bench.report.pages import run as run_page
+from bench.report.parts import inputs
 
 
 @pytest.fixture
@@ -120,9 +122,7 @@ def test_an_undecided_metric_says_how_many_seeds_would_decide_it(recorded_run):
     analysis = analyse(recorded_run)
     table = analysis.comparisons.table
     row = table[(table["workload"] == "mlp") & (table["backend"] == "torch")].iloc[0]
-    said = [
-        said.text for said in report.tables.page(analysis).remarks if "whether torch reaches the accuracy" in said.text
-    ]
+    said = [said.text for said in run_page.page(analysis).remarks if "whether torch reaches the accuracy" in said.text]
 
     assert row["metric_verdict"] == "undecided"
     assert len(said) == 1
@@ -132,7 +132,7 @@ def test_an_undecided_metric_says_how_many_seeds_would_decide_it(recorded_run):
 def test_a_single_seed_is_not_enough_to_say_how_many_it_takes(recorded_run):
     for path in (recorded_run / "launches").glob("r00[12]*"):
         path.unlink()
-    remarks = report.tables.page(analyse(recorded_run)).remarks
+    remarks = run_page.page(analyse(recorded_run)).remarks
 
     assert any("a single seed gives no interval" in said.text for said in remarks)
 
@@ -162,7 +162,7 @@ def test_intervals_without_an_end_can_be_said_of_inputs():
 def test_parts_of_the_wall_time_that_cancel_out_are_told(recorded_run):
     path = recorded_run / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"wall_seconds": 1e-30}))
-    facts = dict(report.tables.page(analyse(recorded_run)).facts)
+    facts = dict(run_page.page(analyse(recorded_run)).facts)
 
     assert facts["wall time"].startswith("0 s: ")
 

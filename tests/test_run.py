@@ -13,17 +13,20 @@ import fake_nvml
 import pytest
 from playback import launches, state
 
-from bench import environments, gpus, machine, measuring, record, report
-from bench import prepare as preparing
+from bench import report
 from bench.analysis import analyse
-from bench.command_line import UsageError
-from bench.environments import ROOT
-from bench.launch import Outcome
-from bench.options import parse_parity
-from bench.parity import parity
-from bench.prepare import RunError
-from bench.progress import RunConsole
-from bench.results import find_run
+from bench.contract import files, record
+from bench.contract.errors import RunError, UsageError
+from bench.contract.paths import ROOT
+from bench.contract.results import find_run
+from bench.launch.outcome import Outcome
+from bench.machine import environments, nvidia
+from bench.machine.fingerprint import memory_mib
+from bench.plan.parse import parse_parity
+from bench.run import devices
+from bench.run import launches as launching
+from bench.run.console import RunConsole
+from bench.run.parity import parity
 
 
 @pytest.fixture
@@ -139,9 +142,9 @@ def test_a_log_that_cannot_be_written_ends_no_measurement(tmp_path):
 
 def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(measure, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml.library(fake_nvml.H100))
-    for name in (gpus.VISIBLE, gpus.ORDER):
+    for name in (nvidia.VISIBLE, nvidia.ORDER):
         monkeypatch.setenv(name, "0")  # so that what the run sets is taken back
-    monkeypatch.setattr(preparing, "without_gpu", lambda pythons: dict.fromkeys(pythons, "sees no GPU"))
+    monkeypatch.setattr(devices, "without_gpu", lambda pythons: dict.fromkeys(pythons, "sees no GPU"))
     folder = measure("--devices=gpu,cpu", "--numerics=float32", "--tracks=fit")
     analysis = analyse(folder)
 
@@ -162,8 +165,8 @@ def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(
 )
 def test_a_worker_at_fault_becomes_a_record_and_the_run_goes_on(measure, monkeypatch, fault, status, reason):
     monkeypatch.setenv("FAKE_FAULT", f"torch:{fault}")
-    monkeypatch.setattr(measuring, "LIMIT_SECONDS", 4.0)
-    monkeypatch.setattr(measuring, "GUESS_FACTOR", 0.0)
+    monkeypatch.setattr(launching, "LIMIT_SECONDS", 4.0)
+    monkeypatch.setattr(launching, "GUESS_FACTOR", 0.0)
     folder = measure()
 
     assert state(folder) == "finished"
@@ -183,8 +186,8 @@ def test_a_case_that_fails_twice_in_a_row_is_given_up_and_says_so(measure, monke
 
 def test_a_hang_does_not_lengthen_the_next_limit(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:hangs")
-    monkeypatch.setattr(measuring, "LIMIT_SECONDS", 1.0)
-    monkeypatch.setattr(measuring, "GUESS_FACTOR", 0.0)
+    monkeypatch.setattr(launching, "LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(launching, "GUESS_FACTOR", 0.0)
     reasons = {launch["reason"] for launch in launches(measure(), "torch") if launch["status"] == "timeout"}
 
     assert reasons == {"no end after 1 s; killed"}
@@ -197,8 +200,8 @@ def test_a_limit_is_ten_times_what_the_case_took_last_but_never_below_the_least(
         limits.append(limit_seconds)
         return Outcome("ok", "", 100.0 * len(limits))
 
-    monkeypatch.setattr(measuring, "launch", fake_launch)
-    monkeypatch.setattr(measuring, "_collect", lambda _path, _planned, outcome: (None, outcome))
+    monkeypatch.setattr(launching, "launch", fake_launch)
+    monkeypatch.setattr(launching, "_collect", lambda _path, _planned, outcome: (None, outcome))
     measure("--backends=jax", "--samples=128", "--epochs=2")
 
     assert limits == [300.0, 1_000.0, 2_000.0]
@@ -253,7 +256,7 @@ def test_what_earlier_runs_took_is_what_a_run_is_expected_to_take(measure):
     folder = measure()
     for path in (folder / "launches").iterdir():
         content = record.read(path)
-        record.write(path, {**content, "launch": {**content["launch"], "wall_seconds": 77.0}})
+        files.write(path, {**content, "launch": {**content["launch"], "wall_seconds": 77.0}})
     measure("--dry-run")
 
     assert "mlp jax cpu fit batch 128: 60000 samples, 10 epochs; a launch took about 77 s" in measure.said.getvalue()
@@ -345,7 +348,7 @@ def test_prepare_builds_what_the_largest_device_has_the_memory_for_and_for_parit
     logs = [(folder / "logs" / "prepare-jax.log").read_text() for folder in (measure("--launches=1"), climb())]
     told = [float(log.removeprefix("memory-mib ")) for log in logs]
 
-    assert told == pytest.approx([machine.memory_mib([])["cpu"], 0])
+    assert told == pytest.approx([memory_mib([])["cpu"], 0])
 
 
 def test_without_parity_none_is_climbed_and_none_is_missed(measure):
@@ -385,8 +388,8 @@ def test_a_ladder_at_fault_is_told_and_the_others_are_climbed(climb, monkeypatch
 def test_a_ladder_that_hangs_is_ended(climb, monkeypatch, tmp_path):
     monkeypatch.setenv("FAKE_LADDER", "torch:hangs")
     monkeypatch.setenv("FAKE_PID", str(tmp_path / "worker"))
-    monkeypatch.setattr("bench.parity.LIMIT_SECONDS", 2.0)
-    monkeypatch.setattr("bench.parity.STEP_FACTOR", 0.0)
+    monkeypatch.setattr("bench.run.ladders.LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr("bench.run.ladders.STEP_FACTOR", 0.0)
     analysis = analyse(climb("--numerics=float64"))
 
     assert analysis.problems == ["parity: torch cpu float64 was not climbed: timeout, no end after 2 s; killed"]

@@ -7,14 +7,16 @@ import pytest
 from playback import described, launches, state
 
 from bench import report
-from bench import run as running
 from bench.analysis import analyse
 from bench.analysis.precision import Order
-from bench.calibrate import calibrate
-from bench.command_line import UsageError
-from bench.options import parse_calibrate, parse_run
-from bench.progress import RunConsole
-from bench.run import run
+from bench.contract.errors import UsageError
+from bench.plan.parse import parse_calibrate, parse_run
+from bench.run import measure as measuring
+from bench.run import precision as ordering
+from bench.run.calibrate import calibrate
+from bench.run.console import RunConsole
+from bench.run.measure import run
+from bench.run.precision import _ordered_words
 
 
 class Clock:
@@ -78,20 +80,21 @@ def test_a_precision_is_ordered_reached_and_told(measure):
 
 def test_seeds_beyond_the_pilot_have_initial_weights_of_their_own(measure, monkeypatch):
     drawn = []
-    prepare = running.prepare
+    prepare = measuring.prepare
 
     def noted(options, *others, **named):
         drawn.extend(options.seeds)
         return prepare(options, *others, **named)
 
-    monkeypatch.setattr(running, "prepare", noted)
+    for module in (measuring, ordering):
+        monkeypatch.setattr(module, "prepare", noted)
     folder = measure("--launches=6", "--within=1%", "--backends=jax,torch")
 
     assert drawn == [launch["seed"] for launch in launches(folder, "jax")]
 
 
 def test_a_precision_out_of_reach_is_said_at_once_with_what_will_be_reached(measure, monkeypatch):
-    monkeypatch.setattr(running, "MOST_LAUNCHES", 8)
+    monkeypatch.setattr(ordering, "MOST_LAUNCHES", 8)
     folder = measure("--launches=6", "--within=0.1%", "--backends=jax,torch")
     said = measure.said.getvalue()
 
@@ -106,7 +109,7 @@ def test_a_budget_that_does_not_suffice_is_said_with_what_will_be_reached():
 
     wanted = "±3.0% would take 41 min more, and the budget leaves 20 min"
     reached = "every ratio within ±4.6%, about 20 min more"
-    assert running._ordered_words(order, 0.03, 1_200.0) == f"{wanted}; instead {reached}"
+    assert _ordered_words(order, 0.03, 1_200.0) == f"{wanted}; instead {reached}"
 
 
 def test_without_anything_to_compare_no_precision_is_promised(measure):

@@ -8,7 +8,7 @@ from test_analysis import change, row
 
 from bench.analysis import analyse, frames
 from bench.analysis.targets import targets
-from bench.report import tables
+from bench.report.pages import run as run_page
 
 
 def evaluated(folder, pattern, metrics):
@@ -75,13 +75,13 @@ def test_without_held_out_samples_nothing_is_said_of_a_target(recorded_run):
     analysis = analyse(recorded_run)
 
     assert analysis.targets.empty
-    assert not any("Time to target" in table.title for table in tables.page(analysis).tables)
+    assert not any("Time to target" in table.title for table in run_page.page(analysis).tables)
 
 
 def test_the_report_calls_a_miss_a_miss(recorded_run):
     evaluated(recorded_run, "*mlp-jax*", [0.9, 0.9, 0.9])
     evaluated(recorded_run, "*mlp-torch*", [0.1, 0.1, 0.1])
-    (table,) = [table for table in tables.page(analyse(recorded_run)).tables if "Time to target" in table.title]
+    (table,) = [table for table in run_page.page(analyse(recorded_run)).tables if "Time to target" in table.title]
 
     assert [cells[:2] for cells in table.rows] == [["jax", "3 of 3 launches"], ["torch", "0 of 3 launches"]]
     assert table.rows[1][2:] == ["–", "missed", "–"]

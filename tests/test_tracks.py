@@ -5,16 +5,18 @@ import json
 
 import pytest
 
-from bench import tuning
-from bench.analysis import analyse, comparisons, frames, knobs, statistics
+from bench.analysis import analyse, comparisons, frames, statistics, tuning
 from bench.analysis.cases import cases
-from bench.record import TUNING_COLUMNS, Case
-from bench.report import tables, tracks
+from bench.contract.case import Case
+from bench.contract.tuning import TUNING_COLUMNS
+from bench.report.pages import run as run_page
+from bench.report.parts import tracks
+from bench.run.tuning import FILE
 
 
 def write_search(folder, case, rows):
     common = {**vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
-    with (folder / tuning.FILE).open("a", newline="") as file:
+    with (folder / FILE).open("a", newline="") as file:
         writer = csv.DictWriter(file, TUNING_COLUMNS)
         writer.writeheader()
         for given, seconds, status, reason in rows:
@@ -114,7 +116,7 @@ def searched(tracked):
 
 
 def test_what_a_knob_brings_is_told_with_the_others_as_chosen(searched):
-    (choice,) = knobs.choices(frames.load(searched))
+    (choice,) = tuning.choices(frames.load(searched))
 
     assert choice.gain == pytest.approx(2.0)
     assert choice.gains == pytest.approx({"input": 1.25, "malloc": 1.5})
@@ -127,7 +129,7 @@ def test_what_a_knob_brings_is_told_with_the_others_as_chosen(searched):
 
 def test_the_report_says_what_keras_costs_which_knob_mattered_and_the_call_to_paste(searched):
     found = analyse(searched)
-    page = tables.page(found)
+    page = run_page.page(found)
     table = next(table for table in page.tables if "What Keras costs" in table.title)
     torch = next(row for row in table.rows if row[0] == "torch")
 
@@ -146,17 +148,17 @@ def test_the_report_says_what_keras_costs_which_knob_mattered_and_the_call_to_pa
 
 
 def test_a_damaged_search_is_left_out_with_a_warning_and_the_rest_is_reported(searched):
-    (searched / tuning.FILE).write_text("not,a\nsearch\n")
+    (searched / FILE).write_text("not,a\nsearch\n")
     run = frames.load(searched)
 
     assert any(line.startswith("left out: tuning.csv") for line in run.warnings)
-    assert knobs.choices(run) == []
+    assert tuning.choices(run) == []
 
 
 @pytest.mark.parametrize("handed", list(tracks.INPUTS))
 def test_every_input_can_be_pasted(handed):
     given = {"jit_compile": True, "steps_per_execution": 32, "input": handed, "malloc": "default"}
-    choice = knobs.Choice(vars(a_case()), given, given, 1.0, {}, {}, 1)
+    choice = tuning.Choice(vars(a_case()), given, given, 1.0, {}, {}, 1)
 
     compile(tracks._call(choice).replace("…", "..."), handed, "exec")
 
@@ -173,7 +175,7 @@ def test_a_sweep_of_batch_sizes_shows_samples_per_second(recorded_run):
         for epoch in content["launch"]["epochs"]:
             epoch["seconds"] *= 2
         path.with_name(f"{path.stem}-32.json").write_text(json.dumps(content))
-    page = tables.page(analyse(recorded_run))
+    page = run_page.page(analyse(recorded_run))
     table = next(one for one in page.tables if one.title.startswith("Samples per second"))
     speeds = {row[0]: [float(cell.replace(",", "")) for cell in row[1:]] for row in table.rows}
 

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from bench import tuning
-from bench.options import parse_run
-from bench.progress import RunConsole
-from bench.record import Case
-from bench.run import run
+from bench.contract.case import Case
+from bench.plan.parse import parse_run
+from bench.run import tuning
+from bench.run.console import RunConsole
+from bench.run.measure import run
 
 CASE = Case("mlp", "fashion_mnist", 6_400, 3, 128, "arrays", "jax", "cpu", "float32", "train", "loop")
 

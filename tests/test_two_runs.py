@@ -10,9 +10,10 @@ import pytest
 
 from bench.analysis import frames
 from bench.analysis.two_runs import NotComparableError, compare
-from bench.command_line import UsageError, parse
-from bench.environments import ROOT
-from bench.record import DIFFERENCES
+from bench.contract.errors import UsageError
+from bench.contract.paths import ROOT
+from bench.contract.record import DIFFERENCES
+from bench.plan.arguments import parse
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """A folder is an import world: none imports another's libraries, which a subprocess proves."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.environments import ROOT
-from bench.options import parse_run
-from bench.registry import backend_names
+from bench.contract.paths import ROOT
+from bench.plan.parse import parse_run
 
 FRAMEWORKS = {"jax", "tensorflow", "torch"}
 TABLES = {"pandas", "scipy"}
@@ -38,13 +38,14 @@ sys.modules["pytest_benchmark.fixture"] = Anything("pytest_benchmark.fixture")
 """
 
 
-def modules(folder, pattern="*.py"):
-    paths = sorted((ROOT / folder).glob(pattern))
+def modules(*folders):
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
     return [name.removesuffix(".__init__") for name in names]
 
 
-BACKENDS = [f"bench.worker.backends.{name}" for name in backend_names()]
+PARENT = ("bench/contract", "bench/own_models", "bench/launch", "bench/machine", "bench/plan", "bench/run")
+NEEDS_FRAMEWORK = re.compile(r"bench\.worker\.backends\.\w+\.\w+")
 
 
 def imported(names, stub="", root=ROOT):
@@ -57,9 +58,12 @@ def imported(names, stub="", root=ROOT):
 @pytest.mark.parametrize(
     ("names", "foreign"),
     [
-        (modules("bench"), FRAMEWORKS | TABLES | {"keras", "models"}),
-        (["bench.record", "bench.options", "bench.environments"], FRAMEWORKS | TABLES | {"keras", "psutil", "rich"}),
-        (modules("bench/analysis") + modules("bench/report"), FRAMEWORKS | {"keras", "models", "psutil"}),
+        (modules(*PARENT), FRAMEWORKS | TABLES | {"keras", "models"}),
+        (
+            ["bench.contract.record", "bench.plan.options", "bench.machine.environments"],
+            FRAMEWORKS | TABLES | {"keras", "psutil", "rich"},
+        ),
+        (modules("bench/analysis", "bench/report"), FRAMEWORKS | {"keras", "models", "psutil"}),
         (["models", "models.datasets"], FRAMEWORKS | TABLES | {"keras", "bench"}),
     ],
     ids=["parent", "shared words", "analysis and report", "registry"],
@@ -72,10 +76,10 @@ def test_a_world_does_not_import_anothers_libraries(names, foreign):
     ("names", "foreign"),
     [
         (
-            modules("bench/worker") + modules("bench/worker/backends") + BACKENDS,
+            [name for name in modules("bench/worker") if not NEEDS_FRAMEWORK.fullmatch(name)],
             FRAMEWORKS | TABLES | {"rich", "psutil"},
         ),
-        ([*modules("models"), "models.own", "models.datasets.npz"], FRAMEWORKS | TABLES | {"bench"}),
+        (modules("models"), FRAMEWORKS | TABLES | {"bench"}),
     ],
     ids=["worker", "models"],
 )
@@ -86,7 +90,7 @@ def test_a_world_with_keras_does_not_import_anothers_libraries(names, foreign):
 BARE = """
 import sys
 sys.path.insert(0, {root!r})
-from bench.options import parse_calibrate, parse_parity, parse_run
+from bench.plan.parse import parse_calibrate, parse_parity, parse_run
 print(type({parse}({words!r})).__name__)
 """
 

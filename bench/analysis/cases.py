@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis import calls, statistics
+from bench.analysis import predict, statistics
 from bench.analysis.frames import CASES, INTERVAL_LEVEL, Run, counted
-from bench.record import case_key
+from bench.contract.case import case_key
 
 LATENCIES = ["p50_seconds", "p90_seconds", "p99_seconds"]
 CASE_VALUES = [
@@ -53,7 +53,7 @@ def cases(run: Run) -> pd.DataFrame:
     trained = run.epochs.merge(good[keys], on=keys).groupby(CASES, sort=False)
     called = good[good["task"] == "predict"].groupby(CASES, sort=False)
     spread = {key: _epoch_values(group) for key, group in trained}
-    spread |= {key: calls.quantiles(group["call_seconds"].explode()) for key, group in called}
+    spread |= {key: predict.quantiles(group["call_seconds"].explode()) for key, group in called}
     rows, level = [], statistics.level_of(len(groups))
     for planned in run.description["plan"]:
         key = case_key(planned["case"])
@@ -117,7 +117,7 @@ def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
     last = epochs.sort_values("epoch").groupby(["repetition", "attempt"])["train_metric"].last()
     return {
         "metric": float(last.mean()),
-        **calls.quantiles(steady),
+        **predict.quantiles(steady),
     }
 
 

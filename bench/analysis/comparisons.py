@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, Run, counted
-from bench.record import RESIDENT, case_key, title
+from bench.contract.case import RESIDENT, case_key, title
 
 TIME_MARGIN = 0.05
 COLUMNS = [

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench import record
-from bench.analysis import calls, statistics
-from bench.analysis.description import cleaned, fault
-from bench.disturbance import disturbed, why_disturbed
-from bench.record import CASE_COLUMNS, TUNING_COLUMNS, title
-from bench.values import printable, shown
+from bench.analysis import predict, statistics
+from bench.contract import files, record
+from bench.contract.case import CASE_COLUMNS, title
+from bench.contract.disturbance import disturbed, why_disturbed
+from bench.contract.files import RecordError
+from bench.contract.run_json import cleaned, fault
+from bench.contract.tuning import TUNING_COLUMNS
+from bench.contract.values import printable, shown
 
 CASES = list(CASE_COLUMNS)
 GAUGES = [
@@ -94,7 +96,7 @@ def load(folder: Path) -> Run:
     for path in sorted((folder / "launches").glob("[!.]*.json")):
         try:
             launch = record.read(path)["launch"]
-        except record.RecordError as error:
+        except RecordError as error:
             warnings.append(f"left out: {error}")
             continue
         name, case = printable(path.name), json.dumps({name: launch["case"][name] for name in CASES})
@@ -166,8 +168,8 @@ def _counted(launches: pd.DataFrame) -> pd.Series:
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        description: dict[str, Any] = cleaned(record.load(path))
-    except record.RecordError as error:
+        description: dict[str, Any] = cleaned(files.load(path))
+    except RecordError as error:
         raise RunFormatError(f"{path.parent}: {error}") from None
     except RecursionError:
         raise RunFormatError(f"{path}: too deep") from None
@@ -188,7 +190,7 @@ def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
     row |= {name: launch.get(name) for name in ("wall_seconds", *LAUNCH_WORDS)}
     if launch["status"] != "ok":
         return row
-    values = calls.launch_values(launch) if launch["case"]["task"] == "predict" else _training_values(launch)
+    values = predict.launch_values(launch) if launch["case"]["task"] == "predict" else _training_values(launch)
     return {
         **row,
         **values,

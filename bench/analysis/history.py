@@ -13,7 +13,7 @@ from bench.analysis.cases import cases
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, Run, counted
 from bench.analysis.steps import fewest, steps
-from bench.record import case_key, stem
+from bench.contract.case import case_key, stem
 
 MACHINE = ("cpu", "logical_cpus", "memory_mib", "gpus", "system", "flags")
 LEVEL = 0.05  # the chance of any step on a page of series that have none

@@ -15,7 +15,7 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.comparisons import pairs
 from bench.analysis.frames import CASES, Run, counted
-from bench.record import case_key
+from bench.contract.case import case_key
 
 FEWEST = 3  # ratios, from which a deviation is worth anything
 Key = tuple[Any, ...]  # the values of a case's columns

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, INTERVAL_LEVEL, Run, counted
-from bench.record import case_key
+from bench.contract.case import case_key
 
 COLUMNS = [
     *CASES,

@@ -10,7 +10,8 @@ import pandas as pd
 from bench.analysis import statistics
 from bench.analysis.comparisons import COLUMNS, compared, time_columns
 from bench.analysis.frames import CASES, Run, counted
-from bench.record import DIFFERENCES, stem, title
+from bench.contract.case import stem, title
+from bench.contract.record import DIFFERENCES
 
 SAME = ["backend", "device", "task", "track"]  # these and the workload's name make two cases one; the rest may differ
 SIZES = ["dataset", "samples", "epochs", "batch_size", "input"]

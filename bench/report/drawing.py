@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.frames import CASES
-from bench.report.view import Row, facets, missing
+from bench.report.text import missing
+from bench.report.view import Row, facets
 
 # Okabe and Ito's palette for the colour-blind (2008), each at least 3 : 1 against the page's white and its black.
 COLOURS = {"jax": "#0072b2", "tensorflow": "#d55e00", "torch": "#008f68", "openvino": "#b86092"}

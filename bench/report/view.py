@@ -1,16 +1,10 @@
 """The view that terminal, Markdown and HTML render, nothing but text, and how numbers become text."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pandas as pd
+from bench.contract.case import stem
 
-from bench.analysis.statistics import MOST_SEEDS
-from bench.record import stem
-
-NOTHING = "–"
-SMALLEST, LARGEST = 1e-5, 1e7  # of numbers that are written out
 Row = Mapping[Any, Any]  # a row of a DataFrame
 Facets = Mapping[str, str]  # of FACETS those that a part of a report is of
 FACETS = ("workload", "device", "track", "numerics")  # by which a reader filters
@@ -91,76 +85,3 @@ class Page(NamedTuple):
 def facets(row: Any, *names: str) -> Facets:
     """What a row is of, of all facets or of those named."""
     return {name: stem(row[name]) if name == "workload" else str(row[name]) for name in names or FACETS}
-
-
-def ratio_level(rows: Iterable[Row], against: str) -> str:
-    """The level of the ratios' intervals against such an opponent, for a heading; nothing where none was compared."""
-    return next((f" [{100 * row['level']:.4g}%]" for row in rows if str(row["against"]).startswith(against)), "")
-
-
-def missing(value: Any) -> bool:
-    """Whether there is no number to show."""
-    return value is None or pd.isna(value) or not math.isfinite(value)
-
-
-def number(value: Any, digits: int) -> str:
-    """So many digits after the point."""
-    return NOTHING if missing(value) else f"{value:.{digits}f}"
-
-
-def significant(value: Any) -> str:
-    """Three significant digits: more would claim what no launch here repeats."""
-    if missing(value):
-        return NOTHING
-    if value and not SMALLEST <= abs(value) < LARGEST:  # the limits of two launches that are far apart, say
-        return f"{value:.2e}"
-    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
-    return f"{value:.{max(digits, 0)}f}"
-
-
-def _interval(low: Any, high: Any) -> str:
-    return "" if missing(low) or pd.isna(high) else f"[{significant(low)}, {_limit(high)}]"
-
-
-def _limit(high: Any) -> str:
-    """An interval's upper end, which few launches at a high level leave without one."""
-    return "∞" if high == math.inf else significant(high)
-
-
-def with_interval(value: Any, low: Any, high: Any) -> str:
-    """A value with its interval, where it has one."""
-    return f"{significant(value)} {_interval(low, high)}".rstrip()
-
-
-def difference(compared: Row | None) -> str:
-    """A metric's difference with its interval, both signed."""
-    if compared is None or missing(compared["metric_difference"]):
-        return NOTHING
-    low, high = compared["metric_low"], compared["metric_high"]
-    interval = "" if missing(low) else f" [{low:+.4f}, {high:+.4f}]"
-    return f"{compared['metric_difference']:+.4f}{interval}"
-
-
-def disturbances(who: str, case: Row) -> Iterator[str]:
-    """How many launches of a case were disturbed, where any were."""
-    if case["disturbed"]:
-        anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
-        yield f"{who}: {case['disturbed']} launches were disturbed, {anew}; their records have the gauges"
-
-
-def launches(row: Row) -> str:
-    """What it takes to decide which of two is faster."""
-    if missing(row["ratio_low"]):
-        return "a single launch, or launches that all took exactly as long, give no interval"
-    if missing(row["ratio_launches"]):
-        return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
-    return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"
-
-
-def seeds(row: Row) -> str:
-    """What it takes to decide whether a metric is equivalent."""
-    if missing(row["metric_low"]):
-        return "a single seed gives no interval" if not missing(row["metric_difference"]) else "no seed is in both"
-    if missing(row["metric_seeds"]):
-        return f"even {MOST_SEEDS:,} seeds would not decide it, if mean and spread stay as they are"
-    return f"about {row['metric_seeds']:.0f} seeds in all (--launches) decide it, if mean and spread stay as they are"

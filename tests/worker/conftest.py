@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from bench.environments import ROOT
-from bench.record import Case
-from bench.worker import environment
+from bench.contract.case import Case
+from bench.contract.paths import ROOT
+from bench.worker.process import environment
 
 KEY = pytest.StashKey()
 
@@ -62,8 +62,8 @@ def launch(case, tmp_path):
 
     def run(*options, **columns):
         path = tmp_path / "launch.json"
-        script = f"bench/worker/bench_{columns.get('task', 'train')}.py"
-        command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", script]
+        script = f"bench/worker/programs/bench_{columns.get('task', 'train')}.py"
+        command = [sys.executable, "-m", "pytest", "-c", "bench/worker/programs/pytest.ini", script]
         command += [*case(**columns).options(), "--seed=3", f"--benchmark-json={path}", *options]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
         return done, json.loads(path.read_text()) if path.exists() else None

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from bench.environments import ROOT
+from bench.contract.paths import ROOT
 
 
 @pytest.fixture
@@ -17,7 +17,13 @@ def measure(backend_name, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)  # which the parent does not set either
 
     def run(device):
-        command = [sys.executable, "-m", "bench.worker.ceiling", f"--backend={backend_name}", f"--device={device}"]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.worker.programs.ceiling",
+            f"--backend={backend_name}",
+            f"--device={device}",
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     return run

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.worker.clock import EpochClock, ReplayClock
-from bench.worker.gauges import Counters
-from bench.worker.nvml import Gpu
+from bench.worker.timing.clock import EpochClock, ReplayClock
+from bench.worker.timing.gauges import Counters
+from bench.worker.timing.nvml import Gpu
 
 
 class Time:

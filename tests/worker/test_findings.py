@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bench.environments import ROOT
+from bench.contract.paths import ROOT
 
 RUNNER = """
 import contextlib, io, json, sys

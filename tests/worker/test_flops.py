@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from bench.worker import start
-from bench.worker.flops import Count, step_flops
+from bench.worker.workload import load
+from bench.worker.workload.flops import Count, step_flops
 from models import gpt
 
 
@@ -91,7 +91,7 @@ def with_query(layer):
 
 
 def workload(name):
-    return start.load_workload(name).build
+    return load.load_workload(name).build
 
 
 # Forward, times one more for each gradient, of a step on one sample.

@@ -13,9 +13,13 @@ import keras
 import numpy as np
 import pytest
 
-from bench.environments import ROOT
-from bench.worker import backends, built, environment, ladder, tracks
-from bench.worker.clock import EpochClock
+from bench.contract.paths import ROOT
+from bench.worker import backends
+from bench.worker.process import environment
+from bench.worker.programs import parity
+from bench.worker.timing.clock import EpochClock
+from bench.worker.workload import train
+from bench.worker.workload.build import check_device, resolved
 
 SET = ("CUDA_DEVICE_ORDER", "KERAS_HOME", "KERAS_BACKEND", *environment.FOREIGN)
 
@@ -131,14 +135,14 @@ def elsewhere(*strangers):
 
 
 def test_after_training_every_variable_is_asked_where_it_lives_the_optimizers_too(trained, monkeypatch):
-    built.check_device(elsewhere(), trained)
+    check_device(elsewhere(), trained)
     kernel = trained.layers[-1].kernel
     slot = next(variable for variable in trained.optimizer.variables if variable.shape == kernel.shape)
     for variable in (kernel, slot):
         value = variable.value
         monkeypatch.setattr(type(variable), "value", property(lambda self: self._value))
         with pytest.raises(RuntimeError, match=r"lives on the cpu, not on the gpu that was asked for"):
-            built.check_device(elsewhere(SimpleNamespace(value=value)), trained)
+            check_device(elsewhere(SimpleNamespace(value=value)), trained)
 
 
 def test_the_record_names_the_device_of_every_variable_not_of_the_first(trained):
@@ -146,12 +150,12 @@ def test_the_record_names_the_device_of_every_variable_not_of_the_first(trained)
     launch = elsewhere(slot)
     launch.knobs, launch.backend.flags = {}, dict
 
-    assert built.resolved(launch, trained)["device"] == "cpu and gpu"
+    assert resolved(launch, trained)["device"] == "cpu and gpu"
     launch.backend.device_of = lambda _value: "gpu"
-    assert built.resolved(launch, trained)["device"] == "gpu"
+    assert resolved(launch, trained)["device"] == "gpu"
 
 
-@pytest.mark.parametrize("track", tracks.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
 def test_what_a_track_trains_in_copies_of_its_own_is_asked_where_it_lives(case, backend_name, track):
     given = case(track=track, device="gpu", batch_size=4, epochs=1)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
@@ -162,14 +166,14 @@ def test_what_a_track_trains_in_copies_of_its_own_is_asked_where_it_lives(case, 
     with (
         nullcontext() if own else pytest.raises(RuntimeError, match=f"track {track} trained on the cpu, not on the gpu")
     ):
-        tracks.train(given, model, x, y, tracks.defaults(backend_name, track), clock)
+        train.train(given, model, x, y, train.defaults(backend_name, track), clock)
 
 
 def test_the_copies_are_weights_and_what_the_optimizer_keeps_of_each(backend_name):
     """Adam keeps two arrays of each weight; a counter of steps may be there too."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-    trainer = backends.trainer(backend_name, "native", model, "accuracy", tracks.defaults(backend_name, "native"))
+    trainer = backends.trainer(backend_name, "native", model, "accuracy", train.defaults(backend_name, "native"))
     trainer.train(trainer.place(np.ones((2, 4, 4), "float32"), np.zeros((2, 4), "uint8")))
     shapes = [tuple(copy.shape) for copy in trainer.copies() if len(copy.shape)]
 
@@ -181,15 +185,15 @@ def test_counters_and_seeds_may_stay_on_the_host(trained):
     seeds = [variable for variable in trained.variables if "int" in str(variable.dtype)]
     assert whole
 
-    built.check_device(elsewhere(*whole, *seeds), trained)
+    check_device(elsewhere(*whole, *seeds), trained)
 
 
 @pytest.fixture
 def on_card(request, case, backend, monkeypatch):
     """A launch in this process as on a GPU: here are stand-ins for the card, its driver and the parent."""
     request.config.addinivalue_line("markers", "benchmark: what pytest-benchmark is told")
-    from bench.worker import bench_predict, bench_train
-    from bench.worker.conftest import Launch
+    from bench.worker.process.launch import Launch
+    from bench.worker.programs import bench_predict, bench_train
 
     held, joules, events = itertools.count(1), itertools.count(7_000, 5_000), []
     card = SimpleNamespace(
@@ -246,17 +250,17 @@ def test_variables_that_leave_the_gpu_meanwhile_fail_the_launch(on_card, task, b
 def test_parity_alone_switches_to_deterministic_operations_and_on_a_gpu_alone(monkeypatch, tmp_path, device, times):
     switched = []
     stub = SimpleNamespace(determine=lambda: switched.append(1), flags=dict)
-    monkeypatch.setattr(ladder.environment, "prepare", lambda *_: stub)
-    monkeypatch.setattr("bench.worker.randomness.install", lambda: None)
+    monkeypatch.setattr(parity.environment, "prepare", lambda *_: stub)
+    monkeypatch.setattr("bench.worker.exact.randomness.install", lambda: None)
 
     def climb(*_):
-        raise ladder.NotClimbedError
+        raise parity.NotClimbedError
 
-    monkeypatch.setattr(ladder, "climb", climb)
+    monkeypatch.setattr(parity, "climb", climb)
     words = [f"--device={device}", "--backend=jax", "--numerics=float32", "--steps=1", "--seeds=0"]
     words += [f"--weights={tmp_path}", f"--output={tmp_path}", "--workloads", "mlp"]
     monkeypatch.setattr(sys, "argv", ["ladder", *words])
-    ladder.main()
+    parity.main()
 
     assert len(switched) == times
 
@@ -264,7 +268,7 @@ def test_parity_alone_switches_to_deterministic_operations_and_on_a_gpu_alone(mo
 SWITCH = """
 import json, os, sys
 sys.path.insert(0, ".")
-from bench.worker import environment
+from bench.worker.process import environment
 backend = environment.prepare(sys.argv[1], "cpu", "float32")
 before = backend.flags()["deterministic"]
 backend.determine()
@@ -302,7 +306,7 @@ def test_deterministic_operations_that_the_users_own_flags_ask_of_jax_are_told(
 
 PRECISION = """
 import json, sys
-from bench.worker import environment
+from bench.worker.process import environment
 print(json.dumps(environment.prepare(sys.argv[1], "cpu", sys.argv[2]).flags()))
 """
 

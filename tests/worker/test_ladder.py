@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from bench.environments import ROOT
-from bench.record import LADDER_BATCH
-from bench.worker import ladder, start
-from bench.worker.prepare import describe
+from bench.contract.parity import LADDER_BATCH
+from bench.contract.paths import ROOT
+from bench.worker.errors import StartError
+from bench.worker.programs import parity
+from bench.worker.programs.prepare import describe
+from bench.worker.workload import load
 
 RUNGS = ["weights", "outputs", "loss", "gradients", "losses", "one step", "all steps", "predictions", "metric"]
 
@@ -33,7 +35,7 @@ def climb(request, tmp_path_factory):
 
 def climbed(backend_name, folder, numerics, workload, steps=3):
     """Climb in a process of its own, by the command that the parent uses; gives the recording."""
-    command = [sys.executable, "-m", "bench.worker.ladder", f"--backend={backend_name}", "--device=cpu"]
+    command = [sys.executable, "-m", "bench.worker.programs.parity", f"--backend={backend_name}", "--device=cpu"]
     command += [f"--numerics={numerics}", f"--steps={steps}", "--test-samples=1000", "--seeds=0"]
     command += [f"--weights={folder}", f"--output={folder}", "--workloads", workload]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -56,8 +58,8 @@ def test_exact_mode_records_every_rung_in_float64(climb):
 def test_the_rungs_hang_together(climb):
     """Against NumPy: what one dense layer, cross-entropy and Adam give."""
     _, arrays = climb("float64")
-    batches = start.batches(start.load_dataset("fashion_mnist"), 60_000, LADDER_BATCH, 0)
-    x, labels = batches.x[: ladder.OBSERVED].reshape(ladder.OBSERVED, -1).astype(float), batches.y[: ladder.OBSERVED]
+    batches = load.batches(load.load_dataset("fashion_mnist"), 60_000, LADDER_BATCH, 0)
+    x, labels = batches.x[: parity.OBSERVED].reshape(parity.OBSERVED, -1).astype(float), batches.y[: parity.OBSERVED]
     kernel, bias = (arrays[f"weights/sequential/dense/{name}"] for name in ("kernel", "bias"))
     logits = x @ kernel + bias
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -100,7 +102,7 @@ def test_a_model_that_fails_leaves_its_reason_and_the_rungs_until_then(backend_n
     path = tmp_path / "mine.py"
     source = (ROOT / "models" / "perceptron.py").read_text().replace("keras.optimizers.Adam()", "Broken()")
     path.write_text(source + BROKEN)
-    start.save_weights(tmp_path / "0-mine-seed0.npz", [np.zeros((784, 10), np.float32), np.zeros(10, np.float32)])
+    load.save_weights(tmp_path / "0-mine-seed0.npz", [np.zeros((784, 10), np.float32), np.zeros(10, np.float32)])
     about, arrays = climbed(backend_name, tmp_path, "float64", str(path))
 
     assert about["error"].startswith("RuntimeError: no step today")
@@ -112,7 +114,7 @@ def test_outputs_are_noted_once_for_each_call():
     inputs = keras.Input((3,))
     nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="inner")], name="nested")
     model = keras.Model(inputs, shared(nested(shared(inputs))))
-    with ladder.observed() as seen:
+    with parity.observed() as seen:
         model(np.ones((2, 3)))
     names = [name for name, _ in seen]
 
@@ -122,7 +124,7 @@ def test_outputs_are_noted_once_for_each_call():
 
 def test_the_cells_of_a_recurrent_layer_are_left_out():
     model = keras.Sequential([keras.Input((4, 3)), keras.layers.LSTM(2, name="memory")])
-    with ladder.observed() as seen:
+    with parity.observed() as seen:
         model(np.ones((2, 4, 3)))
 
     assert seen[0][0].split("/")[-1] == "memory"
@@ -131,7 +133,7 @@ def test_the_cells_of_a_recurrent_layer_are_left_out():
 
 def test_afterwards_layers_are_called_as_before():
     original = keras.Layer.__call__
-    with ladder.observed():
+    with parity.observed():
         assert keras.Layer.__call__ is not original
 
     assert keras.Layer.__call__ is original
@@ -154,7 +156,7 @@ def test_a_workload_made_for_a_gpu_is_left_out_and_the_others_are_climbed(backen
     source = (ROOT / "models" / "perceptron.py").read_text()
     path.write_text(source.replace("quick_samples=", "memory_mib=10**6, quick_samples="))
     describe("perceptron", [0], tmp_path / "1-perceptron")
-    command = [sys.executable, "-m", "bench.worker.ladder", f"--backend={backend_name}", "--device=cpu"]
+    command = [sys.executable, "-m", "bench.worker.programs.parity", f"--backend={backend_name}", "--device=cpu"]
     command += ["--numerics=float64", "--steps=1", "--test-samples=10", "--seeds=0", f"--weights={tmp_path}"]
     subprocess.run([*command, f"--output={tmp_path}", "--workloads", path, "perceptron"], cwd=ROOT, check=True)
 
@@ -162,7 +164,7 @@ def test_a_workload_made_for_a_gpu_is_left_out_and_the_others_are_climbed(backen
 
 
 def test_of_data_that_are_drawn_a_ladder_takes_as_many_as_it_has_steps():
-    dataset, batches = ladder._data("planted_chain_small", 0, 3)
+    dataset, batches = parity._data("planted_chain_small", 0, 3)
 
     assert len(dataset.x_train) == len(batches.x) == 3 * LADDER_BATCH
 
@@ -181,7 +183,7 @@ def test_a_workload_that_cannot_be_used_is_refused_with_its_name_and_the_reason(
     source = (ROOT / "models" / "perceptron.py").read_text().replace("keras.layers.Dense(10)", change)
     path.write_text(source + LAYERS)
 
-    with pytest.raises(start.StartError, match=said) as caught:
+    with pytest.raises(StartError, match=said) as caught:
         describe(str(path), [0], None)
     assert str(path) in str(caught.value)
     assert "\x1b" not in str(caught.value)

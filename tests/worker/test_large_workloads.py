@@ -5,11 +5,11 @@ import importlib
 import keras
 import pytest
 
-from bench.registry import workload_names
-from bench.worker import start
-from bench.worker.prepare import describe
+from bench.contract.catalog import workload_names
+from bench.worker.programs.prepare import describe
+from bench.worker.workload import load
 
-LARGE = [name for name in workload_names() if start.load_workload(name).memory_mib]
+LARGE = [name for name in workload_names() if load.load_workload(name).memory_mib]
 TEST_MACHINE_MIB = 24 * 1024
 # BERT base with its pooler (Google's uncased_L-12_H-768_A-12), GPT-2 small (OpenAI's 124M), and ResNet-50 as
 # keras.applications documents it.
@@ -31,7 +31,7 @@ def test_these_are_all():
 
 
 def test_it_has_as_many_parameters_as_the_published_one_but_for_a_classifier_of_its_own(name):
-    model = start.load_workload(name).build()
+    model = load.load_workload(name).build()
     own = model.layers[-1].count_params() if name == "bert_base" else 0
 
     assert model.count_params() - own == PUBLISHED[name]
@@ -49,9 +49,9 @@ def test_it_is_described_without_being_built_where_no_device_is_large_enough(nam
 def test_in_small_it_learns_what_is_planted_in_its_data(small):
     keras.utils.set_random_seed(0)
     samples = 5 * small.batch_size
-    data = start.batches(start.load_dataset(small.dataset, samples), samples, small.batch_size, seed=0)
+    data = load.batches(load.load_dataset(small.dataset, samples), samples, small.batch_size, seed=0)
     model = small.build()
-    model.compile(small.optimizer(), small.loss(), metrics=start.metrics(small))
+    model.compile(small.optimizer(), small.loss(), metrics=load.metrics(small))
     losses = model.fit(data.x, data.y, batch_size=small.batch_size, epochs=8, shuffle=False, verbose=0).history["loss"]
 
     assert losses[-1] < 0.7 * losses[0]

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from bench.worker import network, start
+from bench.worker.backends import network
+from bench.worker.errors import StartError
 
 layers = keras.layers
 
@@ -103,7 +104,7 @@ def mean_squared_error():
     ],
 )
 def test_what_it_does_not_read_is_refused_by_name(make, reason):
-    with pytest.raises(start.StartError) as refused:
+    with pytest.raises(StartError) as refused:
         network.read(make())
 
     assert str(refused.value).startswith("native: ")
@@ -119,7 +120,7 @@ def attention(**call):
 
 @pytest.mark.parametrize("option", [{"dropout": 0.1}, {"use_bias": False}, {"value_dim": 5}, {"use_causal_mask": True}])
 def test_an_attention_of_another_kind_is_refused(option):
-    with pytest.raises(start.StartError, match="native: MultiHeadAttention"):
+    with pytest.raises(StartError, match="native: MultiHeadAttention"):
         network.read(attention(**option))
 
 

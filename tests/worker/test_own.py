@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from test_ladder import climbed
 
-from bench import adopt, workload_file
-from bench.options import parse_run
-from bench.worker import start
-from bench.worker.prepare import describe
-from bench.worker.start import StartError
+from bench.own_models import template
+from bench.own_models.adopt import write
+from bench.plan.parse import parse_run
+from bench.worker.errors import StartError
+from bench.worker.programs.prepare import describe
+from bench.worker.workload import load
 from models import own
 
 FEATURES, CLASSES = 4, 3
@@ -47,7 +48,7 @@ def workload(tmp_path):
             model.save(path)
         given = [f"--workloads={path}", f"--dataset={tmp_path / 'data.npz'}", f"--output={tmp_path}", *options]
         adopted = parse_run(given).adopted
-        adopt.write(adopted)
+        write(adopted)
         return adopted[0].path
 
     return make
@@ -57,7 +58,7 @@ def test_a_saved_model_begins_with_its_weights_whatever_the_seed(workload, tmp_p
     model = network(keras.layers.Dense(8, activation="relu"), keras.layers.Dense(CLASSES))
     described = describe(workload(model), [0, 1], tmp_path / "0-model")
 
-    assert described["weights"] == dict.fromkeys(("0", "1"), start.digest(model.get_weights()))
+    assert described["weights"] == dict.fromkeys(("0", "1"), load.digest(model.get_weights()))
     assert described["dataset"] == str(tmp_path / "data.npz")
     assert (described["train_samples"], described["test_samples"], described["quick_samples"]) == (160, 40, 160)
     assert described["notes"] == []
@@ -97,7 +98,7 @@ def test_a_model_saved_in_half_precision_is_trained_in_the_runs(workload):
         path = workload(network(keras.layers.Dense(8), keras.layers.Dense(CLASSES, dtype="float32")))
     finally:
         keras.config.set_dtype_policy("float32")
-    model = start.load_workload(path).build()
+    model = load.load_workload(path).build()
 
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
 
@@ -156,7 +157,7 @@ def test_a_model_is_trained_with_the_optimizer_it_was_compiled_with(workload, ki
     model = network(keras.layers.Dense(CLASSES))
     model.compile(keras.optimizers.SGD(0.5, momentum=0.25), loss)
     more = f"model.compile(keras.optimizers.SGD(0.5, momentum=0.25), '{loss}')"
-    workload = start.load_workload(workload(model if kind == "saved" else BUILD.format(last=CLASSES, more=more)))
+    workload = load.load_workload(workload(model if kind == "saved" else BUILD.format(last=CLASSES, more=more)))
 
     assert workload.optimizer() is not workload.optimizer()
     assert isinstance(workload.optimizer(), keras.optimizers.SGD)
@@ -183,7 +184,7 @@ def test_a_regression_is_judged_by_its_error_within_a_share_of_the_variance(work
 def test_a_yes_is_counted_where_the_models_output_means_one(workload, activation, threshold):
     model = network(keras.layers.Dense(1, activation=activation))
     path = workload(model, "--loss=binary_crossentropy", y_train=Y[:160] > 0, y_test=Y[160:] > 0)
-    (metric,) = start.metrics(start.load_workload(path))
+    (metric,) = load.metrics(load.load_workload(path))
 
     assert (metric.name, metric.threshold) == ("accuracy", threshold)
     assert describe(path, [0], None)["target"]["metric"] == "accuracy"
@@ -349,7 +350,7 @@ def test_a_saved_model_with_damage_inside_is_refused_in_one_line(workload, tmp_p
 
 def test_a_new_workload_runs_as_it_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    described = describe(str(workload_file.new("mine").resolve()), [0], None)
+    described = describe(str(template.new("mine").resolve()), [0], None)
 
     assert described["parameters"] == 101_770
     assert described["notes"] == []
@@ -357,7 +358,7 @@ def test_a_new_workload_runs_as_it_stands(tmp_path, monkeypatch):
 
 def test_a_workload_file_names_its_data_as_seen_from_where_it_lies(tmp_path):
     np.savez(tmp_path / "data.npz", **DATA)
-    text = workload_file.new(str(tmp_path / "mine")).read_text().replace('"fashion_mnist"', '"data.npz"')
+    text = template.new(str(tmp_path / "mine")).read_text().replace('"fashion_mnist"', '"data.npz"')
     (tmp_path / "mine.py").write_text(text)
 
-    assert start.load_workload(str(tmp_path / "mine.py")).dataset == str(tmp_path / "data.npz")
+    assert load.load_workload(str(tmp_path / "mine.py")).dataset == str(tmp_path / "data.npz")

@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from bench import record
-from bench.agreement import distance
-from bench.record import INFERENCE_TRACKS
-from bench.worker import inference, start
-from bench.worker.gauges import Counters
-from bench.worker.prepare import describe
+from bench.contract import record
+from bench.contract.agreement import distance
+from bench.contract.case import INFERENCE_TRACKS
+from bench.worker.errors import StartError
+from bench.worker.programs.prepare import describe
+from bench.worker.timing.gauges import Counters
+from bench.worker.workload import predict
 
 SAMPLES = np.arange(30, dtype="float32").reshape(10, 3)
 
@@ -47,27 +48,27 @@ def test_mixed_precision_is_what_is_computed_in(launch, numerics):
 
 def test_a_track_with_other_outputs_than_predict_is_refused(case):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    given = inference.batches(SAMPLES, 2)
-    ours = inference.outputs(lambda x: model.predict(x, verbose=0), given)
-    inference.check(ours, model, given, case(task="predict", track="loop"))
+    given = predict.batches(SAMPLES, 2)
+    ours = predict.outputs(lambda x: model.predict(x, verbose=0), given)
+    predict.check(ours, model, given, case(task="predict", track="loop"))
 
     with pytest.raises(ArithmeticError, match="gives other outputs"):
-        inference.check([1.01 * value for value in ours], model, given, case(task="predict", track="loop"))
+        predict.check([1.01 * value for value in ours], model, given, case(task="predict", track="loop"))
 
 
 def test_batches_are_the_test_samples_in_their_order_without_the_last_partial_one():
-    given = inference.batches(SAMPLES, 4)
+    given = predict.batches(SAMPLES, 4)
 
     assert np.array_equal(np.concatenate(given), SAMPLES[:8])
-    with pytest.raises(start.StartError, match="a batch of 11 is larger than the 10 test samples"):
-        inference.batches(SAMPLES, 11)
+    with pytest.raises(StartError, match="a batch of 11 is larger than the 10 test samples"):
+        predict.batches(SAMPLES, 11)
 
 
 def test_the_first_call_stands_apart_and_those_that_warm_up_are_not_recorded():
     seen = []
     ticks = itertools.count()
     counters = Counters(*(0.0 for _ in Counters._fields))
-    found = inference.measure(
+    found = predict.measure(
         lambda batch: seen.append(batch) or [next(ticks) for _ in range(len(seen))],  # each call takes a tick more
         [1, 2, 3],
         4,
@@ -77,24 +78,24 @@ def test_the_first_call_stands_apart_and_those_that_warm_up_are_not_recorded():
     )
 
     assert found["first_seconds"] == 2.0
-    assert found["seconds"] == [float(2 + inference.WARM_UP + number) for number in range(1, 5)]
+    assert found["seconds"] == [float(2 + predict.WARM_UP + number) for number in range(1, 5)]
     assert found["series"]["seconds"] >= sum(found["seconds"])
-    assert seen == [batch for _, batch in zip(range(1 + inference.WARM_UP + 4), itertools.cycle([1, 2, 3]))]
+    assert seen == [batch for _, batch in zip(range(1 + predict.WARM_UP + 4), itertools.cycle([1, 2, 3]))]
 
 
 def test_a_call_has_to_bring_its_outputs_to_the_host():
     with pytest.raises(TypeError, match="a call gives object, not an array on the host"):
-        inference.outputs(lambda _: object(), [SAMPLES])
+        predict.outputs(lambda _: object(), [SAMPLES])
 
 
 def test_an_output_that_is_not_finite_is_refused():
     with pytest.raises(ArithmeticError, match="an output is not finite"):
-        inference.outputs(lambda batch: batch * np.nan, [SAMPLES])
+        predict.outputs(lambda batch: batch * np.nan, [SAMPLES])
 
 
 def test_few_outputs_of_many_are_kept_and_several_outputs_one_after_the_other():
-    many = inference.outputs(lambda batch: np.ones((len(batch), 1_000)), [SAMPLES])
-    pair = inference.outputs(lambda batch: {"a": batch[:, :1], "b": batch[:, 1:]}, [SAMPLES[:2]])
+    many = predict.outputs(lambda batch: np.ones((len(batch), 1_000)), [SAMPLES])
+    pair = predict.outputs(lambda batch: {"a": batch[:, :1], "b": batch[:, 1:]}, [SAMPLES[:2]])
 
-    assert len(many) <= inference.MOST_OUTPUTS
+    assert len(many) <= predict.MOST_OUTPUTS
     assert pair == [0.0, 3.0, 1.0, 2.0, 4.0, 5.0]

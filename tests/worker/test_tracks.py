@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from bench.environments import ROOT
-from bench.record import INPUTS, input_unavailable
-from bench.worker import backends, inputs, start, tracks
-from bench.worker.clock import EpochClock
-from bench.worker.prepare import describe
+from bench.contract.case import INPUTS, input_unavailable
+from bench.contract.paths import ROOT
+from bench.worker import backends
+from bench.worker.programs.prepare import describe
+from bench.worker.timing.clock import EpochClock
+from bench.worker.workload import inputs, load, train
 
 STEPS, BATCH = 6, 16
 layers = keras.layers
@@ -47,7 +48,7 @@ BUILDERS = {"convolutional": convolutional, "attentive": attentive}
 
 @pytest.fixture(scope="module")
 def batches():
-    return start.batches(start.load_dataset("fashion_mnist"), STEPS * BATCH, BATCH, 0)
+    return load.batches(load.load_dataset("fashion_mnist"), STEPS * BATCH, BATCH, 0)
 
 
 @pytest.fixture
@@ -74,14 +75,14 @@ def configurations(backend, track):
 def trained(backend, track, knobs, model, batches):
     """The losses of two passes and the metric of the second; the weights are in the model."""
     trainer = backends.trainer(backend, track, model, "accuracy", knobs)
-    placed = trainer.place(*(tracks.in_batches(part, BATCH) for part in (batches.x, batches.y)))
+    placed = trainer.place(*(train.in_batches(part, BATCH) for part in (batches.x, batches.y)))
     first, second = trainer.train(placed), trainer.train(placed)
     trainer.store()
     return [*first.losses, *second.losses], second.metric
 
 
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
-@pytest.mark.parametrize("track", tracks.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
 def test_every_configuration_of_a_loop_trains_as_fit_does(backend_name, model, batches, track, build):
     """In float32, so nearly; the ladder proves it in exact mode."""
     reference = model(build)
@@ -98,7 +99,7 @@ def test_every_configuration_of_a_loop_trains_as_fit_does(backend_name, model, b
             assert found == pytest.approx(expected, rel=1e-3, abs=1e-4), (knobs, variable.path)
 
 
-@pytest.mark.parametrize("track", tracks.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
 def test_nesterovs_momentum_and_adam_are_taken_over(backend_name, model, batches, track):
     for optimizer in (lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True), keras.optimizers.Adam):
         reference, ours = model(attentive, optimizer()), model(attentive, optimizer())
@@ -109,7 +110,7 @@ def test_nesterovs_momentum_and_adam_are_taken_over(backend_name, model, batches
         assert np.mean(losses[STEPS:]) == pytest.approx(logs["loss"][1], rel=2e-3)  # torch places epsilon elsewhere
 
 
-@pytest.mark.parametrize("track", tracks.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
 def test_a_rate_of_learning_that_falls_does_so_after_the_same_steps(backend_name, model, batches, track):
     """The second fall is within the second pass, after which nothing moves any more: one step off would show."""
 
@@ -198,7 +199,7 @@ def test_freed_memory_is_kept_only_where_it_is_asked_for():
     code = """
 import resource, sys
 sys.path.insert(0, {root!r})
-from bench.worker import tracks
+from bench.worker.workload import train
 import numpy as np
 {keep}
 def faults():
@@ -215,15 +216,15 @@ print(faults())
         )
         return int(done.stdout.splitlines()[-1])
 
-    assert second("tracks.keep_freed_memory()") < 100
+    assert second("train.keep_freed_memory()") < 100
     assert second("") > 100
 
 
 def test_the_clock_sees_the_epochs_of_a_loop(backend_name, backend, model, batches, case):
     ticks = itertools.count()
     clock = EpochClock("accuracy", backend.barrier, now=lambda: float(next(ticks)))
-    given = tracks.defaults(backend_name, "loop")
-    tracks.train(case(track="loop", batch_size=BATCH), model(attentive), batches.x, batches.y, given, clock)
+    given = train.defaults(backend_name, "loop")
+    train.train(case(track="loop", batch_size=BATCH), model(attentive), batches.x, batches.y, given, clock)
 
     assert len(clock.epochs) == 3
     assert all(epoch.seconds == 1.0 for epoch in clock.epochs)

@@ -8,10 +8,11 @@ import sys
 import keras
 import pytest
 
-from bench import record
-from bench.environments import ROOT
-from bench.worker import backends, start
-from bench.worker.prepare import describe
+from bench.contract import record
+from bench.contract.paths import ROOT
+from bench.worker import backends
+from bench.worker.programs.prepare import describe
+from bench.worker.workload import load
 
 LAUNCH_FIELDS = ("weights_digest", "batches_digest", "parameters", "memory", "resolved", "versions", "phases")
 
@@ -26,7 +27,7 @@ def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, 
     assert [len(found["epochs"]), len(content["benchmarks"][0]["stats"]["data"])] == [3, 2]
     assert content["benchmarks"][0]["stats"]["data"] == pytest.approx([e["seconds"] for e in found["epochs"][1:]])
     assert found["weights_digest"] == digests["3"]
-    assert found["batches_digest"] == start.batches(start.load_dataset("fashion_mnist"), 1_300, 128, 3).digest
+    assert found["batches_digest"] == load.batches(load.load_dataset("fashion_mnist"), 1_300, 128, 3).digest
     assert found["test"]["metric"] > 0.5
     assert content["benchmarks"][0]["extra_info"]["test_accuracy"] == found["test"]["metric"]
     assert found["resolved"]["device"] == "cpu"
@@ -83,10 +84,18 @@ def test_no_plugin_of_pytest_stands_between_keras_and_its_warnings_or_log_messag
 
 
 def test_no_import_hook_of_pytest_stands_in_a_worker(tmp_path):
-    """It seems to cost torch something, see bench/worker/pytest.ini."""
+    """It seems to cost torch something, see bench/worker/programs/pytest.ini."""
     file = tmp_path / "bench_hooks.py"
     file.write_text("import sys\ndef bench_hooks():\n    print('hooks', [str(hook) for hook in sys.meta_path])\n")
-    command = [sys.executable, "-m", "pytest", "-c", "bench/worker/pytest.ini", str(file), f"--rootdir={tmp_path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "bench/worker/programs/pytest.ini",
+        str(file),
+        f"--rootdir={tmp_path}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert "hooks [" in done.stdout, done.stdout + done.stderr
@@ -147,7 +156,7 @@ def test_torch_is_told_its_number_of_threads_only_where_it_has_another(backend, 
 # In a process of its own: in this one, whose malloc another test may have told to keep what is freed, a block may be
 # cut from memory that is resident already.
 PEAKS = """
-from bench.worker import memory
+from bench.worker.timing import memory
 block = bytearray(400 * 2**20)
 print(memory.peak_host_mib())
 del block
@@ -207,7 +216,7 @@ def test_every_backend_module_answers_what_is_asked(backend):
 
 
 def test_the_probe_reports_versions_and_devices(backend_name):
-    command = [sys.executable, "-m", "bench.worker.probe", "--backend", backend_name]
+    command = [sys.executable, "-m", "bench.worker.programs.probe", "--backend", backend_name]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     answer = json.loads(io.StringIO(done.stdout).readlines()[-1])
 
@@ -218,7 +227,7 @@ def test_the_probe_reports_versions_and_devices(backend_name):
 
 def test_the_probe_says_what_is_missing(backend_name):
     other = "torch" if backend_name != "torch" else "jax"
-    command = [sys.executable, "-m", "bench.worker.probe", "--backend", other]
+    command = [sys.executable, "-m", "bench.worker.programs.probe", "--backend", other]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert json.loads(done.stdout.splitlines()[-1])["missing"] == [f"{other} is not installed"]

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from bench.environments import ROOT
-from bench.worker import tracks, tune
-from bench.worker.prepare import describe
+from bench.contract.paths import ROOT
+from bench.worker.programs import tuning
+from bench.worker.programs.prepare import describe
+from bench.worker.workload import train
 
 VALUES = {"a": (0, 1, 2), "b": ("x", "y")}
 
@@ -27,7 +28,7 @@ def searched():
                 return {"knobs": knobs, "status": "failed", "reason": taken, "step_seconds": None}
             return {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": taken}
 
-        return list(tune.search(values, list(known), measure, refused)), asked
+        return list(tuning.search(values, list(known), measure, refused)), asked
 
     return search
 
@@ -83,19 +84,19 @@ def test_a_default_that_fails_leaves_the_others_to_be_found(searched):
 
 def test_a_configuration_is_timed_in_two_steady_passes_at_least(case, tmp_path, backend, backend_name, monkeypatch):
     describe("perceptron", [0], tmp_path / "0-perceptron")
-    given = case(workload="perceptron", track="native", samples=512, epochs=tune.MOST_PASSES)
-    trial = tune.Trial(given, tmp_path / "0-perceptron-seed0.npz", backend.barrier)
+    given = case(workload="perceptron", track="native", samples=512, epochs=tuning.MOST_PASSES)
+    trial = tuning.Trial(given, tmp_path / "0-perceptron-seed0.npz", backend.barrier)
     passes = []
 
-    def train(_case, _model, _x, _y, _knobs, clock):
-        for index in range(tune.MOST_PASSES):
+    def counted(_case, _model, _x, _y, _knobs, clock):
+        for index in range(tuning.MOST_PASSES):
             passes.append(index)
             clock.on_epoch_begin(index)
             clock.on_epoch_end(index, {"loss": 0.0, "accuracy": 0.0})
 
-    monkeypatch.setattr(tracks, "train", train)
-    monkeypatch.setattr(tune, "ENOUGH_SECONDS", 0.0)
-    trial.step_seconds(tracks.defaults(backend_name, "native"))
+    monkeypatch.setattr(train, "train", counted)
+    monkeypatch.setattr(tuning, "ENOUGH_SECONDS", 0.0)
+    trial.step_seconds(train.defaults(backend_name, "native"))
 
     assert passes == [0, 1, 2]
 
@@ -105,11 +106,11 @@ def test_the_worker_tries_every_configuration_and_records_each(case, tmp_path, b
     describe("perceptron", [0], tmp_path / "0-perceptron")
     given = case(workload="perceptron", track=track, samples=512, epochs=2)
     output = tmp_path / "search.jsonl"
-    command = [sys.executable, "-m", "bench.worker.tune", *given.options(), "--steps=4"]
+    command = [sys.executable, "-m", "bench.worker.programs.tuning", *given.options(), "--steps=4"]
     command += [f"--weights={tmp_path / '0-perceptron-seed0.npz'}", f"--output={output}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    rows = tune.read(output)
+    rows = tuning.read(output)
     by_turn = {json.dumps(row["knobs"]): row for row in rows}
 
     assert rows[0]["status"] == "ok"

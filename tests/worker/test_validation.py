@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from bench.environments import ROOT
-from bench.worker import numerics, start
+from bench.contract.paths import ROOT
+from bench.worker.workload import load, numerics
 
 BITS = {"float32": 23, "bfloat16": 7, "float16": 10}
 
@@ -60,12 +60,12 @@ def test_a_training_that_stops_early_records_the_epochs_it_used_and_its_best_wei
 
 
 def test_the_last_samples_are_held_out_for_every_seed():
-    data = start.load_dataset("fashion_mnist")
-    trained, held_out = start.hold_out(data, 1_000, 0.25)
+    data = load.load_dataset("fashion_mnist")
+    trained, held_out = load.hold_out(data, 1_000, 0.25)
 
     assert trained == 750
     assert np.array_equal(held_out.x, data.x_train[750:1_000])
-    assert start.hold_out(data, 1_000, 0.0) == (1_000, None)
+    assert load.hold_out(data, 1_000, 0.0) == (1_000, None)
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from bench.registry import workload_names
-from bench.worker import start
+from bench.contract.catalog import workload_names
+from bench.worker.workload import load
 from models.metrics import METRICS
 
 
 @pytest.fixture(params=workload_names())
 def workload(request):
-    return start.load_workload(request.param)
+    return load.load_workload(request.param)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def trained(workload):
 
 @pytest.fixture
 def dataset(trained):
-    return start.load_dataset(trained.dataset, trained.quick_samples)
+    return load.load_dataset(trained.dataset, trained.quick_samples)
 
 
 def better(workload, value, other):
@@ -64,9 +64,9 @@ def test_it_learns_a_single_batch(workload):
     if workload.memory_mib:
         pytest.skip("test_large_workloads.py trains it in small")
     keras.utils.set_random_seed(0)
-    data = start.batches(start.load_dataset(workload.dataset, 128), 128, 64, seed=0)
+    data = load.batches(load.load_dataset(workload.dataset, 128), 128, 64, seed=0)
     model = workload.build()
-    model.compile(workload.optimizer(), workload.loss(), metrics=start.metrics(workload))
+    model.compile(workload.optimizer(), workload.loss(), metrics=load.metrics(workload))
     losses = model.fit(data.x, data.y, batch_size=64, epochs=8, shuffle=False, verbose=0).history["loss"]
 
     assert losses[-1] < 0.8 * losses[0]
@@ -74,7 +74,7 @@ def test_it_learns_a_single_batch(workload):
 
 def test_its_metric_stands_in_keras_logs_under_its_name(trained, dataset):
     model = trained.build()
-    model.compile(trained.optimizer(), trained.loss(), metrics=start.metrics(trained))
+    model.compile(trained.optimizer(), trained.loss(), metrics=load.metrics(trained))
     logs = model.evaluate(dataset.x_test[:64], dataset.y_test[:64], verbose=0, return_dict=True)
 
     assert trained.target.metric in logs

@@ -1,4 +1,4 @@
-"""Track `native` on JAX: pure functions and optax, as one writes JAX without Keras; see bench/worker/network.py."""
+"""Track `native` on JAX: pure functions and optax, as one writes JAX without Keras; see backends/network.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bench.worker import network
-from bench.worker.backends import Knobs, Pass, placed
-from bench.worker.network import Network, Node
+from bench.worker.backends import Knobs, Pass, network, placed
+from bench.worker.backends.network import Network, Node
 
 # `patches` writes a convolution as a matrix product: XLA's own convolution is slow on a CPU, slowest inside a scan.
 KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "convolution": ("xla", "patches")}

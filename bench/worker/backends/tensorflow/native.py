@@ -1,4 +1,4 @@
-"""Track `native` on TensorFlow: variables, `tf.nn` and fused optimizers, without Keras; see bench/worker/network.py."""
+"""Track `native` on TensorFlow: variables, `tf.nn` and fused optimizers, without Keras; see backends/network.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bench.worker import network
-from bench.worker.backends import Knobs, Pass, placed
-from bench.worker.network import Network, Node
+from bench.worker.backends import Knobs, Pass, network, placed
+from bench.worker.backends.network import Network, Node
 
 # On a CPU XLA is the faster where operations are small, and the slower by far where there are convolutions.
 KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "xla": (False, True)}

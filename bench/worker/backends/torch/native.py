@@ -1,4 +1,4 @@
-"""Track `native` on PyTorch: its functions and its fused optimizers, without Keras; see bench/worker/network.py."""
+"""Track `native` on PyTorch: its functions and its fused optimizers, without Keras; see backends/network.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - so it is known
 from torch.optim import SGD, Adam, Optimizer
 
-from bench.worker import network
-from bench.worker.backends import Knobs, Pass
-from bench.worker.network import Network, Node
+from bench.worker.backends import Knobs, Pass, network
+from bench.worker.backends.network import Network, Node
 
 # `layout` is that of images in memory. `attention` is torch's own in one call, or matrix products and a softmax, which
 # are faster where there are few tokens on a CPU.

@@ -1,0 +1,1 @@
+"""Parity's comparing half: recorded ladders to the first rung that failed."""

@@ -1,0 +1,20 @@
+"""What the ladders of a run show, for a parent without pandas: `python -m bench.analysis.parity FOLDER`."""
+
+import json
+import sys
+from pathlib import Path
+
+from bench.analysis.parity.compare import compare
+
+
+def main(folder: Path) -> None:
+    """Print what broke, or that nothing did."""
+    found = compare(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    for problem in found.problems if found else []:
+        print(problem.removeprefix("parity: "))
+    if found and not found.problems:
+        print(f"all ladders of {found.steps} steps agree" if len(found.exact) else "nothing could be compared")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

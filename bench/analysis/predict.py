@@ -1,0 +1,56 @@
+"""Inference: what a launch's calls come to, and whether the backends give the same outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.contract.agreement import parted
+from bench.contract.case import CASE_COLUMNS, case_key, title
+
+ENOUGH_FOR_P99 = 100  # values, below which a quantile of 99 % is little more than the slowest
+
+
+def launch_values(launch: dict[str, Any]) -> dict[str, Any]:
+    """The columns of an ok launch of inference that those of training take from epochs.
+
+    A launch counts with its median call: of hundreds of calls it is sure, and it is what one waits for, where the
+    fastest is a call that nobody gets twice.
+    """
+    calls = launch["calls"]
+    return {
+        "epoch_seconds": float(np.median(calls["seconds"])),
+        "cold_epoch_seconds": calls["first_seconds"],
+        "samples_per_epoch": launch["case"]["batch_size"],
+        "epochs_seconds": calls["first_seconds"] + calls["series"]["seconds"],
+        "call_seconds": calls["seconds"],
+        "outputs": launch["outputs"],
+    }
+
+
+def quantiles(seconds: Any) -> dict[str, float]:
+    """`p50_seconds`, `p90_seconds` and, where there are a hundred values, `p99_seconds`."""
+    found = {"p50_seconds": 0.5, "p90_seconds": 0.9}
+    found |= {"p99_seconds": 0.99} if len(seconds) >= ENOUGH_FOR_P99 else {}
+    return {name: float(np.quantile(np.asarray(seconds, dtype=float), share)) for name, share in found.items()}
+
+
+def differing(launches: pd.DataFrame, reference: str) -> Iterator[str]:
+    """The cases of inference, in words, that give other outputs than the reference backend from the same weights.
+
+    Of each case the first seed that both have; `launches` are the counted ones.
+    """
+    calls = launches[launches["task"] == "predict"]
+    groups = {key: group.set_index("seed")["outputs"] for key, group in calls.groupby(list(CASE_COLUMNS), sort=False)}
+    for key, ours in groups.items():
+        case = dict(zip(CASE_COLUMNS, key, strict=True))
+        theirs = groups.get(case_key({**case, "backend": reference}))
+        if theirs is None or case["backend"] == reference:
+            continue
+        both = ours.index.intersection(theirs.index)
+        apart = parted(ours[both[0]], theirs[both[0]], str(case["numerics"])) if len(both) else ""
+        if apart:
+            yield f"{title(case)} gives other outputs than {reference}: {apart}"

@@ -1,0 +1,30 @@
+"""Seconds of a run by what they went into."""
+
+from __future__ import annotations
+
+from bench.analysis.frames import PHASES, Run
+
+
+def time_spent(run: Run) -> dict[str, float]:
+    """Seconds of the run's wall time by what they went into; empty for a run that has no wall time yet."""
+    wall = run.description.get("wall_seconds")
+    if not wall:
+        return {}
+    launches = run.launches
+    good, bad = launches[launches["status"] == "ok"], launches[launches["status"] != "ok"]
+    parts = {}
+    if len(good):
+        parts = {name.removesuffix("_seconds"): float(good[name].astype(float).sum()) for name in PHASES}
+        called = float(good.loc[good["task"] == "predict", PHASES[0]].astype(float).sum())
+        parts |= {"epochs": parts["epochs"] - called, "calls": called} if called else {}
+        parts["setup"] = float(good["setup_seconds"].astype(float).sum())
+        parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
+    if len(bad):
+        parts["launches without a result"] = float(bad["wall_seconds"].astype(float).sum())
+    ladders = (run.description.get("parity") or {}).get("ladders", [])
+    if ladders:
+        parts["parity"] = sum(ladder["wall_seconds"] for ladder in ladders)
+    if run.description.get("tuning_seconds", 0) >= 0.5:
+        parts["search for knobs"] = run.description["tuning_seconds"]
+    parts["prepare"] = wall - sum(parts.values())
+    return parts

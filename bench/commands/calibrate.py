@@ -1,0 +1,36 @@
+"""calibrate: many launches of one case, and how often verdicts on them would be wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.commands.work import run_and_tell
+from bench.launch import credentials
+from bench.plan.parse import calibrate_or_resume
+
+
+def main(given: argparse.Namespace) -> int:
+    """Record many launches, then say how often verdicts on them would be wrong."""
+    from bench.run.calibrate import calibrate as record
+
+    options = calibrate_or_resume(given)
+    credentials.forget(options.pass_env)
+    return run_and_tell(lambda console: record(options, console), _calibration, given)
+
+
+def _calibration(folder: Path) -> int:
+    """Hold the launches of a calibration against themselves, and write what comes out."""
+    from bench.analysis import frames
+    from bench.analysis.calibration import calibrate
+    from bench.report.pages.calibration import write
+
+    try:
+        run = frames.load(folder)
+        found = calibrate.calibrate(run)
+    except (frames.RunFormatError, calibrate.TooFewLaunchesError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    write(found, folder)
+    return 1 if found.problems else 0

@@ -1,0 +1,111 @@
+"""The cell that is measured, and the words of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
+MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
+TASKS = ("train", "predict")
+TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
+DEVICES = ("cpu", "gpu")
+INFERENCE_TRACKS = ("fit", "loop", "native")  # of task predict: `model.predict`, the compiled call, the exported one
+SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
+RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing
+INPUTS = {  # what `fit` is handed, and the backend whose environment alone has it
+    "arrays": None,
+    "PyDataset": None,
+    "tf.data": "tensorflow",
+    "DataLoader": "torch",
+    RESIDENT: None,
+}
+QUICK_EPOCHS = 3  # of the smoke test
+
+
+def _option(column: str) -> str:
+    return f"--{column.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the plan; the fields are the case columns of every table, in their order."""
+
+    workload: str
+    dataset: str
+    samples: int
+    epochs: int
+    batch_size: int
+    input: str
+    backend: str
+    device: str
+    numerics: str
+    task: str
+    track: str
+
+    def options(self) -> list[str]:
+        """The case as command-line options of a worker."""
+        return [f"{_option(name)}={value}" for name, value in asdict(self).items()]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The values of the case columns, as tables are grouped by them."""
+        return case_key(asdict(self))
+
+    @property
+    def title(self) -> str:
+        """What tells the case apart from its neighbours, for people."""
+        return title(asdict(self))
+
+
+def case_key(row: Any) -> tuple[Any, ...]:
+    """The values of the case columns in a mapping that has them, as tables are grouped by them."""
+    return tuple(row[name] for name in CASE_COLUMNS)
+
+
+def input_unavailable(kind: str, backend: str) -> str:
+    """Why a backend is not handed this kind of input; empty where it can be."""
+    needed = INPUTS[kind] or backend
+    return "" if needed == backend else f"{kind} needs {needed}, which the environment of {backend} does not have"
+
+
+def stem(workload: Any) -> str:
+    """What a workload given by name or by file is called."""
+    return Path(str(workload)).stem
+
+
+def module_of(workload: str) -> str:
+    """The module in `models/` of a workload given by name: a name with a variant is `module-variant`."""
+    return workload.partition("-")[0]
+
+
+def variant_of(workload: str) -> str:
+    """The variant in a workload's name; empty where it has none, or is given by file."""
+    return "" if workload.endswith(".py") else workload.partition("-")[2]
+
+
+USUAL = {"numerics": "float32", "input": "arrays"}  # what goes without saying
+
+
+def title(case: Any) -> str:
+    """What tells a case, or a row with its columns, apart from its neighbours, for people."""
+    task = [] if case["task"] == "train" else [case["task"]]
+    words = [stem(case["workload"]), case["backend"], case["device"], *task, case["track"]]
+    words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]
+    return " ".join(words)
+
+
+CASE_COLUMNS = tuple(field.name for field in fields(Case))
+CASE_TYPES: dict[str, type] = {
+    name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
+}
+KNOWN_WORDS: dict[str, Sequence[str]] = {
+    "input": tuple(INPUTS),
+    "device": DEVICES,
+    "numerics": NUMERICS,
+    "task": TASKS,
+    "track": TRACKS,
+}
+CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case

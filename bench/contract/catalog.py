@@ -1,0 +1,57 @@
+"""What can be named on the command line: workloads and backends, found by their files.
+
+Standard library only: the noxfile asks it, in nox's own interpreter.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+
+from bench.contract.paths import ROOT
+
+BACKENDS = ROOT / "bench" / "worker" / "backends"
+
+
+def workload_names() -> tuple[str, ...]:
+    """The workloads of the registry: one module in `models/` is one workload, or one for each of its VARIANTS."""
+    return tuple(name for module in workload_modules() for name in names_of(module))
+
+
+@functools.cache
+def workload_modules() -> tuple[str, ...]:
+    """The modules in `models/` that define workloads."""
+    return tuple(sorted(path.stem for path in (ROOT / "models").glob("*.py") if not path.stem.startswith("_")))
+
+
+@functools.cache
+def names_of(module: str) -> tuple[str, ...]:
+    """The workloads that a module in `models/` defines, read without importing it, for Keras may not be here."""
+    tree = ast.parse((ROOT / "models" / f"{module}.py").read_text(encoding="utf-8"))
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "VARIANTS" for target in statement.targets
+        ):
+            return tuple(f"{module}-{variant}" for variant in ast.literal_eval(statement.value))
+    return (module,)
+
+
+def backend_names() -> tuple[str, ...]:
+    """The backends: one package in `bench/worker/backends/` is one backend."""
+    return tuple(sorted(path.parent.name for path in BACKENDS.glob("*/__init__.py")))
+
+
+def training_backends() -> tuple[str, ...]:
+    """The backends that can train, which so have a training loop; the others take part in task predict alone."""
+    return tuple(name for name in backend_names() if (BACKENDS / name / "loop.py").is_file())
+
+
+def dataset_names() -> tuple[str, ...]:
+    """The keys of `DATASETS` in models/datasets, read without importing it, for NumPy may not be here."""
+    tree = ast.parse((ROOT / "models" / "datasets" / "__init__.py").read_text(encoding="utf-8"))
+    for statement in tree.body:
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.value, ast.Dict):
+            continue
+        if isinstance(statement.target, ast.Name) and statement.target.id == "DATASETS":
+            return tuple(ast.literal_eval(key) for key in statement.value.keys if key)
+    raise LookupError("models/datasets/__init__.py has no DATASETS")

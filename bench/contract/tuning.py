@@ -1,0 +1,31 @@
+"""The words of tuning.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.contract.case import CASE_COLUMNS
+
+
+def turned(knobs: Mapping[str, Any], default: Mapping[str, Any]) -> list[str]:
+    """The knobs that are not at their default."""
+    return [name for name, value in knobs.items() if value != default[name]]
+
+
+def knob_words(knobs: Mapping[str, Any]) -> str:
+    """Knobs for people."""
+    return ", ".join(f"{name}={value}" for name, value in knobs.items())
+
+
+TUNING_COLUMNS = (
+    *CASE_COLUMNS,
+    "knobs",
+    "status",
+    "reason",
+    "step_seconds",
+    "chosen",
+    "steps",
+    "searched_in",
+    "circumstances",
+)

@@ -1,0 +1,1 @@
+"""One process: started, watched, limited, ended; nothing of it is left behind."""

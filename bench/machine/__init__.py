@@ -1,0 +1,1 @@
+"""The machine: its environments, its devices, its description."""

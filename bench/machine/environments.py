@@ -1,0 +1,96 @@
+"""Where the backends' Python interpreters are: those that nox built, or those the user names."""
+
+import functools
+import hashlib
+import importlib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.contract.paths import ROOT
+from bench.launch.ask import ask
+from bench.machine.nvidia import find
+
+ENVIRONMENTS = ROOT / ".nox"
+STAMP = "complete"  # written last into an environment's folder, so a half-built one lacks it
+TOOLS = ("bench", "tests", "lint", "audit")  # environments that are no backend's
+
+
+def requirements(name: str) -> list[str]:
+    """The pins of one environment, as pyproject.toml has them; of a backend those that fit this machine's driver.
+
+    A group `backend-NAME-cudaN` is for drivers that support CUDA N or newer; without a driver, or without such a group,
+    `backend-NAME` is taken.
+    """
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+
+    def resolve(group: str) -> list[str]:
+        found: list[str] = []
+        for item in groups[group]:
+            found += resolve(item["include-group"]) if isinstance(item, dict) else [item]
+        return found
+
+    return resolve(name if name in TOOLS else _group(f"backend-{name}", groups))
+
+
+def _group(name: str, groups: Mapping[str, Any]) -> str:
+    majors = [int(group.removeprefix(f"{name}-cuda")) for group in groups if group.startswith(f"{name}-cuda")]
+    newest = cuda_major() if majors else None
+    fitting = [major for major in majors if newest is not None and major <= newest]
+    return f"{name}-cuda{max(fitting)}" if fitting else name
+
+
+def stamp(name: str) -> str:
+    """What the stamp of a complete environment says: the digest of the pins it is built from."""
+    return hashlib.sha256("\n".join(requirements(name)).encode()).hexdigest()
+
+
+def complete(name: str) -> bool:
+    """Whether an environment was built to its end, from the pins in force now."""
+    path = ENVIRONMENTS / f"env-{name}" / STAMP
+    return environment_python(name).exists() and path.is_file() and path.read_text(encoding="utf-8") == stamp(name)
+
+
+def environment_python(name: str) -> Path:
+    """The interpreter of the environment that `nox -s "env(NAME)"` builds."""
+    return ENVIRONMENTS / f"env-{name}" / "bin" / "python"
+
+
+def interpreter(backend: str, given: Mapping[str, Path]) -> Path | None:
+    """The interpreter that runs a backend's workers; None where its environment is missing, half-built or outdated."""
+    if backend in given:
+        return given[backend]
+    return environment_python(backend) if complete(backend) else None
+
+
+def missing_reason(backend: str) -> str:
+    """Why a backend without an interpreter cannot run, and how to mend it."""
+    return f'no complete environment; build it with nox -s "env({backend})" or pass --python {backend}=PATH'
+
+
+def probe(python: Path, backend: str) -> dict[str, Any]:
+    """What an environment says of itself: `versions`, `devices`, and in `missing` what keeps it from working."""
+    answer = ask(python, "bench.worker.programs.probe", "--backend", backend)
+    return {"missing": [answer["error"]]} if "error" in answer else answer
+
+
+@functools.cache
+def installed(python: Path) -> dict[str, str]:
+    """The packages of an environment with their versions, asked for once; empty where it does not answer."""
+    answer = ask(python, "bench.worker.programs.installed")
+    return {} if "error" in answer else answer
+
+
+@functools.cache
+def cuda_major() -> int | None:
+    """The newest CUDA that this machine's driver supports; None without a driver.
+
+    An interpreter that lacks NVML's package, as nox's does, asks the environment `bench` where it is built.
+    """
+    try:
+        cuda = find(importlib.import_module("pynvml")).cuda
+    except ImportError:
+        python = environment_python("bench")
+        cuda = ask(python, "bench.machine.nvidia").get("cuda") if complete("bench") else None
+    return int(cuda[0]) if cuda else None

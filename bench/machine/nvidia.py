@@ -1,0 +1,164 @@
+"""NVIDIA's GPUs, found without importing a framework: what is there, whom it serves, and which one is measured.
+
+    python -m bench.machine.nvidia
+
+prints what is found as one JSON line. Built to NVML's documentation and tested against a stand-in for the library; not
+yet run on hardware.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from bench.contract.errors import UsageError
+
+AMPERE = 8.0  # the compute capability that brought TF32 and bfloat16 to the matrix units
+IDLE_PERCENT = 10  # of the last second; a card that is used more is busy, whoever it is that uses it
+VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One card: its number as `nvidia-smi` has it, its memory in MiB, its compute capability, and who uses it now.
+
+    What the driver does not tell is None; `processes` are those that compute on it.
+    """
+
+    index: int
+    name: str
+    uuid: str
+    memory_mib: float | None
+    capability: float | None
+    power_limit_watts: float | None
+    max_mhz: float | None
+    busy_percent: float | None
+    processes: tuple[int, ...]
+
+    @property
+    def in_use(self) -> str:
+        """Who uses the card, in words; empty where nobody does."""
+        if self.processes:
+            return f"process {', '.join(map(str, self.processes))} computes on it"
+        busy = self.busy_percent is not None and self.busy_percent >= IDLE_PERCENT
+        return f"it was {self.busy_percent:.0f} % busy in the last second" if busy else ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The driver's version, the newest CUDA that it supports as major and minor, and the cards that may be seen."""
+
+    driver: str | None
+    cuda: tuple[int, int] | None
+    gpus: tuple[Gpu, ...]
+
+
+NOTHING = Found(None, None, ())
+
+
+def find(library: Any = None) -> Found:
+    """The cards that CUDA_VISIBLE_DEVICES lets a process see, all where it is not set; nothing without a driver.
+
+    Numbers in it count as `nvidia-smi` does, by the cards' place on the bus, which is what workers are told too.
+    `library` is NVML's; by default the one that is installed.
+    """
+    try:
+        nvml = library or importlib.import_module("pynvml")
+        nvml.nvmlInit()
+    except Exception:  # no package, no driver, a driver without a device: its errors are its own
+        return NOTHING
+    cards = []
+    for index in range(_told(nvml.nvmlDeviceGetCount, default=0)):
+        handle = _told(functools.partial(nvml.nvmlDeviceGetHandleByIndex, index), default=None)
+        if handle is not None:  # a card that has fallen off the bus has a number and no more
+            cards.append(_card(nvml, index, handle))
+    cuda = _told(nvml.nvmlSystemGetCudaDriverVersion, default=0)
+    driver = _told(nvml.nvmlSystemGetDriverVersion, default=None)
+    return Found(driver, (cuda // 1000, cuda % 1000 // 10) if cuda else None, _visible(cards, os.environ.get(VISIBLE)))
+
+
+def _card(nvml: Any, index: int, handle: Any) -> Gpu:
+    capability = _told(lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle), default=None)
+    return Gpu(
+        index=index,
+        name=_told(lambda: str(nvml.nvmlDeviceGetName(handle)), default="NVIDIA GPU"),
+        uuid=_told(lambda: str(nvml.nvmlDeviceGetUUID(handle)), default=""),
+        memory_mib=_told(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total / 2**20, default=None),
+        capability=capability and float(f"{capability[0]}.{capability[1]}"),
+        power_limit_watts=_told(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000, default=None),
+        max_mhz=_told(lambda: float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)), default=None),
+        busy_percent=_told(lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu), default=None),
+        processes=_told(
+            lambda: tuple(int(one.pid) for one in nvml.nvmlDeviceGetComputeRunningProcesses(handle)), default=()
+        ),
+    )
+
+
+def _told(question: Callable[[], Answer], default: Answer) -> Answer:
+    try:
+        return question()
+    except Exception:  # NVML has an error of its own for each card that does not support a question
+        return default
+
+
+def _visible(cards: Sequence[Gpu], words: str | None) -> tuple[Gpu, ...]:
+    """As CUDA reads the variable: a word that names no card hides those after it."""
+    if words is None:
+        return tuple(cards)
+    seen: list[Gpu] = []
+    for word in (word.strip() for word in words.split(",")):
+        named = [
+            card for card in cards if word == str(card.index) or (word[:4] == "GPU-" and card.uuid.startswith(word))
+        ]
+        if len(named) != 1:
+            break
+        seen += named
+    return tuple(seen)
+
+
+def choose(found: Found, number: int | None, shared: bool) -> Gpu:
+    """The card that is measured, number `number` or the first that may be seen; workers will see it alone.
+
+    Raises UsageError for a number that is not there, and for a card that somebody else uses, unless `shared`.
+    """
+    there = {gpu.index: gpu for gpu in found.gpus}
+    card = there.get(number) if number is not None else found.gpus[0]
+    if card is None:
+        listed = ", ".join(f"{gpu.index} ({gpu.name})" for gpu in found.gpus) or "none"
+        raise UsageError(f"--gpu {number}: no such GPU may be seen here; there are: {listed}")
+    if card.in_use and not shared:
+        idle = [str(gpu.index) for gpu in found.gpus if not gpu.in_use]
+        other = f", measure another (--gpu {' or '.join(idle)})" if idle else ""
+        raise UsageError(
+            f"GPU {card.index} ({card.name}) is in use: {card.in_use}; wait for its end{other}, or say --shared-gpu"
+        )
+    os.environ |= {ORDER: "PCI_BUS_ID", VISIBLE: str(card.index)}
+    return card
+
+
+def prefix() -> list[str]:
+    """What a command begins with so that it runs on the chosen card when it is typed by hand."""
+    return ["env", *(f"{name}={os.environ[name]}" for name in (ORDER, VISIBLE) if name in os.environ)]
+
+
+def lacking(gpus: Sequence[Gpu]) -> dict[tuple[str, str], str]:
+    """The numerics that a device here does not have, each with the reason: `(device, numerics)` to words."""
+    capabilities = [gpu.capability for gpu in gpus if gpu.capability is not None]
+    missing = {("cpu", "tf32"): "a CPU has no TF32"}
+    if capabilities and min(capabilities) < AMPERE:
+        for kind in ("tf32", "bfloat16"):
+            missing["gpu", kind] = (
+                f"{kind} needs a GPU of compute capability {AMPERE}, this one has {min(capabilities)}"
+            )
+    return missing
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(find())))

@@ -1,0 +1,1 @@
+"""A user's own model: a file of theirs becomes a workload."""

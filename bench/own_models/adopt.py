@@ -1,0 +1,233 @@
+"""A model of the user's own, turned into a workload file: from there on it is a workload like any other.
+
+A `.keras` file, or a Python file with a function that returns a model, says nothing of data and loss: `--dataset` and
+`--loss` do. Standard library only, since the noxfile checks options with it: Python files are read, never imported, and
+nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.contract.catalog import dataset_names
+from bench.contract.errors import OwnModelError
+from bench.own_models import keras_file, python_file, template
+
+EPOCHS, BATCH_SIZE = 5, 32  # where nobody says; 32 is Keras's own
+DEFAULT_LOSS = "sparse_categorical_crossentropy"
+CROSSENTROPIES = {
+    DEFAULT_LOSS: "SparseCategoricalCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "binary_crossentropy": "BinaryCrossentropy",
+}
+DIFFERENCES = {"mean_squared_error": "MeanSquaredError", "mean_absolute_error": "MeanAbsoluteError"}
+LOSSES = {**CROSSENTROPIES, **DIFFERENCES}  # names as Keras has them, to classes of keras.losses
+ABBREVIATIONS = {"bce": "binary_crossentropy", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
+OPTIONS = ("dataset", "loss", "unsafe")  # that a workload which says everything itself does not go with
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options say of the user's own models; None where they say nothing."""
+
+    dataset: str | None
+    loss: str | None
+    unsafe: bool
+    batch_sizes: tuple[int, ...] | None
+    epochs: int | None
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A workload file to be written: its path and text, the model it is for, and a line that says what was decided."""
+
+    path: str
+    text: str
+    source: str
+    said: str
+
+
+class Model(NamedTuple):
+    """What a model's file says: whose it is, the expression that gives it, what it is trained with unless asked."""
+
+    label: str
+    expression: str
+    loss: str | None
+    optimizer: str | None  # in words; None: Adam
+    beginning: str  # what every launch begins with
+
+
+def is_file(text: str) -> bool:
+    """Whether a word of --workloads names a file rather than a workload of the registry."""
+    return "/" in text or "." in text
+
+
+def model_file(text: str) -> str:
+    """A file named in --workloads, `FILE.py:FUNCTION` too, with its path made absolute; OwnModelError where none is."""
+    name, function = _parts(text)
+    path = Path(name)
+    if path.suffix not in (".py", ".keras"):
+        hint = "; load it with Keras and save it as .keras" if path.suffix in (".h5", ".hdf5") or path.is_dir() else ""
+        raise OwnModelError(f"{text}: expected a name, or a file that ends in .py or .keras{hint}")
+    if not path.is_file():
+        kind = "workload" if path.suffix == ".py" else "model"
+        raise OwnModelError(f"there is no {kind} file {name}; check the path")
+    return str(path.resolve()) + (f":{function}" if function else "")
+
+
+def data_file(text: str) -> str:
+    """A file named in --dataset, with its path made absolute; OwnModelError where it is none."""
+    path = Path(text)
+    if path.suffix != ".npz":
+        raise OwnModelError(
+            f"{text}: expected a data set's name ({', '.join(dataset_names())}) or an .npz file with x_train, y_train, "
+            "x_test, y_test"
+        )
+    if not path.is_file():
+        raise OwnModelError(f"there is no data file {text}; check the path")
+    return str(path.resolve())
+
+
+def loss_name(text: str) -> str:
+    """A loss under the name that LOSSES has it by, whether it is abbreviated or given by its class."""
+    short = ABBREVIATIONS.get(text.lower(), text)
+    return next((name for name, kind in LOSSES.items() if short == kind), short)
+
+
+def stem(name: str) -> str:
+    """What a workload given by name or file is called in reports; a function named with its file is part of it."""
+    path, function = _parts(name)
+    return "-".join(filter(None, (Path(path).stem, function)))
+
+
+def adopt(workloads: Sequence[str], asked: Asked, output: Path) -> tuple[tuple[str, ...], tuple[Adopted, ...]]:
+    """The workloads with a file in the place of each model, and those files, which nobody has written yet.
+
+    Their path is `<output>/workloads/<digest>/<name>.py`. The digest is of the text, and that holds the digests of
+    model and data, so that what was learned of one model (its best knobs) is never taken for another's. Raises
+    OwnModelError in one line where a file or an option cannot be used.
+    """
+    names, found = [], list[Adopted]()
+    for name in workloads:
+        model = _model(name, asked.unsafe)
+        if model is None:
+            _refuse_options(name, asked)
+            names.append(name)
+        else:
+            found.append(_adopted(name, model, asked, output))
+            names.append(found[-1].path)
+    if asked.unsafe and not any(name.endswith(".keras") for name in workloads):
+        raise OwnModelError("--unsafe: it lets code in a .keras file run, and there is none; leave it out")
+    return tuple(names), tuple(found)
+
+
+def write(files: Sequence[Adopted]) -> list[Path]:
+    """Write the workload files that are not there yet; gives what was made for it, the outermost folder first."""
+    made = []
+    for one in files:
+        path = Path(one.path)
+        if path.is_file() and path.read_text(encoding="utf-8") == one.text:
+            continue
+        missing = [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(one.text, encoding="utf-8")
+        made += [*reversed(missing), path]
+    return made
+
+
+def remove(made: Sequence[Path]) -> None:
+    """Take back what `write` made, but for folders that hold something else by now."""
+    for path in reversed(made):
+        with contextlib.suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """File and function of `FILE.py:FUNCTION`."""
+    path, colon, function = text.rpartition(":")
+    return (path, function) if colon and path.endswith(".py") else (text, "")
+
+
+def _refuse_options(name: str, asked: Asked) -> None:
+    given = [option for option in OPTIONS if getattr(asked, option)]
+    if given:
+        hint = f", or name a function, {name}:FUNCTION" if name.endswith(".py") else ""
+        raise OwnModelError(
+            f"--{given[0]}: {stem(name)} is a workload that says its data set and loss itself; leave the option out, "
+            f"change them in a copy of its file{hint}"
+        )
+
+
+def _model(name: str, unsafe: bool) -> Model | None:
+    """What a file says of its model; None where it is a workload already."""
+    path, function = _parts(name)
+    if path.endswith(".keras"):
+        digest = _digest(path)  # before it is looked at, so that it cannot be exchanged in between
+        found = keras_file.read(path, unsafe)
+        flag = ", unsafe=True" if unsafe else ""
+        beginning = "every launch begins with the weights it was saved with, whatever the seed"
+        expression = f"own.saved({path!r}, sha256={digest!r}{flag})"
+        return Model(Path(path).name, expression, found.loss, found.optimizer, beginning)
+    if not path.endswith(".py"):
+        return None
+    digest = _digest(path)
+    builder = python_file.read(path, function)
+    if builder is None:
+        return None
+    expression = f"own.built_by({path!r}, {builder!r}, sha256={digest!r})"
+    beginning = "it is called anew for every seed and launch"
+    return Model(
+        f"{Path(path).name}:{builder}", expression, None, "the optimizer it is compiled with, else Adam", beginning
+    )
+
+
+def _adopted(name: str, model: Model, asked: Asked, output: Path) -> Adopted:
+    if asked.dataset is None:
+        raise OwnModelError(
+            f"{model.label}: a model alone; say with --dataset what it is trained on, an .npz file or one of "
+            f"{', '.join(dataset_names())}"
+        )
+    loss = asked.loss or loss_name(model.loss or DEFAULT_LOSS)
+    if loss not in LOSSES:
+        raise OwnModelError(f"{model.label}: was compiled with {loss}; say with --loss one of {', '.join(LOSSES)}")
+    default = ", by_default=True" if model.loss is None and asked.loss is None else ""
+    is_crossentropy = loss in CROSSENTROPIES
+    kind = f"keras.losses.{LOSSES[loss]}"
+    sizes = asked.batch_sizes or (BATCH_SIZE,)
+    is_data_file = asked.dataset.endswith(".npz")
+    settings: dict[str, str | int] = {
+        **({} if is_data_file else {"dataset": repr(asked.dataset)}),
+        "batch_size": sizes[0],
+        "epochs": asked.epochs or EPOCHS,
+        "optimizer": "model.optimizer" if model.optimizer else "lambda: keras.optimizers.Adam()",
+        "loss": f"lambda: model.loss({kind}{default})" if is_crossentropy else f"lambda: {kind}()",
+        "target": 'Target("accuracy")' if is_crossentropy else 'Target("mean_squared_error", margin=None)',
+        "quick_samples": template.QUICK_BATCHES * max(sizes),
+    }
+    data = f"own.unchanged({asked.dataset!r}, sha256={_digest(asked.dataset)!r})" if is_data_file else None
+    text = template.own(model.expression, data, **settings)
+    path = place(output, name, text)
+    said = (
+        f"{model.label}: a model of your own on {Path(asked.dataset).name}, with {loss} and "
+        f"{model.optimizer or 'Adam'}; {model.beginning}; as a workload it is {path}"
+    )
+    return Adopted(path, text, name, said)
+
+
+def place(output: Path, name: str, text: str) -> str:
+    """Where the workload file of a model named so lies: beside the runs, under a digest of its text."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return str(output.absolute() / "workloads" / digest / f"{stem(name)}.py")
+
+
+def _digest(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise OwnModelError(f"{path}: cannot be read ({error.strerror})") from None

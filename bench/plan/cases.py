@@ -1,0 +1,50 @@
+"""Options and descriptions of workloads to an ordered list of cases and launches; pure: same input, same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.contract.errors import UsageError
+from bench.plan.options import RunOptions, Selection
+from bench.plan.planned import Limits, PlannedCase
+from bench.plan.predict import predict_cases
+from bench.plan.train import train_cases
+
+
+def plan(
+    options: RunOptions,
+    descriptions: Sequence[Mapping[str, Any]],
+    gpus: Sequence[Any],
+    limits: Limits | None = None,
+) -> list[PlannedCase]:
+    """The cases of a run, the backends of one workload, device, batch size, numerics and track next to each other.
+
+    `gpus` are the machine's. A case that `limits` rule out is skipped with that reason.
+
+    Raises UsageError where a number does not fit a workload.
+    """
+    limits = limits or Limits()
+    devices = devices_of(options, gpus)
+    cases = []
+    if "train" in options.tasks:
+        cases += train_cases(replace(options, backends=options.training), descriptions, devices, limits)
+    if "predict" in options.tasks:
+        cases += predict_cases(options, descriptions, devices, limits)
+    return cases
+
+
+def devices_of(options: Selection, gpus: Sequence[Any]) -> tuple[str, ...]:
+    """The devices asked for, or every one that is here, the GPU first; UsageError where one is not here."""
+    devices = options.devices or (("gpu", "cpu") if gpus else ("cpu",))
+    check_devices(devices, gpus)
+    return devices
+
+
+def check_devices(devices: Sequence[str], gpus: Sequence[Any]) -> None:
+    """Refuse a device that this machine lacks, rather than measure another one."""
+    if "gpu" in devices and not gpus:
+        raise UsageError(
+            "--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out or use --devices cpu"
+        )

@@ -1,0 +1,50 @@
+"""Which ladders are climbed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.contract.parity import CLIMBS, LADDER_NUMERICS
+from bench.plan.options import Selection
+from bench.plan.planned import Limits
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """One process that climbs for every workload and seed, or the reason why it is not climbed."""
+
+    backend: str
+    device: str
+    numerics: str
+    climbs: tuple[str, ...]
+    skip: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What tells the ladder apart from its neighbours, for people."""
+        return f"{self.backend} {self.device} {self.numerics}"
+
+
+def plan_ladders(
+    options: Selection,
+    tracks: Sequence[str],
+    numerics: Mapping[str, Sequence[str]],
+    limits: Limits,
+) -> list[Ladder]:
+    """One ladder for each backend that can train, device and numerics that `limits` do not rule out.
+
+    `numerics` are those of each device.
+
+    In exact mode it is climbed once for every track that has a ladder, otherwise for `fit` alone.
+    """
+    planned = []
+    every = tuple(dict.fromkeys(climb for track in ("fit", *tracks) for climb in CLIMBS.get(track, ())))
+    for kind in LADDER_NUMERICS:
+        for device in (device for device, kinds in numerics.items() if kind in kinds):
+            for backend in options.training:
+                skip = limits.without_gpu.get(backend) if device == "gpu" else None
+                skip = skip or limits.lacking.get((device, kind))
+                climbs = every if kind == "float64" else CLIMBS["fit"]
+                planned.append(Ladder(backend, device, kind, climbs, skip))
+    return planned

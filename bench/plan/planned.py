@@ -1,0 +1,104 @@
+"""A planned case, a planned launch, what rules one out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.contract.case import MIXED, Case, input_unavailable
+from bench.contract.errors import UsageError
+from bench.plan.options import RunOptions
+
+# What a launch takes besides its epochs, until a first repetition has shown it: imports, data, compilation, evaluation.
+OVERHEAD_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A case, why it is not run (None: it is), whether it trains long enough to try for the target, how often it is."""
+
+    case: Case
+    skip: str | None
+    target_attempted: bool
+    expected_seconds: float
+    launches: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in run.json."""
+        return {**asdict(self), "case": asdict(self.case)}
+
+
+@dataclass(frozen=True)
+class PlannedLaunch:
+    """One process to come."""
+
+    case: Case
+    repetition: int
+    seed: int
+    attempt: int = 1  # above 1 where it replaces a launch that was disturbed
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What keeps a case from being run here.
+
+    `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
+    `lacking` which numerics a device does not have, and why.
+    """
+
+    without_gpu: Mapping[str, str] = field(default_factory=dict)
+    memory_mib: Mapping[str, float] = field(default_factory=dict)
+    lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
+    """The numerics asked for, or a device's own: a GPU is used with TF32 as often as without."""
+    return options.numerics or (("float32", "tf32") if device == "gpu" else ("float32",))
+
+
+def tracks_of(options: RunOptions, device: str) -> tuple[str, ...]:
+    """The tracks asked for, or a device's own: on a GPU what is shipped differs in its precision too."""
+    return options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
+
+
+def reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -> str | None:
+    """Why a case is not run; None where it is."""
+    reasons = [
+        limits.without_gpu.get(case.backend) if case.device == "gpu" else None,
+        _too_small(description, case.device, limits.memory_mib),
+        limits.lacking.get((case.device, case.numerics)),
+        input_unavailable(case.input, case.backend),
+    ]
+    if case.track == "native" and case.task == "train":
+        reasons.append(description.get("without_native"))
+        reasons.append(
+            f"native computes in float32 or tf32, not in {case.numerics}" if case.numerics in MIXED else None
+        )
+    if case.track == "shipped" and case.numerics == "tf32":
+        reasons.append("shipped takes the precision that its framework chooses; it stands in the rows of float32")
+    return next(filter(None, reasons), None)
+
+
+def _too_small(description: Mapping[str, Any], device: str, memory_mib: Mapping[str, float]) -> str | None:
+    """Why a device's memory does not do for a workload; None where it does, or is not known."""
+    needed, there = description.get("memory_mib", 0), memory_mib.get(device, math.inf)
+    return f"needs {needed:,} MiB of memory, the {device} has {there:,.0f}" if there < needed else None
+
+
+def samples_of(options: RunOptions, description: Mapping[str, Any], device: str) -> int:
+    """The training samples of one workload on one device."""
+    name, available = Path(description["workload"]).stem, description["train_samples"]
+    if options.samples is not None:
+        samples = options.samples
+    elif options.profile == "quick":
+        samples = description["quick_samples"]
+    elif options.profile == "default" and device == "cpu":
+        samples = description["cpu_samples"] or available
+    else:
+        samples = available
+    if samples > available and not description.get("drawn"):
+        raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
+    return samples

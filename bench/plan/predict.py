@@ -1,0 +1,60 @@
+"""The cases of task predict."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.contract.case import INFERENCE_TRACKS, Case, stem
+from bench.contract.errors import UsageError
+from bench.plan.options import RunOptions
+from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, samples_of, tracks_of
+
+# Calls of a launch of inference: at most so many, on no more samples than these, and on no more than three times those
+# of an epoch of training: a forward pass being a third of a step, they cost about as much as that at most.
+CALLS = {"quick": 100, "default": 200, "full": 1_000}
+MOST_SAMPLES, FORWARD = 25_600, 1 / 3
+FEWEST_CALLS = 10
+LARGE_BATCH = 256  # for throughput, where no batch size is asked for; latency takes batches of one
+CALL_SECONDS = 0.03  # guessed: what a call takes besides computing
+
+
+def predict_cases(
+    options: RunOptions, descriptions: Sequence[Mapping[str, Any]], devices: Sequence[str], limits: Limits
+) -> Iterator[PlannedCase]:
+    """The cases of task predict: `samples` are those that a launch's series of calls goes through."""
+    for description, device in itertools.product(descriptions, devices):
+        tracks = [track for track in tracks_of(options, device) if track in INFERENCE_TRACKS]
+        trained = samples_of(options, description, device)
+        for batch_size, numerics, track, backend in itertools.product(
+            _inference_batch_sizes(options, description), numerics_of(options, device), tracks, options.backends
+        ):
+            most = min(CALLS[options.profile], MOST_SAMPLES // batch_size, round(trained / FORWARD) // batch_size)
+            calls = max(FEWEST_CALLS, most)
+            case = Case(
+                workload=description["workload"],
+                dataset=description["dataset"],
+                samples=calls * batch_size,
+                epochs=1,
+                batch_size=batch_size,
+                input="arrays",
+                backend=backend,
+                device=device,
+                numerics=numerics,
+                task="predict",
+                track=track,
+            )
+            steps = calls * batch_size / description["batch_size"]
+            expected = OVERHEAD_SECONDS + calls * CALL_SECONDS + steps * FORWARD * (description["step_seconds"] or 0.0)
+            skip = reason_to_skip(case, description, limits)
+            yield PlannedCase(case, skip, False, expected, options.launches)
+
+
+def _inference_batch_sizes(options: RunOptions, description: Mapping[str, Any]) -> tuple[int, ...]:
+    available = description["test_samples"]
+    sizes = options.batch_sizes or tuple(dict.fromkeys((1, min(LARGE_BATCH, available))))
+    if max(sizes) > available:
+        name = stem(description["workload"])
+        raise UsageError(f"{name}: a batch of {max(sizes)} is larger than its {available} test samples")
+    return sizes

@@ -1,0 +1,1 @@
+"""What a page is written as: terminal, Markdown, HTML, CSV, TensorBoard."""

@@ -1,0 +1,175 @@
+"""The page of all runs: each case over time, with the versions that changed and the steps that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.analysis.history import SERIES, History
+from bench.contract.case import title
+from bench.report import drawing
+from bench.report.drawing import GREY, PLACE, colour, errors, label, marks, numbers, varying
+from bench.report.forms import html
+from bench.report.text import NOTHING, significant, with_interval
+from bench.report.view import Figure, Page, Row, Said, Table, facets
+
+FILE = "history.html"
+WORDS = {"epoch_seconds": "seconds per epoch or call", "ratio": "ratio to the reference"}
+
+
+def write(found: History, folder: Path) -> tuple[Page, Path]:
+    """Write history.html into the results folder; what it shows is returned with its path."""
+    page = _page(found)
+    sections = [
+        html.Section(f"{words.capitalize()} over time", [*_figures(found, value)]) for value, words in WORDS.items()
+    ]
+    sections.append(html.Section("Tables", tables=page.tables))
+    where = f"{len(found.runs)} runs on {found.runs['machine'].nunique()} machines, which are kept apart"
+    links = {run: f"{run}/report.html" for run in found.runs["run"] if (folder / run / "report.html").is_file()}
+    files = {"points.csv": found.points.drop(columns="versions").to_csv(index=False)}
+    path = folder / FILE
+    path.write_text(html.document(page, where, sections, files, links), encoding="utf-8")
+    return page, path
+
+
+def _page(found: History) -> Page:
+    steps = found.steps.to_dict("records")
+    notes = [
+        f"a step is told from {found.fewest} runs of a case on; without any, a page shows one in 5 %",
+        *found.left_out,
+    ]
+    return Page(
+        "All runs",
+        [_step(row) for row in steps] or [Said(f"No case has stepped, as far as {len(found.runs)} runs tell.")],
+        [
+            Said(f"{row['backend']}: {row['words']}, from run {row['run']} on.", _of(row))
+            for row in _rows(found.changes)
+        ],
+        [],
+        [_cases(found, notes), _runs(found)],
+    )
+
+
+def _step(row: Row) -> Said:
+    return Said(
+        f"{title(row)}: {WORDS[row['value']]} stepped by a factor of {significant(row['factor'])} with run "
+        f"{row['run']}, from {significant(row['before'])} to {significant(row['after'])} (p = {row['p']:.2g}).",
+        {**facets(row), **_of(row)},
+    )
+
+
+def _cases(found: History, notes: list[str]) -> Table:
+    """A row per case and machine: its last run, and how many there are."""
+    rows, about = [], []
+    for _, group in found.points.groupby(SERIES, sort=False):
+        last = group.iloc[-1].to_dict()
+        rows.append(
+            [
+                title(last),
+                str(last["samples"]),
+                str(last["epochs"]),
+                str(len(group)),
+                with_interval(*(last[f"epoch_seconds{end}"] for end in ("", "_low", "_high"))),
+                with_interval(*(last[f"ratio{end}"] for end in ("", "_low", "_high"))),
+                significant(group["epoch_seconds"].max() / group["epoch_seconds"].min()),
+                last["run"],
+                last["machine"],
+            ]
+        )
+        about.append({**facets(last), **_of(last)})
+    columns = ["case", "samples", "epochs", "runs", f"last s/epoch [{INTERVAL_LEVEL:.0%}]", "last ratio"]
+    return Table("Cases", [*columns, "slowest / fastest run", "last run", "machine"], rows, notes, facets=about)
+
+
+def _runs(found: History) -> Table:
+    rows = [
+        [*map(str, (row["run"], row["started"], row["state"], row["cases"])), row["machine"]]
+        for row in _rows(found.runs)
+    ]
+    return Table(
+        "Runs",
+        ["run", "started", "state", "cases", "machine"],
+        rows,
+        [],
+        facets=[_of(row) for row in _rows(found.runs)],
+    )
+
+
+def _figures(found: History, value: str) -> Iterator[Figure]:
+    """A picture for each machine, workload, device and task in which something was measured twice."""
+    points = found.points[found.points[value].notna()]
+    for key, group in points.groupby(["machine", *PLACE], sort=False):
+        if group["run"].nunique() < 2:
+            continue
+        machine, workload, device, task = key
+        names = varying(group)
+        traces = [*_changes(found.changes[found.changes["machine"] == machine], group, value)]
+        for _, series in group.groupby([*CASES], sort=False):
+            row = series.iloc[0].to_dict()
+            traces.append(
+                {
+                    "meta": {**facets(row), **_of(row)},
+                    **marks(row["backend"]),
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "name": label(row, names),
+                    "x": list(series["started"]),
+                    "y": numbers(series[value]),
+                    "error_y": errors(series, value),
+                    "line": {"color": colour(row["backend"]), "width": 1},
+                    "text": list(series["run"]),
+                    "hovertemplate": "%{text}<br>%{y:.4g}<extra>%{fullData.name}</extra>",
+                }
+            )
+        traces += _marked(found.steps, group, value)
+        yield Figure(
+            f"{workload} on {device}{drawing.task(task)}: {WORDS[value]}",
+            f"{machine}. Dotted: versions changed. A thick grey bar: a step.",
+            traces,
+            {"xaxis": {"type": "date"}, "yaxis": {"type": "log", "title": {"text": WORDS[value]}, "tickformat": "~r"}},
+        )
+
+
+def _changes(changes: pd.DataFrame, group: pd.DataFrame, value: str) -> Iterator[dict[str, Any]]:
+    low, high = float(group[value].min()), float(group[value].max())
+    for row in _rows(changes[changes["run"].isin(group["run"]) & changes["backend"].isin(group["backend"])]):
+        yield {
+            "meta": _of(row),
+            "type": "scatter",
+            "mode": "lines",
+            "x": [row["started"]] * 2,
+            "y": [low, high],
+            "line": {"dash": "dot", "width": 1, "color": GREY},
+            "text": [f"{row['backend']}: {row['words']}"] * 2,
+            "hovertemplate": "%{text}<extra></extra>",
+            "showlegend": False,
+        }
+
+
+def _marked(steps: pd.DataFrame, group: pd.DataFrame, value: str) -> Iterator[dict[str, Any]]:
+    here = {tuple(row[name] for name in SERIES) for row in _rows(group)}
+    for row in _rows(steps[steps["value"] == value]):
+        if tuple(row[name] for name in SERIES) in here:
+            yield {
+                "meta": {**facets(row), **_of(row)},
+                "type": "scatter",
+                "mode": "lines",
+                "x": [row["started"]] * 2,
+                "y": [row["before"], row["after"]],
+                "line": {"width": 5, "color": GREY},
+                "text": [f"step: × {significant(row['factor'])}"] * 2,
+                "hovertemplate": "%{text}<extra></extra>",
+                "showlegend": False,
+            }
+
+
+def _of(row: Row) -> dict[str, str]:
+    return {"machine": str(row["machine"] or NOTHING)}
+
+
+def _rows(table: pd.DataFrame) -> Sequence[Row]:
+    return table.to_dict("records")

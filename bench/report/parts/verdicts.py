@@ -1,0 +1,168 @@
+"""What a run found, in sentences that follow from the rows of comparisons.csv: one verdict for each place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.analysis import Analysis
+from bench.analysis.comparisons import TIME_MARGIN, family
+from bench.analysis.frames import CASES
+from bench.analysis.parity.compare import Parity
+from bench.contract.case import case_key, stem
+from bench.report.text import difference, launches, missing, seeds, with_interval
+from bench.report.view import Row, Said, facets
+
+PLACE = [name for name in CASES if name != "backend"]
+
+
+def verdicts(analysis: Analysis) -> list[Said]:
+    """For each place, which is a case without its backend, a sentence; then what Keras costs at each."""
+    rows, several = comparisons(analysis, "backend"), _several(analysis)
+    found = [
+        Said(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
+        for group in _places(rows, PLACE)
+        if group[0]["track"] == "fit" or not _has_fit(group[0], rows)
+    ]
+    costs = [
+        row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"].endswith("=native")
+    ]
+    return found + [
+        Said(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
+        for group in _places(costs, PLACE)
+    ]
+
+
+def remarks(analysis: Analysis) -> Iterator[Said]:
+    """What would decide that which is undecided."""
+    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    several = _several(analysis)
+    for row in analysis.comparisons.table.to_dict("records"):
+        if row["verdict"] == "undecided":
+            ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+            ours, theirs = _sides(row)
+            words = f"{ours} against {theirs} is undecided: ratio {ratio}; {launches(row)}"
+            yield Said(f"{_where(row, several)}: {words}.", facets(row))
+    for row in analysis.comparisons.table.to_dict("records"):
+        if row["metric_verdict"] == "undecided":
+            ours, theirs = _sides(row)
+            metric = f"whether {ours} reaches the {metrics[row['workload']]} of {theirs} is undecided"
+            yield Said(f"{_where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
+
+
+def comparisons(analysis: Analysis, kind: str) -> list[Row]:
+    """The comparisons of one family: `backend`, `track` or `input`."""
+    return [row for row in analysis.comparisons.table.to_dict("records") if family(row["against"]) == kind]
+
+
+def _places(rows: Sequence[Row], names: Sequence[str]) -> Iterator[list[Row]]:
+    """Rows that agree in these columns, in the order of their first."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    yield from groups.values()
+
+
+def _has_fit(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether track `fit`, which then speaks for all, was compared at this place too."""
+    fit = {case_key({**row, "backend": other["backend"], "track": "fit"}) for other in rows}
+    return any(case_key(other) in fit for other in rows)
+
+
+def _clauses(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
+    """How long each backend takes, whether the metrics are the same, and what parity says."""
+    reference = analysis.run.description["reference"]
+    yield ", ".join(_time(row, reference) for row in rows)
+    if rows[0]["task"] == "train":
+        yield from _metric(rows, analysis)
+        if analysis.parity:
+            yield _parity(str(rows[0]["workload"]), analysis.parity)
+
+
+def _time(row: Row, reference: str) -> str:
+    """One comparison in words; of a faster backend the inverse, which is how people say it."""
+    who, ratio = row["backend"], with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+    if row["verdict"] == "slower":
+        return f"{who} takes {ratio} times as long as {reference}"
+    if row["verdict"] == "faster":
+        inverse = with_interval(*(1 / row[name] for name in ("ratio", "ratio_high", "ratio_low")))
+        return f"{who} is {inverse} times as fast as {reference}"
+    if row["verdict"] == "equivalent":
+        return f"{who} takes as long as {reference} within {TIME_MARGIN:.0%} (ratio {ratio})"
+    return f"{who} against {reference} is undecided (ratio {ratio})"
+
+
+def _metric(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
+    """Whether all reach the same metric, or which do not, or of which it is not known."""
+    target = next(
+        one["target"] for one in analysis.run.description["workloads"] if one["workload"] == rows[0]["workload"]
+    )
+    metric = target["metric"]
+    by_verdict: dict[str, list[Row]] = {}
+    for row in rows:
+        by_verdict.setdefault(row["metric_verdict"], []).append(row)
+    for row in by_verdict.get("different", []):
+        yield f"the {metric} on {row['backend']} is different by {difference(row)}"
+    margin = "within their margin" if missing(target["margin"]) else f"within {target['margin']:g}"
+    if len(by_verdict.get("equivalent", [])) == len(rows):
+        yield f"the {metric} is equivalent {margin} on all"
+    elif "equivalent" in by_verdict:
+        yield f"the {metric} is equivalent {margin} on {_names(by_verdict['equivalent'])}"
+    if "undecided" in by_verdict:
+        yield f"whether the {metric} is equivalent {margin} is undecided on {_names(by_verdict['undecided'])}"
+
+
+def _names(rows: Sequence[Row]) -> str:
+    return " and ".join(str(row["backend"]) for row in rows)
+
+
+def _parity(workload: str, found: Parity) -> str:
+    """What exact mode says of a workload's training with fit."""
+    exact = found.exact
+    rows = exact[exact["workload"].eq(workload) & exact["track"].eq("fit")]
+    if rows.empty:
+        return "parity was not climbed"
+    failed = rows[rows["passed"].eq(False)]
+    if len(failed):
+        first = failed.iloc[0]
+        return f"parity is broken: {first['backend']} parts at {first['rung']} of {first['location']}"
+    proved = {ladder[:2] for ladder in found.proved if ladder[0] == workload}
+    climbed = {(workload, backend) for backend in rows["backend"]}
+    return "parity is proved in exact mode" if climbed <= proved else "parity was not climbed to the end"
+
+
+def _cost(rows: Sequence[Row]) -> str:
+    """What Keras costs, on each backend."""
+    parts = [
+        f"{with_interval(row['ratio'], row['ratio_low'], row['ratio_high'])} on {row['backend']}"
+        + ("" if row["verdict"] in ("slower", "faster") else f" ({row['verdict']})")
+        for row in rows
+    ]
+    if rows[0]["task"] == "predict":
+        return f"model.predict takes, as a multiple of the exported function, {', '.join(parts)}"
+    return f"fit takes, as a multiple of the same network without Keras, {', '.join(parts)}"
+
+
+def _sides(row: Row) -> tuple[str, str]:
+    """What is compared with what, in words; track `fit` goes without saying among backends."""
+    kind, _, other = row["against"].partition("=")
+    if kind == "input":
+        return f"{row['backend']} with {row['input']}", other
+    if kind == "backend" and row["track"] == "fit":
+        return row["backend"], other
+    return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
+
+
+def _several(analysis: Analysis) -> dict[Any, dict[Any, int]]:
+    """How many batch sizes, numerics and inputs the run has of each workload."""
+    return analysis.cases.groupby("workload")[["batch_size", "numerics", "input"]].nunique().to_dict("index")
+
+
+def _where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
+    """Workload and device, with the batch size, numerics, input and track where the run has several."""
+    words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
+    words |= {"input": row["input"]} if family(row["against"]) != "input" else {}
+    shown = [text for name, text in words.items() if several[row["workload"]][name] > 1]
+    task = [] if row["task"] == "train" else [row["task"]]
+    track = [] if row["track"] == "fit" or family(row["against"]) != "backend" else [f"track {row['track']}"]
+    return ", ".join([f"{stem(row['workload'])} on {row['device']}", *task, *shown, *track])

@@ -1,0 +1,1 @@
+"""A run: prepare, prove, tune, launch after launch, each leaving its record."""

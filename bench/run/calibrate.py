@@ -1,0 +1,61 @@
+"""Are the verdicts right on this machine? Many launches of a short workload, held against themselves.
+
+Besides the backends' own launches the reference backend trains, in turns with them, on a tenth more batches: a
+slow-down that is really there. What the launches show is worked out in bench/analysis/calibration/calibrate.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.contract.errors import UsageError
+from bench.plan.options import CalibrateOptions
+from bench.plan.planned import PlannedCase
+from bench.run.console import RunConsole
+from bench.run.measure import run
+from bench.run.prepare import Prepared
+
+PLANTED = 1.10  # of the batches that the reference backend's other launches train on
+BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # not beyond a parent that is killed
+
+
+def calibrate(options: CalibrateOptions, console: RunConsole) -> Path:
+    """Record what is missing of the launches and return the run's folder."""
+    with _load(options.load):
+        folder = run(options, console, extend=lambda cases, prepared: [*cases, *_planted(cases, prepared)])
+    assert folder is not None  # for the types: only a dry run leaves none
+    return folder
+
+
+def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCase]:
+    """The first backend's cases, which is the reference where it works, each with more batches."""
+    available = {one["workload"]: one["train_samples"] for one in prepared.workloads}
+    found = []
+    for planned in cases:
+        case = planned.case
+        samples = max(1, round(case.samples // case.batch_size * (PLANTED - 1))) * case.batch_size + case.samples
+        if samples > available[case.workload]:
+            raise UsageError(
+                f"--samples {case.samples}: the planted slow-down trains on {samples}, and {case.workload} has "
+                f"{available[case.workload]}; take fewer"
+            )
+        if case.backend == prepared.backend:
+            found.append(replace(planned, case=replace(case, samples=samples)))
+    return found
+
+
+@contextlib.contextmanager
+def _load(processes: int) -> Iterator[None]:
+    """Keep so many cores busy meanwhile."""
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

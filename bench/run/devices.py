@@ -1,0 +1,53 @@
+"""Which devices are measured, and what keeps a case from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.contract.errors import UsageError
+from bench.machine import environments, nvidia
+from bench.machine.fingerprint import memory_mib
+from bench.machine.nvidia import Gpu
+from bench.plan.cases import devices_of
+from bench.plan.options import Selection
+from bench.plan.planned import Limits
+
+
+def measured_gpus(options: Selection, shared: bool = False) -> tuple[Gpu, ...]:
+    """The GPU that is measured, if one is, which from now on is the only one that a worker sees.
+
+    Raises UsageError where it is not there, or in use and not `shared`.
+    """
+    found = nvidia.find()
+    if "gpu" in devices_of(options, found.gpus):
+        return (nvidia.choose(found, options.gpu, shared or options.shared_gpu),)
+    if options.gpu is not None or options.shared_gpu:
+        option = "--shared-gpu" if options.gpu is None else f"--gpu {options.gpu}"
+        raise UsageError(f"{option}: no GPU is measured here; leave it out, or see with doctor what is found")
+    return ()
+
+
+def limits_here(cards: Sequence[Gpu], pythons: Mapping[str, Path | None]) -> Limits:
+    """What keeps cases from being run on this machine, which has these GPUs."""
+    return Limits(without_gpu(pythons) if cards else {}, memory_mib(cards), nvidia.lacking(cards))
+
+
+def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
+    """The backends whose environment sees no GPU, with the reason; asked only where the machine has one."""
+    blind = {}
+    for backend, python in pythons.items():
+        answer = environments.probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
+        devices = answer.get("devices", [])
+        if not any(device.startswith(("gpu", "cuda")) for device in devices):
+            seen = "; ".join(answer["missing"] or devices)
+            blind[backend] = f"the environment of {backend} sees no GPU ({seen})"
+    return blind
+
+
+def most_memory(options: Selection) -> float:
+    """What the largest of the devices has, in MiB; infinite where that is not known."""
+    cards = nvidia.find().gpus
+    there = memory_mib(cards)
+    return max(there.get(device, math.inf) for device in devices_of(options, cards))

@@ -1,0 +1,197 @@
+"""The launches of a run, one after the other: limits, faults, disturbances; each leaves its record."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.contract import files, record
+from bench.contract.case import Case
+from bench.contract.disturbance import why_disturbed
+from bench.contract.files import RecordError
+from bench.contract.paths import ROOT
+from bench.launch.outcome import Outcome
+from bench.launch.process import launch
+from bench.machine import environments
+from bench.plan.planned import PlannedCase, PlannedLaunch
+from bench.plan.schedule import group_of
+from bench.run.console import Progress
+from bench.run.prepare import Prepared
+
+LIMIT_SECONDS = 300.0  # no launch is ended before
+LIMIT_FACTOR = 10.0  # nor before this many times what the case took last
+GUESS_FACTOR = 30.0  # nor, where it has not run yet, before this many times what the reference backend's speed suggests
+GIVE_UP_AFTER = (
+    2  # failures in a row, or repetitions anew that were disturbed too: more would most likely only cost time
+)
+LEAST = 2  # repetitions that are measured whatever the budget: one gives no interval
+
+
+@dataclass
+class Measuring:
+    """Executes launches one after the other; each leaves its record, whatever happens but an interruption.
+
+    `known` takes up what each took, for the time left and the next one's limit.
+    """
+
+    prepared: Prepared
+    cases: Sequence[PlannedCase]
+    known: dict[Case, float]
+    progress: Progress
+    now: Callable[[], float]
+    failures: dict[Case, int] = field(default_factory=dict)
+
+    def all(
+        self, cases: Sequence[PlannedCase], launches: Sequence[PlannedLaunch], until: float | None
+    ) -> list[PlannedCase]:
+        """Launch all, then the disturbed ones anew; returns the cases with the launches they came to.
+
+        What has its record already is not launched again. A repetition that would begin after `until` is left out,
+        unless there are not two yet. Where a launch was disturbed, all backends of its group repeat that repetition, so
+        that they go on taking turns and none is chosen by what only it felt. Once two such repetitions of a group in a
+        row are disturbed too, its others are kept as they are: the machine is like that.
+        """
+        self.progress.expect(len(launches))
+        left_out = dict.fromkeys((planned.case for planned in cases), 0)
+        together: dict[tuple[Case, int], list[PlannedLaunch]] = {}
+        noisy, ended = dict[tuple[Case, int], None](), math.inf
+        for index, planned in enumerate(launches):
+            repetition = planned.repetition
+            if ended == math.inf and repetition >= LEAST and self._late(until):
+                ended = repetition if index == 0 or launches[index - 1].repetition != repetition else repetition + 1
+            if repetition >= ended and not self._path(planned).exists():
+                left_out[planned.case] += 1
+                continue
+            place = group_of(planned.case), repetition
+            together.setdefault(place, []).append(planned)
+            if self._one(planned, launches[index:]):
+                noisy[place] = None
+        in_vain: dict[Case, int] = {}
+        for group, repetition in noisy:
+            if in_vain.get(group, 0) < GIVE_UP_AFTER and not self._late(until):
+                anew = [replace(planned, attempt=planned.attempt + 1) for planned in together[group, repetition]]
+                self.progress.expect(len(anew))
+                again = [self._one(planned, anew[index:]) for index, planned in enumerate(anew)]
+                in_vain[group] = in_vain.get(group, 0) + 1 if any(again) else 0
+        return [replace(planned, launches=planned.launches - left_out[planned.case]) for planned in cases]
+
+    def _late(self, until: float | None) -> bool:
+        return until is not None and self.now() >= until
+
+    def _one(self, planned: PlannedLaunch, to_come: Sequence[PlannedLaunch]) -> bool:
+        """One launch, unless the run has its record already; returns whether it was disturbed."""
+        case, path = planned.case, self._path(planned)
+        if path.exists():
+            self.progress.skip()
+            return bool(_disturbed(path))
+        self.progress.begin(planned, sum(self._expected(later.case) for later in to_come))
+        if self.failures.get(case, 0) < GIVE_UP_AFTER:
+            longest = self.known[case] * LIMIT_FACTOR if case in self.known else self._expected(case) * GUESS_FACTOR
+            outcome = _launch(self.prepared, planned, path, max(LIMIT_SECONDS, longest), self.progress)
+        else:
+            outcome = Outcome("skipped", f"given up after {GIVE_UP_AFTER} failures in a row", 0.0)
+            _write_empty(path, planned, outcome, [])
+        reason = _disturbed(path) if outcome.status == "ok" else ""
+        self.progress.end(outcome, reason)
+        if outcome.status == "ok":
+            self.known[case] = outcome.wall_seconds
+        self.failures[case] = 0 if outcome.status == "ok" else self.failures.get(case, 0) + 1
+        return bool(reason)
+
+    def _expected(self, case: Case) -> float:
+        """Seconds that a launch of the case takes."""
+        guesses = {planned.case: planned.expected_seconds for planned in self.cases}
+        return self.known.get(case, guesses[case])
+
+    def _path(self, planned: PlannedLaunch) -> Path:
+        number = [one.case for one in self.cases].index(planned.case)
+        attempt = f"-a{planned.attempt}" if planned.attempt > 1 else ""
+        name = f"r{planned.repetition:03}-c{number:02}-{planned.case.title.replace(' ', '-')}{attempt}"
+        return self.prepared.folder / "launches" / f"{name}.json"
+
+
+def _disturbed(path: Path) -> str:
+    """Why a launch with a record counts as disturbed; empty where it does not."""
+    try:
+        launch = record.read(path)["launch"]
+    except RecordError:
+        return ""  # of an earlier version, or damaged since; the report names it
+    return why_disturbed(launch) if launch["status"] == "ok" else ""
+
+
+def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: float, progress: Progress) -> Outcome:
+    """Run one launch and write its record, whatever happens but an interruption, which leaves none."""
+    python = prepared.pythons[planned.case.backend]
+    if python is None:
+        outcome = Outcome("failed", environments.missing_reason(planned.case.backend), 0.0)
+        _write_empty(final, planned, outcome, [])
+        return outcome
+    command = prepared.command(python, planned)
+    shown = [word.replace(f"{ROOT}{os.sep}", "") for word in command]  # as one would type it there
+    left = final.with_name(f".{final.stem}.worker")
+    try:
+        outcome = launch(
+            [*command, f"--benchmark-json={left.resolve()}"],
+            log=prepared.folder / "logs" / f"{final.stem}.log",
+            limit_seconds=limit,
+            on_message=progress.message,
+        )
+        content, outcome = _collect(left, planned, outcome)
+    finally:
+        left.unlink(missing_ok=True)
+    if content is None:
+        _write_empty(final, planned, outcome, shown)
+    else:
+        added = {"command": shown, "wall_seconds": outcome.wall_seconds}
+        added |= {"remark": outcome.remark} if outcome.remark else {}
+        files.write(final, {**content, "launch": {**content["launch"], **added}})
+    return outcome
+
+
+def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict[str, Any] | None, Outcome]:
+    """The record a worker left, or None and the outcome that says what is wrong with it.
+
+    One that is complete counts, however its process ended afterwards: what was measured is not lost.
+    """
+    try:
+        whole = _left(path, planned)
+    except RecordError as error:
+        reason = f"the worker ended well but left no usable record ({error})"
+        unusable = Outcome("failed", reason, outcome.wall_seconds, outcome.remark)
+        return None, unusable if outcome.status == "ok" else outcome
+    if outcome.status != "ok":
+        remark = f"its record was complete before its process ended badly ({outcome.status}: {outcome.reason})"
+        return whole, Outcome("ok", "", outcome.wall_seconds, remark)
+    return whole, outcome
+
+
+def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
+    """What a worker left, and its place in the run, which it does not know; RecordError where it is of no use."""
+    if not path.exists():
+        raise RecordError("it wrote none")
+    content = files.load(path)
+    if not isinstance(content.get("launch"), dict):
+        raise RecordError("it has no launch object")
+    launch = content["launch"] | {"repetition": planned.repetition, "attempt": planned.attempt}
+    whole = {**content, "launch": launch}
+    record.check(whole, "its record")
+    if launch["case"] != asdict(planned.case) or launch["seed"] != planned.seed:
+        raise RecordError("it is of another launch")
+    return whole
+
+
+def _write_empty(path: Path, planned: PlannedLaunch, outcome: Outcome, command: Sequence[str]) -> None:
+    content = record.empty(
+        planned.case,
+        repetition=planned.repetition,
+        attempt=planned.attempt,
+        seed=planned.seed,
+        status=outcome.status,
+        reason=outcome.reason,
+    )
+    content["launch"] |= {"command": list(command), "wall_seconds": outcome.wall_seconds}
+    files.write(path, content)

@@ -1,0 +1,141 @@
+"""Before the first launch: which environments work, what the workloads are, the weights everything starts from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.contract.case import Case, stem
+from bench.contract.errors import RunError, UsageError
+from bench.launch.process import launch
+from bench.machine import environments, nvidia
+from bench.own_models.adopt import remove, write
+from bench.plan.options import Selection
+from bench.plan.planned import PlannedLaunch
+from bench.run.devices import most_memory
+
+LIMIT_SECONDS = 900.0  # the weights of what is made for a GPU take seconds a seed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run starts from: the backends' interpreters, the workloads' descriptions, and who described them.
+
+    `knobs` are those that a search found best for a case, where there was one; `held_out` is the share of the training
+    samples for validation where a workload holds out none itself.
+    """
+
+    folder: Path
+    pythons: Mapping[str, Path | None]
+    backend: str
+    workloads: Sequence[Mapping[str, Any]]
+    knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
+    held_out: float = 0.0
+
+    def weights(self, planned: PlannedLaunch) -> Path:
+        """The initial weights of a launch, as the prepare worker wrote them."""
+        number = [description["workload"] for description in self.workloads].index(planned.case.workload)
+        return self.folder / "weights" / f"{number}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
+
+    def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
+        """The command that runs one launch: a pytest node with the case as its options."""
+        script = f"bench/worker/programs/bench_{planned.case.task}.py"
+        card = nvidia.prefix() if planned.case.device == "gpu" else []
+        command = [
+            *card,
+            str(python),
+            "-m",
+            "pytest",
+            "-c",
+            "bench/worker/programs/pytest.ini",
+            script,
+            *planned.case.options(),
+        ]
+        knobs = self.knobs.get(planned.case)
+        command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
+        command += [f"--validation-split={self.held_out}"] if self.held_out else []
+        return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
+
+
+def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: float | None = None) -> Prepared:
+    """Let the first backend that can describe the workloads and draw the weights: of those that train the reference.
+
+    `folder` is the run's; without `draw` no weights are drawn. A workload that needs more than `memory_mib`, by default
+    what the largest of the devices has, is described without being built. The files of the user's own models are
+    written first, and taken back where nothing comes of it. Raises UsageError where a workload is at fault on every
+    backend that works, RunError where no backend works.
+    """
+    room = most_memory(options) if memory_mib is None else memory_mib
+    written = _write(options)
+    kept = False
+    try:
+        prepared = _prepare(options, folder, draw, room)
+        kept = draw
+    finally:
+        if not kept:
+            remove(written)
+    return prepared
+
+
+def remarks(options: Selection, prepared: Prepared) -> list[str]:
+    """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
+    said = [one.said for one in options.adopted]
+    return said + [
+        f"{stem(workload['workload'])}: {note}" for workload in prepared.workloads for note in workload.get("notes", [])
+    ]
+
+
+def _write(options: Selection) -> list[Path]:
+    try:
+        return write(options.adopted)
+    except OSError as error:
+        raise UsageError(f"--output {options.output}: cannot be written ({error.strerror}); name another") from None
+
+
+def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
+    pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
+    weights = folder / "weights" if draw else None
+    failures, refusals = [], []
+    for backend in sorted(pythons, key=lambda name: (name not in options.training, name != options.reference)):
+        python = pythons[backend]
+        if python is None:
+            failures.append(f"{backend}: {environments.missing_reason(backend)}")
+            continue
+        answer = folder / "prepared.json"
+        log = folder / "logs" / f"prepare-{backend}.log"
+        command = _command(python, backend, options, room, weights, answer)
+        outcome = launch(command, log=log, limit_seconds=LIMIT_SECONDS)
+        if outcome.status != "ok":
+            failures.append(f"{backend}: {outcome.reason}")
+            continue
+        try:
+            content = json.loads(answer.read_text(encoding="utf-8"))
+            if "error" not in content and not isinstance(content["workloads"], list):
+                raise ValueError("no workloads")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            failures.append(f"{backend}: ended well but left no usable description ({error})")
+            continue
+        answer.unlink()
+        if "error" not in content:
+            return Prepared(folder, pythons, backend, content["workloads"])
+        refusals.append(content["error"])
+    if refusals:
+        refusal = refusals[0]
+        for one in options.adopted:  # the user knows the model, not the file that was written for it
+            refusal = refusal.replace(one.path, one.source)
+        raise UsageError(refusal)
+    raise RunError("no backend works here: " + "; ".join(failures))
+
+
+def _command(
+    python: Path, backend: str, options: Selection, room: float, weights: Path | None, answer: Path
+) -> list[str]:
+    seeds = ",".join(map(str, options.seeds))
+    command = [str(python), "-m", "bench.worker.programs.prepare", "--backend", backend, "--seeds", seeds]
+    command += ["--memory-mib", str(room)]
+    if weights is not None:
+        command += ["--weights", str(weights.resolve())]
+    return [*command, "--output", str(answer.resolve()), "--workloads", *options.workloads]

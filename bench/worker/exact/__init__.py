@@ -1,0 +1,1 @@
+"""Exact mode: float64 from end to end, and random draws that are alike."""

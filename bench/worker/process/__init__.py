@@ -1,0 +1,1 @@
+"""The worker as a process: its settings, its line to the parent."""

@@ -1,0 +1,1 @@
+"""What the parent starts in a backend's environment, each a program of its own."""

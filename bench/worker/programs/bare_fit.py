@@ -1,0 +1,54 @@
+"""The same training as bench_train's, with nothing of ours in it: no callback, no pytest, one clock around `fit`.
+
+    python -m bench.worker.programs.bare_fit --workload=mlp … --seed=0 --weights=FILE --output=FILE
+
+It takes a launch's options and writes `{"fit_seconds": …}`; `python -m bench.commands.clock` holds launches against it.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from bench.contract.case import CASE_OPTIONS, Case
+from bench.worker.process import environment
+
+
+def main() -> None:
+    """Train once and write how long `fit` took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for option, kind in CASE_OPTIONS.items():
+        parser.add_argument(option, type=kind, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    given = vars(parser.parse_args())
+    seed, weights, output = (given.pop(name) for name in ("seed", "weights", "output"))
+    seconds = fit_seconds(Case(**given), seed, weights)
+    output.write_text(json.dumps({"fit_seconds": seconds}), encoding="utf-8")
+
+
+def fit_seconds(case: Case, seed: int, weights: Path) -> float:
+    """Seconds from the call of `fit` until it has returned and the device is idle."""
+    backend = environment.prepare(case.backend, case.device, case.numerics)
+
+    import keras
+
+    from bench.worker.workload import load, numerics
+
+    workload = load.load_workload(case.workload)
+    dataset = load.load_dataset(case.dataset, case.samples)
+    batches = load.batches(dataset, case.samples, case.batch_size, seed)
+    keras.utils.set_random_seed(seed)
+    numerics.choose(case.numerics)
+    model = workload.build()
+    model.set_weights(load.load_weights(weights))
+    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=load.metrics(workload))
+    began = time.perf_counter()
+    model.fit(batches.x, batches.y, batch_size=case.batch_size, epochs=case.epochs, shuffle=False, verbose=0)
+    backend.barrier()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""pytest-benchmark: calls of inference, each a round."""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.worker.process.launch import Launch
+from bench.worker.timing import memory, nvml
+from bench.worker.timing.clock import ReplayClock
+from bench.worker.workload import load, predict
+from bench.worker.workload.build import build, check_device, memory_used, resolved
+
+REPLAY = ReplayClock()
+
+
+@pytest.mark.benchmark(timer=REPLAY, disable_gc=False)
+def bench_calls(launch: Launch, benchmark: BenchmarkFixture) -> None:
+    """Call the model of the case on the test samples, batch after batch."""
+    case, record, phases = launch.case, launch.record, launch.record["phases"]
+
+    began = time.perf_counter()
+    workload = load.load_workload(case.workload)
+    given = predict.batches(load.load_dataset(case.dataset).x_test, case.batch_size)
+    record["batches_digest"] = load.digest(given)
+    memory.reset_peak()  # reading the training set took memory that inference does not
+    phases["data"] = time.perf_counter() - began
+
+    began = time.perf_counter()
+    model = build(launch, workload)
+    record["weights_digest"] = load.digest(model.get_weights())
+    record["parameters"] = model.count_params()
+    check_device(launch, model)
+    phases["build"] = time.perf_counter() - began
+
+    gpu = nvml.gauge() if case.device == "gpu" else nvml.nothing
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        called = predict.call(case, model, given[0], Path(folder))
+        record["setup_seconds"] = time.perf_counter() - began
+        launch.messenger.send("calls")
+        calls = predict.measure(called, given, case.samples // case.batch_size, gpu=gpu)
+        record["calls"] = calls
+        record["memory"] = memory_used(launch, [calls["series"]["gpu_mib"]])
+        check_device(launch, model)
+        median = statistics.median(calls["seconds"])
+        said = {"seconds": median, "first_seconds": calls["first_seconds"], "calls": len(calls["seconds"])}
+        launch.messenger.send("called", **said)
+
+        began = time.perf_counter()
+        record["outputs"] = predict.outputs(called, given)
+        predict.check(record["outputs"], model, given, case)
+        phases["evaluate"] = time.perf_counter() - began
+    compiled = {"jit_compile": model.jit_compile} if case.track == "fit" else {}
+    record["resolved"] = resolved(launch, model, **compiled)
+
+    benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.task} {case.track} batch {case.batch_size}"
+    benchmark.name = f"{case.workload}[{case.backend}]"
+    benchmark.extra_info["first_call_seconds"] = calls["first_seconds"]
+    REPLAY.load(calls["seconds"])
+    benchmark.pedantic(REPLAY.advance, rounds=len(calls["seconds"]))

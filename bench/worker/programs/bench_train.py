@@ -1,0 +1,84 @@
+"""pytest-benchmark: epochs of training, the whole training in one go, each epoch a round."""
+
+import math
+import time
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.worker.process.launch import Launch
+from bench.worker.timing import memory, nvml
+from bench.worker.timing.clock import Epoch, EpochClock, ReplayClock
+from bench.worker.workload import load, train
+from bench.worker.workload.build import build, check_device, memory_used, resolved
+
+REPLAY = ReplayClock()
+
+
+@pytest.mark.benchmark(timer=REPLAY, disable_gc=False)
+def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
+    """Train the case once; the steady epochs become the benchmark's rounds."""
+    case, record, phases = launch.case, launch.record, launch.record["phases"]
+
+    began = time.perf_counter()
+    workload = load.load_workload(case.workload)
+    dataset = load.load_dataset(case.dataset, case.samples)
+    trained, held_out = load.hold_out(dataset, case.samples, workload.validation_split or launch.validation_split)
+    if case.track == "shipped":
+        batches = load.as_they_come(dataset, trained)
+    else:
+        batches = load.batches(dataset, trained, case.batch_size, launch.seed)
+    record["samples_per_epoch"] = len(batches.x)
+    x_test, y_test = dataset.x_test, dataset.y_test
+    del dataset
+    memory.reset_peak()  # reading the data set took memory that training does not
+    phases["data"] = time.perf_counter() - began
+
+    began = time.perf_counter()
+    model = build(launch, workload)
+    metric = workload.target.metric
+    train.compile_model(model, workload, case.track, launch.knobs)
+    record["weights_digest"] = load.digest(model.get_weights())
+    record["batches_digest"] = batches.digest
+    record["parameters"] = model.count_params()
+    check_device(launch, model)
+    phases["build"] = time.perf_counter() - began
+
+    def tell(index: int, epoch: Epoch) -> None:
+        launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
+
+    on_gpu = case.device == "gpu"
+    gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
+    clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu, synchronize=synchronize)
+    launch.messenger.send("fit")
+    began = time.perf_counter()
+    stopping = [workload.early_stopping()] if workload.early_stopping else []
+    at_once = load.evaluation_batch(workload)
+    train.train(case, model, batches.x, batches.y, launch.knobs, clock, held_out, stopping, at_once)
+    launch.backend.barrier()
+    phases["fit"] = time.perf_counter() - began
+    record["setup_seconds"] = clock.setup_seconds
+    record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
+    record["stopped_early"] = len(clock.epochs) < case.epochs
+    # Before the evaluation, whose larger batches would add to the peak.
+    held = [epoch.noise.gpu.gpu_mib for epoch in clock.epochs]
+    record["memory"] = memory_used(launch, held)
+    clock.check_drained()
+    check_device(launch, model)
+    for index, epoch in enumerate(clock.epochs, start=1):
+        if not math.isfinite(epoch.loss):
+            raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
+
+    began = time.perf_counter()
+    launch.messenger.send("evaluate")
+    result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
+    record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
+    phases["evaluate"] = time.perf_counter() - began
+    compiled = {} if case.track in train.IN_OWN_HANDS else {"jit_compile": model.jit_compile}
+    record["resolved"] = resolved(launch, model, **compiled, optimizer=type(model.optimizer).__name__)
+
+    benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.track}"
+    benchmark.name = f"{case.workload}[{case.backend}]"
+    benchmark.extra_info |= {f"test_{metric}": record["test"]["metric"], "cold_epoch_seconds": clock.epochs[0].seconds}
+    REPLAY.load([epoch.seconds for epoch in clock.epochs[1:]])
+    benchmark.pedantic(REPLAY.advance, rounds=len(clock.epochs) - 1)

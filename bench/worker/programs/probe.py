@@ -1,0 +1,41 @@
+"""Does this environment work? One JSON line on standard output: versions and devices, or the reason why not.
+
+python -m bench.worker.programs.probe --backend torch
+"""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+from typing import Any
+
+
+def main() -> None:
+    """Import the backend, train nothing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", required=True)
+    backend = parser.parse_args().backend
+    print(json.dumps(probe(backend)), flush=True)
+
+
+def probe(backend: str) -> dict[str, Any]:
+    """`{"versions", "devices", "missing"}`; `missing` says in words what keeps it from working."""
+    versions, missing, devices = {"python": platform.python_version()}, [], list[str]()
+    os.environ["KERAS_BACKEND"] = backend
+    for package in (backend, "keras", "numpy", "pytest", "pytest_benchmark"):
+        try:
+            versions[package] = importlib.import_module(package).__version__
+        except ModuleNotFoundError as error:
+            missing.append(f"{error.name} is not installed")
+        except Exception as error:
+            missing.append(f"{package}: {type(error).__name__}: {error}")
+    if not missing:
+        from bench.worker import backends
+
+        devices = backends.load(backend).devices()
+    return {"versions": versions, "devices": devices, "missing": list(dict.fromkeys(missing))}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The search for a track's best knobs: every configuration trains a few steps a few times.
+
+    python -m bench.worker.programs.tuning --workload=mlp … --track=tuned --steps=128 --weights=FILE --output=FILE
+
+Each line of the output is a JSON object: `{"begun": {knobs}}` before a configuration is tried, and afterwards
+`{"knobs", "status", "reason", "step_seconds"}`. Lines that are there already are taken as they are, so that a search
+goes on after a configuration has taken its process down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.contract.case import CASE_OPTIONS, Case, input_unavailable
+from bench.contract.tuning import turned
+from bench.worker.process import environment
+from bench.worker.process.messages import Messenger
+
+# Passes over the steps: the first is cold, the fastest of the others counts.
+LEAST_PASSES, MOST_PASSES, ENOUGH_SECONDS = 3, 12, 0.5
+HOPELESS = 1.5  # times the default: a knob that alone takes that long is not tried together with others
+FINALISTS = 2  # are tried once more, with memory that is kept
+
+Knobs = dict[str, Any]
+Row = dict[str, Any]  # knobs, status, reason, step_seconds
+
+
+class EnoughError(Exception):
+    """A configuration need not be timed any longer."""
+
+
+def main() -> None:
+    """Try what has not been tried; the parent reads nothing but the output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for option, kind in CASE_OPTIONS.items():
+        parser.add_argument(option, type=kind, required=True)
+    parser.add_argument("--steps", type=int, required=True, help="of a pass")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    given = vars(parser.parse_args())
+    steps, weights, output = (given.pop(name) for name in ("steps", "weights", "output"))
+    case = Case(**given)
+    messenger = Messenger()
+    backend = environment.prepare(case.backend, case.device, case.numerics)
+
+    from bench.worker.errors import reason
+    from bench.worker.workload import train
+
+    trial = Trial(replace(case, samples=steps * case.batch_size, epochs=MOST_PASSES), weights, backend.barrier)
+    values = trial.values(train.knobs(case.backend, case.track))
+
+    def refused(name: str, value: Any) -> str:
+        return input_unavailable(value, case.backend) if name == "input" else ""
+
+    known = read(output)
+    with output.open("a", encoding="utf-8") as file:
+
+        def write(line: Mapping[str, Any]) -> None:
+            print(json.dumps(line), file=file, flush=True)
+
+        def measure(knobs: Knobs) -> Row:
+            write({"begun": knobs})
+            try:
+                if knobs["malloc"] == "keep":
+                    train.keep_freed_memory()
+                row = {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": trial.step_seconds(knobs)}
+            except Exception as error:  # whatever a knob makes a framework do
+                row = {"knobs": knobs, "status": "failed", "reason": reason(error), "step_seconds": None}
+            write(row)
+            messenger.send("tried", **row)
+            return row
+
+        for row in search(values, known, measure, refused):
+            if row["status"] == "skipped" and row not in known:
+                write(row)
+
+
+def read(path: Path) -> list[Row]:
+    """The configurations that a search has dealt with."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if "begun" not in line]
+
+
+def search(
+    values: Mapping[str, Sequence[Any]],
+    known: Sequence[Row],
+    measure: Callable[[Knobs], Row],
+    refused: Callable[[str, Any], str],
+) -> Iterator[Row]:
+    """Every configuration of the knobs' values, a row each.
+
+    First the default (each knob's first value), then each other value alone, then those together that neither failed
+    nor were far slower alone. A value that `refused` has a reason for is skipped. The fastest are tried again with
+    `malloc=keep`, last, since it cannot be undone within a process.
+    """
+    default = {**{name: options[0] for name, options in values.items()}, "malloc": "default"}
+    rows: list[Row] = []
+
+    def tried(knobs: Knobs) -> Row:
+        found = next((row for row in known if row["knobs"] == knobs), None)
+        reasons = [refused(name, knobs[name]) for name in turned(knobs, default)]
+        reason = "; ".join(filter(None, reasons)) or _hopeless(knobs, default, rows)
+        if found is None and reason:
+            found = {"knobs": knobs, "status": "skipped", "reason": reason, "step_seconds": None}
+        rows.append(found or measure(knobs))
+        return rows[-1]
+
+    every = [{**default, **dict(zip(values, chosen, strict=True))} for chosen in itertools.product(*values.values())]
+    for knobs in sorted(every, key=lambda one: len(turned(one, default))):
+        if len(turned(knobs, default)) < 2 or not any(refused(name, value) for name, value in knobs.items()):
+            yield tried(knobs)
+    finished = [row for row in rows if row["status"] == "ok"]
+    for row in sorted(finished, key=lambda row: row["step_seconds"])[:FINALISTS]:
+        yield tried({**row["knobs"], "malloc": "keep"})
+
+
+def _hopeless(knobs: Knobs, default: Knobs, rows: Sequence[Row]) -> str:
+    """Why a combination need not be tried: one of its knobs, turned alone, failed or was far slower."""
+    if len(turned(knobs, default)) < 2 or knobs["malloc"] == "keep":
+        return ""
+    for name in turned(knobs, default):
+        alone = next(row for row in rows if row["knobs"] == {**default, name: knobs[name]})
+        if alone["status"] != "ok":
+            return f"{name}={knobs[name]} alone {alone['status']}"
+        if rows[0]["status"] == "ok" and alone["step_seconds"] > HOPELESS * rows[0]["step_seconds"]:
+            return (
+                f"{name}={knobs[name]} alone took {alone['step_seconds'] / rows[0]['step_seconds']:.1f} times as long"
+            )
+    return ""
+
+
+class Trial:
+    """Trains a case's workload a few steps at a time."""
+
+    def __init__(self, case: Case, weights: Path, barrier: Callable[[], None]) -> None:
+        from bench.worker.workload import load
+
+        self._case, self._barrier = case, barrier
+        self._workload = load.load_workload(case.workload)
+        self._weights = load.load_weights(weights)
+        dataset = load.load_dataset(case.dataset, case.samples)
+        self._batches = load.batches(dataset, case.samples, case.batch_size, seed=0)
+
+    def values(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The knobs' values that this workload tells apart; of `jit_compile` the default and its opposite."""
+        from bench.worker.backends import network
+
+        model = self._workload.build()
+        model.compile(optimizer=self._workload.optimizer(), loss=self._workload.loss())
+        kinds = {type(layer).__name__ for layer in model.layers}
+        idle = {name for name, kind in network.KNOBS_OF.items() if kind not in kinds}
+        found = {name: options[:1] if name in idle else options for name, options in values.items()}
+        if "jit_compile" in found:
+            found["jit_compile"] = ("auto", not model.jit_compile)
+        return found
+
+    def step_seconds(self, knobs: Knobs) -> float:
+        """Seconds of a step in the fastest steady pass."""
+        import keras
+
+        from bench.worker.timing.clock import Epoch, EpochClock
+        from bench.worker.workload import numerics, train
+
+        case, steps = self._case, self._case.samples // self._case.batch_size
+        passes: list[float] = []
+
+        def watch(_index: int, epoch: Epoch) -> None:
+            passes.append(epoch.seconds / steps)
+            if len(passes) >= LEAST_PASSES and sum(passes[1:]) * steps > ENOUGH_SECONDS:
+                raise EnoughError
+
+        keras.utils.set_random_seed(0)
+        numerics.choose(case.numerics)  # which clearing the session forgets
+        model = self._workload.build()
+        model.set_weights(self._weights)
+        train.compile_model(model, self._workload, case.track, knobs)
+        clock = EpochClock(self._workload.target.metric, self._barrier, watch)
+        try:
+            train.train(case, model, self._batches.x, self._batches.y, knobs, clock)
+        except EnoughError:
+            pass
+        finally:
+            del model
+            keras.backend.clear_session()
+            gc.collect()
+        return min(passes[1:])
+
+
+if __name__ == "__main__":
+    main()

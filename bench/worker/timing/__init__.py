@@ -1,0 +1,1 @@
+"""The clock, and what is read beside it."""

@@ -1,0 +1,1 @@
+"""A workload in a worker: loaded, checked, built, trained, called."""

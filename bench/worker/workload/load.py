@@ -1,0 +1,167 @@
+"""Same start, same data: the workload, its batches and its initial weights, equal on every backend, with digests.
+
+Keras is imported inside the functions: the ceiling's worker, which has none, takes `reason` from here.
+"""
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.contract.case import module_of, variant_of
+from bench.worker.errors import StartError, reason
+from models import Workload
+from models.datasets import DATASETS, Dataset, DatasetError, npz
+
+Array = npt.NDArray[Any]
+EVALUATION_BATCH = 1_000
+
+
+class Batches(NamedTuple):
+    """Training data in the order of the batches; the length is a multiple of the batch size."""
+
+    x: Array
+    y: Array
+    digest: str
+
+
+class HeldOut(NamedTuple):
+    """Validation data: samples that are not trained on."""
+
+    x: Array
+    y: Array
+
+
+def load_workload(name: str) -> Workload:
+    """The workload of that name in `models/`, or of that file."""
+    from models import own
+    from models.metrics import METRICS
+
+    try:
+        is_file = name.endswith(".py")
+        module = own.import_file(name) if is_file else importlib.import_module(f"models.{module_of(name)}")
+    except own.ModelError as error:
+        raise StartError(str(error)) from None
+    except (Exception, SystemExit) as error:  # whatever a user's file raises
+        raise StartError(f"workload {name} does not import: {reason(error)}") from error
+    variant = variant_of(name)
+    workload = getattr(module, "workloads", {}).get(variant) if variant else getattr(module, "workload", None)
+    if not isinstance(workload, Workload):
+        wanted = f'workloads["{variant}"]' if variant else "workload"
+        raise StartError(f"workload {name} defines no `{wanted} = Workload(…)`")
+    if workload.target.metric not in METRICS:
+        raise StartError(
+            f"workload {name}: unknown metric {workload.target.metric!r}, known: {', '.join(METRICS)}; "
+            "a new one is one entry in models.metrics.METRICS"
+        )
+    if workload.dataset.endswith(".npz"):
+        workload = replace(workload, dataset=str((Path(name).parent / workload.dataset).absolute()))
+    return workload
+
+
+def metrics(workload: Workload) -> list[Any]:
+    """What `model.compile(metrics=…)` takes."""
+    import keras
+
+    from models.metrics import METRICS
+
+    loss = workload.loss()
+    if workload.target.metric == "accuracy" and isinstance(loss, keras.losses.BinaryCrossentropy):
+        # Keras would count an output above 0.5 as a yes, also where it is a logit, and several as classes.
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if loss.from_logits else 0.5)]
+    return [METRICS[workload.target.metric].make()]
+
+
+def is_drawn(dataset: str) -> bool:
+    """Whether a data set has as many training samples as one asks for."""
+    return dataset in DATASETS and "samples" in inspect.signature(DATASETS[dataset]).parameters
+
+
+def training_samples(name: str, dataset: Dataset) -> int:
+    """How many training samples a data set has of its own, however many of them were drawn."""
+    if is_drawn(name):
+        return cast(int, inspect.signature(DATASETS[name]).parameters["samples"].default)
+    return len(dataset.x_train)
+
+
+def evaluation_batch(workload: Workload) -> int:
+    """How many samples are evaluated at a time: of a workload made for a GPU as many as it trains with."""
+    return workload.batch_size if workload.memory_mib else EVALUATION_BATCH
+
+
+def load_dataset(name: str, samples: int | None = None) -> Dataset:
+    """The data set of that name, or in that `.npz` file.
+
+    One that is drawn has `samples` training samples, or its own number of them.
+    """
+    if name not in DATASETS and not name.endswith(".npz"):
+        raise StartError(f"unknown data set {name!r}, known: {', '.join(DATASETS)}; or the path of an .npz file")
+    try:
+        if name.endswith(".npz"):
+            return npz.load(name)
+        if samples is not None and is_drawn(name):
+            return cast(Callable[..., Dataset], DATASETS[name])(samples=samples)
+        return DATASETS[name]()
+    except DatasetError as error:
+        raise StartError(str(error)) from None
+
+
+def hold_out(dataset: Dataset, samples: int, split: float) -> tuple[int, HeldOut | None]:
+    """How many of the first `samples` training samples are trained on, and the others: their last `split` (a fraction).
+
+    The same for every seed, as `fit(validation_split=…)` would hold them out; None where nothing is held out.
+    """
+    held = int(samples * split)
+    trained = slice(samples - held, samples)
+    return samples - held, HeldOut(dataset.x_train[trained], dataset.y_train[trained]) if held else None
+
+
+def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batches:
+    """The first `samples` training samples, permuted by the seed, less the last partial batch.
+
+    Where the data set has one array for both, so have the batches.
+    """
+    order = np.random.default_rng(seed).permutation(samples)[: samples - samples % batch_size]
+    x = dataset.x_train[order]
+    y = x if dataset.y_train is dataset.x_train else dataset.y_train[order]
+    return Batches(x, y, digest([x, y]))
+
+
+def as_they_come(dataset: Dataset, samples: int) -> Batches:
+    """The first `samples` training samples in the data set's order, for a `fit` that shuffles them itself."""
+    x, y = dataset.x_train[:samples], dataset.y_train[:samples]
+    return Batches(x, y, digest([x, y]))
+
+
+def check_labels(labels: Array, classes: int, where: str) -> None:
+    """Refuse class labels out of range, for which JAX would give loss 0 without a word."""
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        raise StartError(f"{where}: labels from {labels.min()} to {labels.max()}, but the model has {classes} outputs")
+
+
+def save_weights(path: Path, weights: Iterable[Array]) -> str:
+    """Write weights in the order of `get_weights()`; returns their digest."""
+    arrays = list(weights)
+    np.savez(path, *arrays)
+    return digest(arrays)
+
+
+def load_weights(path: Path) -> list[Array]:
+    """The weights of `save_weights`, in their order."""
+    with np.load(path, allow_pickle=False) as archive:
+        return [archive[f"arr_{index}"] for index in range(len(archive.files))]
+
+
+def digest(arrays: Iterable[Array]) -> str:
+    """SHA-256 over types, shapes and bytes."""
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
