@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import campaign
 import numpy as np
 import pytest
+from support import campaign
 
 from bench.contract.catalog import training_backends
 from bench.machine import environments
@@ -21,7 +21,7 @@ from bench.run.console import RunConsole
 from bench.run.measure import run
 
 RECORDED = Path(__file__).parent / "recorded"
-FAKE = Path(__file__).with_name("fake_python.py")
+FAKE = Path(__file__).parent / "support" / "fake_python.py"
 FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
 
 
@@ -119,7 +119,7 @@ class Evaluator:
         python = environments.interpreter(backend, {})
         assert python, environments.missing_reason(backend)
         self._process = subprocess.Popen(
-            [python, Path(__file__).with_name("evaluate.py"), backend, numerics],
+            [python, Path(__file__).parent / "support" / "evaluate.py", backend, numerics],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -5,24 +5,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from support.descriptions import CNN, MLP
 
 from bench.contract.errors import UsageError
 from bench.plan.cases import plan
 from bench.plan.parse import parse_run
 from bench.plan.planned import Limits
 from bench.plan.schedule import group_of, schedule
-
-MLP = {
-    "workload": "mlp",
-    "dataset": "fashion_mnist",
-    "train_samples": 60_000,
-    "batch_size": 128,
-    "epochs": 10,
-    "quick_samples": 6_400,
-    "cpu_samples": None,
-    "step_seconds": 0.001,
-}
-CNN = {**MLP, "workload": "cnn", "quick_samples": 1_280, "cpu_samples": 12_800, "step_seconds": 0.1}
 
 
 def cases(*arguments, gpus=()):

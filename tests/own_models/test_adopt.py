@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playback import described, state
+from support.playback import described, state
 
 from bench import report
 from bench.analysis import analyse

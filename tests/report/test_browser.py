@@ -4,9 +4,9 @@ import shutil
 
 import pandas as pd
 import pytest
-from altered import many_runs, rename_mlp
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
+from support.altered import many_runs, rename_mlp
 
 from bench import report
 from bench.analysis import analyse

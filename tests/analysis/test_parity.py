@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-import recordings
-from recordings import RUNGS, description, ladder, save
+from support import recordings
+from support.recordings import RUNGS, description, ladder, save
 
 from bench.analysis.parity import distances
 from bench.analysis.parity.compare import compare as compare_run

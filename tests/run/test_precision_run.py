@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from playback import described, launches, state
+from support.playback import described, launches, state
 
 from bench import report
 from bench.analysis import analyse

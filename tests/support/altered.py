@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-RECORDED = Path(__file__).parent / "recorded" / "three-launches"
+RECORDED = Path(__file__).parents[1] / "recorded" / "three-launches"
 
 
 def rename_mlp(run, name):

@@ -1,10 +1,10 @@
 """Every backend draws the same bytes, held against one oracle in NumPy."""
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import oracle
 
 from bench.contract.catalog import training_backends
 

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from support.descriptions import CNN, MLP
 from test_analysis import change, row
-from test_plan import CNN, MLP
 
 from bench.analysis import analyse, frames, predict, two_runs
 from bench.contract import record

@@ -1,7 +1,7 @@
 """How long do analysis and report of very many launches or cases take, how large is the page, how long does it open?
 
-python tests/large_run.py 10000         # launches, of the six recorded cases
-python tests/large_run.py 10000 1000    # launches, of so many cases
+python tests/support/large_run.py 10000         # launches, of the six recorded cases
+python tests/support/large_run.py 10000 1000    # launches, of so many cases
 
 Prints figures; asserts nothing. Opening is timed where Chromium and Playwright are installed: from the address to the
 load event, and until a picture is drawn and the browser has been idle for a moment.
@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.analysis import analyse
 from bench.report import write
 
-RECORDED = Path(__file__).parent / "recorded" / "three-launches"
+RECORDED = Path(__file__).parents[1] / "recorded" / "three-launches"
 TRACKS = ("fit", "tuned", "loop", "native")
 BATCH_SIZES = (32, 64, 128, 256, 512)
 COPIES = [{"batch_size": size, "track": track} for size in BATCH_SIZES for track in TRACKS]  # of one workload

@@ -6,7 +6,7 @@ import shutil
 import time
 
 import pytest
-from playback import launches, state
+from support.playback import launches, state
 
 from bench.analysis import analyse
 from bench.report import write

@@ -20,8 +20,8 @@ import zipfile
 
 import psutil
 import pytest
-from campaign import LIMIT_SECONDS, Ended, end, marked
-from playback import described, launches, state
+from support.campaign import LIMIT_SECONDS, Ended, end, marked
+from support.playback import described, launches, state
 
 from bench.contract.files import LARGEST_BYTES
 from bench.contract.paths import ROOT

@@ -10,13 +10,13 @@ from bench.plan.parse import parse_parity
 from bench.run.console import RunConsole
 from bench.run.parity import parity
 
-WORKLOADS = sorted((ROOT / "tests" / "ladders").glob("[!_]*.py"))
+WORKLOADS = sorted((ROOT / "tests" / "parity" / "workloads").glob("[!_]*.py"))
 STEPS = 6
 
 
 @pytest.fixture(scope="module")
 def climbed(tmp_path_factory):
-    """The analysis of one run over all workloads of tests/ladders."""
+    """The analysis of one run over all workloads of tests/parity/workloads."""
     output = tmp_path_factory.mktemp("results")
     words = [f"--steps={STEPS}", "--devices=cpu", f"--output={output}"]
     words.append(f"--workloads={','.join(map(str, WORKLOADS))}")

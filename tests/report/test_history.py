@@ -1,7 +1,7 @@
 """All runs of a results folder: each case over time, in one page."""
 
 import pytest
-from altered import many_runs, stretch
+from support.altered import many_runs, stretch
 
 from bench import __main__ as command_line
 from bench.analysis.history import history

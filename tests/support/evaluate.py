@@ -1,6 +1,6 @@
 """Evaluates Python expressions inside one backend's environment, for the tests that hold backends against each other.
 
-    python tests/evaluate.py BACKEND NUMERICS
+    python tests/support/evaluate.py BACKEND NUMERICS
 
 A line of standard input is an expression; a line of standard output is JSON: the value's type, shape and bytes, or the
 error. Random draws are parity's. `keras`, `np`, `ops`, `exact`, `randomness` and `compiled` can be used.
@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.worker.process import environment
 

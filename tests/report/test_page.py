@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects
 import pytest
-from altered import give_metrics, rename_mlp
+from support.altered import give_metrics, rename_mlp
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bench import __main__ as command_line

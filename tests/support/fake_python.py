@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a worker has it
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a worker has it
 
 from bench.worker.process.lifeline import die_with_parent
 

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 import pytest
-from altered import give_metrics, rename_mlp
 from rich.console import Console
+from support.altered import give_metrics, rename_mlp
 
 from bench import report
 from bench.analysis import analyse

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 
-import fake_nvml
 import pytest
-from playback import launches, state
+from support import fake_nvml
+from support.playback import launches, state
 
 from bench import report
 from bench.analysis import analyse

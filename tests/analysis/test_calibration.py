@@ -196,7 +196,7 @@ def test_too_few_launches_are_refused_with_how_to_go_on(recorded_run):
         calibrate.calibrate(frames.load(recorded_run))
 
 
-RECORDINGS = sorted((Path(__file__).parent / "recorded" / "calibration").glob("*.csv.gz"))
+RECORDINGS = sorted((Path(__file__).parents[1] / "recorded" / "calibration").glob("*.csv.gz"))
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.name.partition(".")[0])

@@ -5,10 +5,10 @@ import subprocess
 import sys
 import tomllib
 
-import fake_nvml
 import pytest
-from fake_nvml import H100, V100
-from playback import described, launches
+from support import fake_nvml
+from support.fake_nvml import H100, V100
+from support.playback import described, launches
 
 from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT

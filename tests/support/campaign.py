@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playback import launches, state
+from support.playback import launches, state
 
 from bench.contract.paths import ROOT
 from bench.contract.results import run_folders

@@ -1,4 +1,4 @@
-"""What the workloads of this folder share: each is climbed by tests/test_ladders.py on all three backends."""
+"""What the workloads of this folder share: each is climbed by tests/parity/test_ladders.py on all three backends."""
 
 import keras
 
