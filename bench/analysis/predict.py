@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.contract.agreement import parted
+from bench.contract.agreement import disagreement
 from bench.contract.case import CASE_COLUMNS, case_key, title
 
 ENOUGH_FOR_P99 = 100  # values, below which a quantile of 99 % is little more than the slowest
@@ -51,6 +51,6 @@ def differing(launches: pd.DataFrame, reference: str) -> Iterator[str]:
         if theirs is None or case["backend"] == reference:
             continue
         both = ours.index.intersection(theirs.index)
-        apart = parted(ours[both[0]], theirs[both[0]], str(case["numerics"])) if len(both) else ""
+        apart = disagreement(ours[both[0]], theirs[both[0]], str(case["numerics"])) if len(both) else ""
         if apart:
             yield f"{title(case)} gives other outputs than {reference}: {apart}"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.frames import CASES, Run
 from bench.contract.case import case_key
-from bench.contract.tuning import turned
+from bench.contract.tuning import changed_knobs
 
 Knobs = dict[str, Any]
 
@@ -49,7 +49,7 @@ def _choice(rows: pd.DataFrame) -> Choice:
 
     without = {}
     for row in records:
-        alone = turned(row["knobs"], default)
+        alone = changed_knobs(row["knobs"], default)
         if row["status"] != "ok" and len(alone) <= 1:  # of combinations, what each knob did alone says it
             without[", ".join(f"{name}={row['knobs'][name]}" for name in alone) or "the default"] = row["reason"]
     return Choice(
@@ -57,7 +57,9 @@ def _choice(rows: pd.DataFrame) -> Choice:
         knobs=chosen["knobs"],
         default=default,
         gain=slower(default),
-        gains={name: slower({**chosen["knobs"], name: default[name]}) for name in turned(chosen["knobs"], default)},
+        gains={
+            name: slower({**chosen["knobs"], name: default[name]}) for name in changed_knobs(chosen["knobs"], default)
+        },
         without=without,
         tried=len(seconds),
     )

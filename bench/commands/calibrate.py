@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.commands.work import run_and_tell
-from bench.launch import credentials
+from bench.launch.credentials import strip_credentials
 from bench.plan.parse import calibrate_or_resume
 
 
@@ -16,7 +16,7 @@ def main(given: argparse.Namespace) -> int:
     from bench.run.calibrate import calibrate as record
 
     options = calibrate_or_resume(given)
-    credentials.forget(options.pass_env)
+    strip_credentials(options.pass_env)
     return run_and_tell(lambda console: record(options, console), _calibration, given)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.contract.errors import RunError, UsageError
-from bench.launch import credentials, lock
+from bench.launch import lock
+from bench.launch.credentials import strip_credentials
 from bench.launch.interruption import interruptible
 from bench.plan.parse import parse_run
 from bench.run.clock import measure, summary
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
             raise UsageError("--dry-run: the clock check has no plan to show")
         if options.tasks != ("train",):
             raise UsageError("--tasks: the clock that is checked is that of training; leave it out")
-        credentials.forget(options.pass_env)
+        strip_credentials(options.pass_env)
         with lock.alone(), interruptible(), tempfile.TemporaryDirectory() as name:
             pairs = measure(options, Path(name))
     except UsageError as error:

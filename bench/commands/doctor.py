@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from bench.contract.catalog import backend_names, training_backends
-from bench.launch import credentials
+from bench.launch.credentials import strip_credentials
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint, others
 
@@ -15,7 +15,7 @@ from bench.machine.fingerprint import fingerprint, others
 def main(given: argparse.Namespace) -> int:
     """Say for each backend whether its environment works and what it sees; exit status 1 where one does not."""
     well = True
-    credentials.forget(())
+    strip_credentials(())
     print(f"machine: {json.dumps(fingerprint())}")
     for line in others():
         print(line)

@@ -6,7 +6,7 @@ import argparse
 
 from bench.commands.report import report_run
 from bench.commands.work import run_and_tell
-from bench.launch import credentials
+from bench.launch.credentials import strip_credentials
 from bench.plan.parse import run_or_resume
 
 
@@ -15,5 +15,5 @@ def main(given: argparse.Namespace) -> int:
     from bench.run.measure import run as measure
 
     options = run_or_resume(given)
-    credentials.forget(options.pass_env)
+    strip_credentials(options.pass_env)
     return run_and_tell(lambda console: measure(options, console), lambda folder: report_run(folder, given), given)

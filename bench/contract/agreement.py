@@ -19,7 +19,7 @@ def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return max(abs(one - other) for one, other in zip(ours, theirs, strict=True)) / (max(map(abs, theirs)) or 1.0)
 
 
-def parted(ours: Sequence[float], theirs: Sequence[float], numerics: str) -> str:
+def disagreement(ours: Sequence[float], theirs: Sequence[float], numerics: str) -> str:
     """How far two lists of outputs are from each other, in words; empty where they agree."""
     found = distance(ours, theirs)
     if found <= TOLERANCES[numerics]:  # so that NaN does not agree

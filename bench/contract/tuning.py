@@ -8,7 +8,7 @@ from typing import Any
 from bench.contract.case import CASE_COLUMNS
 
 
-def turned(knobs: Mapping[str, Any], default: Mapping[str, Any]) -> list[str]:
+def changed_knobs(knobs: Mapping[str, Any], default: Mapping[str, Any]) -> list[str]:
     """The knobs that are not at their default."""
     return [name for name, value in knobs.items() if value != default[name]]
 

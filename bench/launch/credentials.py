@@ -14,7 +14,7 @@ CREDENTIAL = re.compile(
 ADDRESS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")  # with a password in it, as a proxy's or a database's may be
 
 
-def forget(keep: Sequence[str]) -> None:
+def strip_credentials(keep: Sequence[str]) -> None:
     """Take credentials out of this process's environment, and so out of every worker's, but for the names in `keep`.
 
     Raises UsageError for one that is to be kept and is not there.

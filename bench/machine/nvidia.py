@@ -75,33 +75,33 @@ def find(library: Any = None) -> Found:
     except Exception:  # no package, no driver, a driver without a device: its errors are its own
         return NOTHING
     cards = []
-    for index in range(_told(nvml.nvmlDeviceGetCount, default=0)):
-        handle = _told(functools.partial(nvml.nvmlDeviceGetHandleByIndex, index), default=None)
+    for index in range(or_default(nvml.nvmlDeviceGetCount, default=0)):
+        handle = or_default(functools.partial(nvml.nvmlDeviceGetHandleByIndex, index), default=None)
         if handle is not None:  # a card that has fallen off the bus has a number and no more
             cards.append(_card(nvml, index, handle))
-    cuda = _told(nvml.nvmlSystemGetCudaDriverVersion, default=0)
-    driver = _told(nvml.nvmlSystemGetDriverVersion, default=None)
+    cuda = or_default(nvml.nvmlSystemGetCudaDriverVersion, default=0)
+    driver = or_default(nvml.nvmlSystemGetDriverVersion, default=None)
     return Found(driver, (cuda // 1000, cuda % 1000 // 10) if cuda else None, _visible(cards, os.environ.get(VISIBLE)))
 
 
 def _card(nvml: Any, index: int, handle: Any) -> Gpu:
-    capability = _told(lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle), default=None)
+    capability = or_default(lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle), default=None)
     return Gpu(
         index=index,
-        name=_told(lambda: str(nvml.nvmlDeviceGetName(handle)), default="NVIDIA GPU"),
-        uuid=_told(lambda: str(nvml.nvmlDeviceGetUUID(handle)), default=""),
-        memory_mib=_told(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total / 2**20, default=None),
+        name=or_default(lambda: str(nvml.nvmlDeviceGetName(handle)), default="NVIDIA GPU"),
+        uuid=or_default(lambda: str(nvml.nvmlDeviceGetUUID(handle)), default=""),
+        memory_mib=or_default(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total / 2**20, default=None),
         capability=capability and float(f"{capability[0]}.{capability[1]}"),
-        power_limit_watts=_told(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000, default=None),
-        max_mhz=_told(lambda: float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)), default=None),
-        busy_percent=_told(lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu), default=None),
-        processes=_told(
+        power_limit_watts=or_default(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000, default=None),
+        max_mhz=or_default(lambda: float(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)), default=None),
+        busy_percent=or_default(lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu), default=None),
+        processes=or_default(
             lambda: tuple(int(one.pid) for one in nvml.nvmlDeviceGetComputeRunningProcesses(handle)), default=()
         ),
     )
 
 
-def _told(question: Callable[[], Answer], default: Answer) -> Answer:
+def or_default(question: Callable[[], Answer], default: Answer) -> Answer:
     try:
         return question()
     except Exception:  # NVML has an error of its own for each card that does not support a question

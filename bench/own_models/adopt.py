@@ -32,7 +32,7 @@ OPTIONS = ("dataset", "loss", "unsafe")  # that a workload which says everything
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelOptions:
     """What the options say of the user's own models; None where they say nothing."""
 
     dataset: str | None
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Adopted:
+class GeneratedWorkload:
     """A workload file to be written: its path and text, the model it is for, and a line that says what was decided."""
 
     path: str
@@ -105,14 +105,16 @@ def stem(name: str) -> str:
     return "-".join(filter(None, (Path(path).stem, function)))
 
 
-def adopt(workloads: Sequence[str], asked: Asked, output: Path) -> tuple[tuple[str, ...], tuple[Adopted, ...]]:
+def adopt(
+    workloads: Sequence[str], asked: ModelOptions, output: Path
+) -> tuple[tuple[str, ...], tuple[GeneratedWorkload, ...]]:
     """The workloads with a file in the place of each model, and those files, which nobody has written yet.
 
     Their path is `<output>/workloads/<digest>/<name>.py`. The digest is of the text, and that holds the digests of
     model and data, so that what was learned of one model (its best knobs) is never taken for another's. Raises
     OwnModelError in one line where a file or an option cannot be used.
     """
-    names, found = [], list[Adopted]()
+    names, found = [], list[GeneratedWorkload]()
     for name in workloads:
         model = _model(name, asked.unsafe)
         if model is None:
@@ -126,7 +128,7 @@ def adopt(workloads: Sequence[str], asked: Asked, output: Path) -> tuple[tuple[s
     return tuple(names), tuple(found)
 
 
-def write(files: Sequence[Adopted]) -> list[Path]:
+def write(files: Sequence[GeneratedWorkload]) -> list[Path]:
     """Write the workload files that are not there yet; gives what was made for it, the outermost folder first."""
     made = []
     for one in files:
@@ -153,7 +155,7 @@ def _parts(text: str) -> tuple[str, str]:
     return (path, function) if colon and path.endswith(".py") else (text, "")
 
 
-def _refuse_options(name: str, asked: Asked) -> None:
+def _refuse_options(name: str, asked: ModelOptions) -> None:
     given = [option for option in OPTIONS if getattr(asked, option)]
     if given:
         hint = f", or name a function, {name}:FUNCTION" if name.endswith(".py") else ""
@@ -186,7 +188,7 @@ def _model(name: str, unsafe: bool) -> Model | None:
     )
 
 
-def _adopted(name: str, model: Model, asked: Asked, output: Path) -> Adopted:
+def _adopted(name: str, model: Model, asked: ModelOptions, output: Path) -> GeneratedWorkload:
     if asked.dataset is None:
         raise OwnModelError(
             f"{model.label}: a model alone; say with --dataset what it is trained on, an .npz file or one of "
@@ -216,7 +218,7 @@ def _adopted(name: str, model: Model, asked: Asked, output: Path) -> Adopted:
         f"{model.label}: a model of your own on {Path(asked.dataset).name}, with {loss} and "
         f"{model.optimizer or 'Adam'}; {model.beginning}; as a workload it is {path}"
     )
-    return Adopted(path, text, name, said)
+    return GeneratedWorkload(path, text, name, said)
 
 
 def place(output: Path, name: str, text: str) -> str:

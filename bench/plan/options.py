@@ -15,7 +15,7 @@ from bench.contract.case import INFERENCE_TRACKS, INPUTS, NUMERICS, QUICK_EPOCHS
 from bench.contract.catalog import backend_names, training_backends, workload_names
 from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.parity import CLIMBS
-from bench.own_models.adopt import Adopted, Asked, adopt, stem
+from bench.own_models.adopt import GeneratedWorkload, ModelOptions, adopt, stem
 
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
@@ -38,7 +38,7 @@ class Selection:
     pass_env: tuple[str, ...]
     gpu: int | None
     shared_gpu: bool
-    adopted: tuple[Adopted, ...]
+    adopted: tuple[GeneratedWorkload, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ def _selection(
     if given.seed + (most or launches) > SEEDS:
         raise UsageError(f"--seed {given.seed}: with {most or launches} launches the seeds would pass {SEEDS - 1}")
     sizes, epochs = (getattr(given, name, None) for name in ("batch_size", "epochs"))
-    asked = Asked(given.dataset, given.loss, given.unsafe, sizes, epochs)
+    asked = ModelOptions(given.dataset, given.loss, given.unsafe, sizes, epochs)
     try:
         workloads, adopted = adopt(workloads, asked, given.output)
     except OwnModelError as error:

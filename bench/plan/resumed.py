@@ -13,7 +13,7 @@ from bench.contract.catalog import backend_names
 from bench.contract.errors import UsageError
 from bench.contract.results import resumable
 from bench.contract.values import is_number, is_text, is_whole
-from bench.own_models.adopt import Adopted, place
+from bench.own_models.adopt import GeneratedWorkload, place
 from bench.plan.arguments import parse
 from bench.plan.options import CalibrateOptions, RunOptions
 
@@ -35,7 +35,7 @@ def resumed_options(given: argparse.Namespace, kind: type[Resumed], finished: bo
     if "steps" in stored or ("load" in stored) is not (kind is CalibrateOptions):
         raise UsageError(f"--resume {given.resume}: another command began it; go on with that one")
     try:
-        adopted = tuple(Adopted(**one) for one in stored["adopted"])
+        adopted = tuple(GeneratedWorkload(**one) for one in stored["adopted"])
         for one in adopted:
             if Path(one.path).resolve() != Path(place(folder.parent, one.source, one.text)).resolve():
                 raise UsageError(

@@ -10,7 +10,7 @@ Facets = Mapping[str, str]  # of FACETS those that a part of a report is of
 FACETS = ("workload", "device", "track", "numerics")  # by which a reader filters
 
 
-class Said(NamedTuple):
+class Sentence(NamedTuple):
     """A sentence, and what it is of; None: of everything."""
 
     text: str
@@ -73,8 +73,8 @@ class Page(NamedTuple):
     """A whole report, top to bottom: `verdicts` is what a hurried reader needs, `remarks` what else is to be said."""
 
     title: str
-    verdicts: list[Said]
-    remarks: list[Said]
+    verdicts: list[Sentence]
+    remarks: list[Sentence]
     problems: list[str]
     tables: list[Table]
     facts: Sequence[tuple[str, str]] = ()

@@ -32,13 +32,13 @@ def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     """
     before = described(folder)
     try:
-        _hold_against(folder.name, before, description)
+        check_same_measurement(folder.name, before, description)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"--resume {folder.name}: its run.json cannot be used; start anew") from None
     return before
 
 
-def _hold_against(name: str, before: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+def check_same_measurement(name: str, before: Mapping[str, Any], description: Mapping[str, Any]) -> None:
     for part in SAME:
         was, now = (one["machine"].get(part) for one in (before, description))
         if was != now:

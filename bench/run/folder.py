@@ -47,7 +47,7 @@ def new_run(output: Path, now: datetime | None = None) -> Path:
     return folder
 
 
-def set_back(folder: Path) -> str:
+def clock_warning(folder: Path) -> str:
     """What to say where a new run's name is ahead of the clock; empty where it is not."""
     named, now = named_time(folder), datetime.now(UTC)
     if named is None or named - now < AHEAD:

@@ -22,7 +22,7 @@ from bench.run import ceiling
 from bench.run.console import Progress, RunConsole, duration
 from bench.run.continued import continued
 from bench.run.devices import limits_here, measured_gpus
-from bench.run.folder import LOG, clear_partial, describe, known_seconds, new_run, remove, set_back, write_state
+from bench.run.folder import LOG, clear_partial, clock_warning, describe, known_seconds, new_run, remove, write_state
 from bench.run.ladders import SHORT_STEPS, SHORT_TEST_SAMPLES, announce, climb
 from bench.run.launches import Measuring
 from bench.run.precision import order_launches
@@ -57,7 +57,7 @@ def run(
             (folder / "logs").mkdir(exist_ok=True)
             console.log_to(folder / LOG)
             clear_partial(folder)
-            ahead = "" if options.resume or options.dry_run else set_back(folder)
+            ahead = "" if options.resume or options.dry_run else clock_warning(folder)
             if ahead:
                 console.say(ahead)
             prepared = (

@@ -20,7 +20,7 @@ from bench.contract.case import CASE_TYPES, SEARCHED, Case, case_key, module_of
 from bench.contract.files import write_whole
 from bench.contract.paths import ROOT
 from bench.contract.results import run_folders
-from bench.contract.tuning import TUNING_COLUMNS, knob_words, turned
+from bench.contract.tuning import TUNING_COLUMNS, changed_knobs, knob_words
 from bench.launch.process import launch
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint
@@ -101,7 +101,7 @@ def choose(rows: Sequence[Row]) -> Row | None:
         return None
     default, fastest = rows[0]["knobs"], min(row["step_seconds"] for row in good)
     near = [row for row in good if row["step_seconds"] <= GAIN * fastest]
-    return min(near, key=lambda row: (len(turned(row["knobs"], default)), row["step_seconds"]))
+    return min(near, key=lambda row: (len(changed_knobs(row["knobs"], default)), row["step_seconds"]))
 
 
 def circumstances(case: Case, python: Path) -> str:

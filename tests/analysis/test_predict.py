@@ -10,7 +10,7 @@ from test_analysis import change, row
 
 from bench.analysis import analyse, frames, predict, two_runs
 from bench.contract import record
-from bench.contract.agreement import parted
+from bench.contract.agreement import disagreement
 from bench.contract.catalog import training_backends
 from bench.contract.disturbance import why_disturbed
 from bench.contract.errors import UsageError
@@ -167,12 +167,12 @@ def test_outputs_that_are_not_the_references_are_a_problem(predicted):
 
 @pytest.mark.parametrize(("other", "numerics", "agrees"), [(1.00005, "float32", True), (1.001, "float32", False)])
 def test_outputs_agree_within_rounding(other, numerics, agrees):
-    assert (parted([other], [1.0], numerics) == "") is agrees
+    assert (disagreement([other], [1.0], numerics) == "") is agrees
 
 
 @pytest.mark.parametrize("other", [[math.nan], [], [1.0, 1.0]])
 def test_outputs_that_are_no_numbers_or_not_as_many_do_not_agree(other):
-    assert parted(other, [1.0], "bfloat16") != ""
+    assert disagreement(other, [1.0], "bfloat16") != ""
 
 
 def test_a_launch_of_inference_is_disturbed_where_its_series_of_calls_was(predicted):

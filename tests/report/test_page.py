@@ -26,7 +26,7 @@ from bench.report.forms import html
 from bench.report.pages import run as run_page
 from bench.report.parts import figures, predict, tracks
 from bench.report.text import with_interval
-from bench.report.view import Figure, Page, Said
+from bench.report.view import Figure, Page, Sentence
 
 BUILDERS = [
     figures.ratios,
@@ -178,7 +178,7 @@ def test_names_from_a_users_file_are_text_in_the_page(tracked):
 
 
 def test_more_than_a_few_verdicts_are_folded():
-    said = [Said(f"verdict {number}") for number in range(30)]
+    said = [Sentence(f"verdict {number}") for number in range(30)]
     text = html.document(Page("many", said, [], [], []), "here", [], {})
 
     assert "22 more" in text

@@ -155,7 +155,7 @@ def test_the_record_names_the_device_of_every_variable_not_of_the_first(trained)
     assert resolved(launch, trained)["device"] == "gpu"
 
 
-@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.OWN_LOOP)
 def test_what_a_track_trains_in_copies_of_its_own_is_asked_where_it_lives(case, backend_name, track):
     given = case(track=track, device="gpu", batch_size=4, epochs=1)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
@@ -208,7 +208,7 @@ def on_card(request, case, backend, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def run(task="train", device_of=lambda _events: "gpu", synchronize=backend.synchronize):
-        asked = {name: getattr(backend, name) for name in ("barrier", "building", "peak_device_mib", "flags")}
+        asked = {name: getattr(backend, name) for name in ("barrier", "cached_weight_init", "peak_device_mib", "flags")}
         stand_in = SimpleNamespace(**asked, device_of=lambda _value: device_of(events), synchronize=synchronize)
         messenger = SimpleNamespace(send=lambda event, **_: events.append(event))
         given = Launch(case(device="gpu", task=task), 3, None, {}, 0.0, stand_in, messenger, {"phases": {}})
@@ -271,7 +271,7 @@ sys.path.insert(0, ".")
 from bench.worker.process import environment
 backend = environment.prepare(sys.argv[1], "cpu", "float32")
 before = backend.flags()["deterministic"]
-backend.determine()
+backend.make_deterministic()
 import keras
 keras.ops.ones(3) + 1  # XLA ends the process at a flag that it does not know
 print(json.dumps([before, backend.flags()["deterministic"]]))

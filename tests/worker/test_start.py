@@ -39,8 +39,8 @@ def test_samples_that_are_their_own_labels_are_kept_once():
 def test_of_a_data_set_that_is_drawn_one_gets_as_many_samples_as_one_asks_for():
     asked, own = load.load_dataset("planted_rule", 40), load.load_dataset("planted_rule")
 
-    assert load.is_drawn("planted_rule")
-    assert not load.is_drawn("fashion_mnist")
+    assert load.is_synthetic("planted_rule")
+    assert not load.is_synthetic("fashion_mnist")
     assert (len(asked.x_train), len(own.x_train)) == (40, 32_000)
 
 

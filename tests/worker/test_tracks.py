@@ -82,7 +82,7 @@ def trained(backend, track, knobs, model, batches):
 
 
 @pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
-@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.OWN_LOOP)
 def test_every_configuration_of_a_loop_trains_as_fit_does(backend_name, model, batches, track, build):
     """In float32, so nearly; the ladder proves it in exact mode."""
     reference = model(build)
@@ -99,7 +99,7 @@ def test_every_configuration_of_a_loop_trains_as_fit_does(backend_name, model, b
             assert found == pytest.approx(expected, rel=1e-3, abs=1e-4), (knobs, variable.path)
 
 
-@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.OWN_LOOP)
 def test_nesterovs_momentum_and_adam_are_taken_over(backend_name, model, batches, track):
     for optimizer in (lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True), keras.optimizers.Adam):
         reference, ours = model(attentive, optimizer()), model(attentive, optimizer())
@@ -110,7 +110,7 @@ def test_nesterovs_momentum_and_adam_are_taken_over(backend_name, model, batches
         assert np.mean(losses[STEPS:]) == pytest.approx(logs["loss"][1], rel=2e-3)  # torch places epsilon elsewhere
 
 
-@pytest.mark.parametrize("track", train.IN_OWN_HANDS)
+@pytest.mark.parametrize("track", train.OWN_LOOP)
 def test_a_rate_of_learning_that_falls_does_so_after_the_same_steps(backend_name, model, batches, track):
     """The second fall is within the second pass, after which nothing moves any more: one step off would show."""
 

@@ -50,7 +50,7 @@ def render(analysis: Analysis, page: Page) -> str:
         Section("Setup, cold and steady", [*figures.phases(analysis)]),
         Section("Memory", [*figures.memory(analysis)]),
         Section("Parity", grids=parity.grids(analysis.parity)),
-        Section("Tables", tables=[*run_page.overview(analysis), *run_page.special(analysis)]),
+        Section("Tables", tables=[*run_page.overview(analysis), *run_page.optional_tables(analysis)]),
     ]
     gpus = ", ".join(machine["gpus"]) or "no GPU"
     where = f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs, {gpus}; {description.get('started', '')}"

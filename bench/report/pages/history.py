@@ -15,7 +15,7 @@ from bench.report import drawing
 from bench.report.drawing import GREY, PLACE, colour, errors, label, marks, numbers, varying
 from bench.report.forms import html
 from bench.report.text import NOTHING, significant, with_interval
-from bench.report.view import Figure, Page, Row, Said, Table, facets
+from bench.report.view import Figure, Page, Row, Sentence, Table, facets
 
 FILE = "history.html"
 WORDS = {"epoch_seconds": "seconds per epoch or call", "ratio": "ratio to the reference"}
@@ -44,9 +44,9 @@ def _page(found: History) -> Page:
     ]
     return Page(
         "All runs",
-        [_step(row) for row in steps] or [Said(f"No case has stepped, as far as {len(found.runs)} runs tell.")],
+        [_step(row) for row in steps] or [Sentence(f"No case has stepped, as far as {len(found.runs)} runs tell.")],
         [
-            Said(f"{row['backend']}: {row['words']}, from run {row['run']} on.", _of(row))
+            Sentence(f"{row['backend']}: {row['words']}, from run {row['run']} on.", _of(row))
             for row in _rows(found.changes)
         ],
         [],
@@ -54,8 +54,8 @@ def _page(found: History) -> Page:
     )
 
 
-def _step(row: Row) -> Said:
-    return Said(
+def _step(row: Row) -> Sentence:
+    return Sentence(
         f"{title(row)}: {WORDS[row['value']]} stepped by a factor of {significant(row['factor'])} with run "
         f"{row['run']}, from {significant(row['before'])} to {significant(row['after'])} (p = {row['p']:.2g}).",
         {**facets(row), **_of(row)},

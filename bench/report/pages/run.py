@@ -34,14 +34,14 @@ def page(analysis: Analysis) -> Page:
         verdicts=verdicts.verdicts(analysis) or parity.proved(analysis.parity),
         remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
         problems=analysis.problems,
-        tables=[*_training(analysis), *special(analysis)],
+        tables=[*_training(analysis), *optional_tables(analysis)],
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
     )
 
 
-def special(analysis: Analysis) -> list[Table]:
+def optional_tables(analysis: Analysis) -> list[Table]:
     """The tables of what only some runs ask for."""
     return [
         *tracks.tables(analysis),

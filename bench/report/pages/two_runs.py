@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.two_runs import TwoRuns
 from bench.contract.case import title
 from bench.report.text import difference, launches, seeds, significant, with_interval
-from bench.report.view import Page, Row, Said, Table
+from bench.report.view import Page, Row, Sentence, Table
 
 
 def page(found: TwoRuns, older: str, newer: str) -> Page:
@@ -38,10 +38,10 @@ def page(found: TwoRuns, older: str, newer: str) -> Page:
     return Page(f"{newer} against {older}", [], list(_undecided(found, rows)), found.problems, [table])
 
 
-def _undecided(found: TwoRuns, rows: Sequence[Row]) -> Iterator[Said]:
+def _undecided(found: TwoRuns, rows: Sequence[Row]) -> Iterator[Sentence]:
     for row in rows:
         if row["verdict"] == "undecided":
-            yield Said(f"{title(row)} is undecided: {launches(row)}.")
+            yield Sentence(f"{title(row)} is undecided: {launches(row)}.")
         if row["metric_verdict"] == "undecided":
             metric = found.metrics[row["workload"]]
-            yield Said(f"{title(row)}: whether its {metric} is the same is undecided: {seeds(row)}.")
+            yield Sentence(f"{title(row)}: whether its {metric} is the same is undecided: {seeds(row)}.")

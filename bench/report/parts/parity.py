@@ -14,7 +14,7 @@ from bench.analysis.parity.rounded import Crossing
 from bench.contract.case import stem
 from bench.contract.parity import LADDER_BATCH, ROUNDED_STEPS
 from bench.report.text import NOTHING, missing
-from bench.report.view import Cell, Grid, Ladder, Said, Table, facets
+from bench.report.view import Cell, Grid, Ladder, Sentence, Table, facets
 
 ERRORS = ["outputs", "gradients", "losses", "all steps", "predictions"]
 
@@ -119,12 +119,12 @@ def _cell(rows: pd.DataFrame) -> Cell:
     return Cell(state, text, f"{row['rung']} of {row['location']}: error {row['error']:.2g}{tolerance}")
 
 
-def proved(found: Parity | None) -> list[Said]:
+def proved(found: Parity | None) -> list[Sentence]:
     """Of which backends exact mode proved that they compute the same."""
     return [] if found is None else [said for rows in _whole(found) for said in _backends(rows, found.steps)]
 
 
-def remarks(found: Parity | None) -> list[Said]:
+def remarks(found: Parity | None) -> list[Sentence]:
     """Of which tracks exact mode proved the same, and whose rounded arithmetic is the most accurate."""
     if found is None:
         return []
@@ -138,36 +138,36 @@ def _whole(found: Parity) -> Iterator[pd.DataFrame]:
             yield rows
 
 
-def _backends(rows: pd.DataFrame, steps: int) -> Iterator[Said]:
+def _backends(rows: pd.DataFrame, steps: int) -> Iterator[Sentence]:
     workload, reference = stem(rows["workload"].iloc[0]), rows["reference"].iloc[0]
     others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
     if len(others):
-        yield Said(
+        yield Sentence(
             f"{workload}: {' and '.join(others)} compute what {reference} computes, in exact mode on every rung of "
             f"{steps} steps.",
             {"workload": workload},
         )
 
 
-def _tracks(rows: pd.DataFrame) -> Iterator[Said]:
+def _tracks(rows: pd.DataFrame) -> Iterator[Sentence]:
     workload = stem(rows["workload"].iloc[0])
     tracks = rows[rows["track"].ne("fit")]["track"].unique()
     if len(tracks):
-        yield Said(
+        yield Sentence(
             f"{workload}: track {' and '.join(tracks)} compute what fit does, on every backend in exact mode"
             f"{' (native with SGD)' if 'native' in tracks else ''}.",
             {"workload": workload},
         )
 
 
-def _most_accurate(found: Parity) -> Iterator[Said]:
+def _most_accurate(found: Parity) -> Iterator[Sentence]:
     table = found.accuracies().reset_index()
     for (workload, device, numerics), rows in table.groupby(["workload", "device", "numerics"], sort=False):
         ordered = rows[rows["typical"].notna()].sort_values("typical")
         if len(ordered) > 1:
             least = ordered["typical"].iloc[0]
             errors = ", ".join(f"{row.backend} {row.typical / least:.2f}" for row in ordered.itertuples())
-            yield Said(
+            yield Sentence(
                 f"{stem(workload)} on {device}: {numerics} is closest to exact mode on {ordered['backend'].iloc[0]}; "
                 f"typical errors, its as the unit: {errors}.",
                 facets(rows.iloc[0], "workload", "device", "numerics"),

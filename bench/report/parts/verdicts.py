@@ -11,16 +11,16 @@ from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.contract.case import case_key, stem
 from bench.report.text import difference, launches, missing, seeds, with_interval
-from bench.report.view import Row, Said, facets
+from bench.report.view import Row, Sentence, facets
 
 PLACE = [name for name in CASES if name != "backend"]
 
 
-def verdicts(analysis: Analysis) -> list[Said]:
+def verdicts(analysis: Analysis) -> list[Sentence]:
     """For each place, which is a case without its backend, a sentence; then what Keras costs at each."""
     rows, several = comparisons(analysis, "backend"), _several(analysis)
     found = [
-        Said(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
+        Sentence(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
         for group in _places(rows, PLACE)
         if group[0]["track"] == "fit" or not _has_fit(group[0], rows)
     ]
@@ -28,12 +28,12 @@ def verdicts(analysis: Analysis) -> list[Said]:
         row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"].endswith("=native")
     ]
     return found + [
-        Said(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
+        Sentence(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
     ]
 
 
-def remarks(analysis: Analysis) -> Iterator[Said]:
+def remarks(analysis: Analysis) -> Iterator[Sentence]:
     """What would decide that which is undecided."""
     metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
     several = _several(analysis)
@@ -42,12 +42,12 @@ def remarks(analysis: Analysis) -> Iterator[Said]:
             ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
             ours, theirs = _sides(row)
             words = f"{ours} against {theirs} is undecided: ratio {ratio}; {launches(row)}"
-            yield Said(f"{_where(row, several)}: {words}.", facets(row))
+            yield Sentence(f"{_where(row, several)}: {words}.", facets(row))
     for row in analysis.comparisons.table.to_dict("records"):
         if row["metric_verdict"] == "undecided":
             ours, theirs = _sides(row)
             metric = f"whether {ours} reaches the {metrics[row['workload']]} of {theirs} is undecided"
-            yield Said(f"{_where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
+            yield Sentence(f"{_where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
 
 
 def comparisons(analysis: Analysis, kind: str) -> list[Row]:

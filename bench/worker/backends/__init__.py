@@ -58,10 +58,10 @@ class Backend(Protocol):
     def configure(self, numerics: str, threads: int) -> None:
         """Set what can only be set after the import: threads, and TF32, which is off unless it is the numerics."""
 
-    def building(self, folder: Path) -> AbstractContextManager[None]:
+    def cached_weight_init(self, folder: Path) -> AbstractContextManager[None]:
         """While a model is built: what is compiled to draw its weights may stay in `folder` for the next launch."""
 
-    def determine(self) -> None:
+    def make_deterministic(self) -> None:
         """Let every operation on a GPU give the same bits each time. For parity alone, since it costs time."""
 
     def barrier(self) -> None:

@@ -25,7 +25,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     dataset = load.load_dataset(case.dataset, case.samples)
     trained, held_out = load.hold_out(dataset, case.samples, workload.validation_split or launch.validation_split)
     if case.track == "shipped":
-        batches = load.as_they_come(dataset, trained)
+        batches = load.unshuffled(dataset, trained)
     else:
         batches = load.batches(dataset, trained, case.batch_size, launch.seed)
     record["samples_per_epoch"] = len(batches.x)
@@ -74,7 +74,7 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
     record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
     phases["evaluate"] = time.perf_counter() - began
-    compiled = {} if case.track in train.IN_OWN_HANDS else {"jit_compile": model.jit_compile}
+    compiled = {} if case.track in train.OWN_LOOP else {"jit_compile": model.jit_compile}
     record["resolved"] = resolved(launch, model, **compiled, optimizer=type(model.optimizer).__name__)
 
     benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.track}"

@@ -57,7 +57,7 @@ def main() -> None:
     messenger = Messenger()
     backend = environment.prepare(given.backend, given.device, given.numerics)
     if given.device == "gpu":
-        backend.determine()
+        backend.make_deterministic()
 
     from bench.worker.errors import reason
     from bench.worker.exact import mode, randomness

@@ -118,7 +118,7 @@ def _declared(name: str, workload: Any, dataset: Any) -> dict[str, Any]:
             "margin": _margin(workload.target, dataset),
             "lower_is_better": METRICS[workload.target.metric].lower_is_better,
         },
-        "drawn": load.is_drawn(workload.dataset),
+        "drawn": load.is_synthetic(workload.dataset),
         "memory_mib": workload.memory_mib,
     }
 

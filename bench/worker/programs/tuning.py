@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.case import CASE_OPTIONS, Case, input_unavailable
-from bench.contract.tuning import turned
+from bench.contract.tuning import changed_knobs
 from bench.worker.process import environment
 from bench.worker.process.messages import Messenger
 
@@ -107,7 +107,7 @@ def search(
 
     def tried(knobs: Knobs) -> Row:
         found = next((row for row in known if row["knobs"] == knobs), None)
-        reasons = [refused(name, knobs[name]) for name in turned(knobs, default)]
+        reasons = [refused(name, knobs[name]) for name in changed_knobs(knobs, default)]
         reason = "; ".join(filter(None, reasons)) or _hopeless(knobs, default, rows)
         if found is None and reason:
             found = {"knobs": knobs, "status": "skipped", "reason": reason, "step_seconds": None}
@@ -115,8 +115,8 @@ def search(
         return rows[-1]
 
     every = [{**default, **dict(zip(values, chosen, strict=True))} for chosen in itertools.product(*values.values())]
-    for knobs in sorted(every, key=lambda one: len(turned(one, default))):
-        if len(turned(knobs, default)) < 2 or not any(refused(name, value) for name, value in knobs.items()):
+    for knobs in sorted(every, key=lambda one: len(changed_knobs(one, default))):
+        if len(changed_knobs(knobs, default)) < 2 or not any(refused(name, value) for name, value in knobs.items()):
             yield tried(knobs)
     finished = [row for row in rows if row["status"] == "ok"]
     for row in sorted(finished, key=lambda row: row["step_seconds"])[:FINALISTS]:
@@ -125,9 +125,9 @@ def search(
 
 def _hopeless(knobs: Knobs, default: Knobs, rows: Sequence[Row]) -> str:
     """Why a combination need not be tried: one of its knobs, turned alone, failed or was far slower."""
-    if len(turned(knobs, default)) < 2 or knobs["malloc"] == "keep":
+    if len(changed_knobs(knobs, default)) < 2 or knobs["malloc"] == "keep":
         return ""
-    for name in turned(knobs, default):
+    for name in changed_knobs(knobs, default):
         alone = next(row for row in rows if row["knobs"] == {**default, name: knobs[name]})
         if alone["status"] != "ok":
             return f"{name}={knobs[name]} alone {alone['status']}"

@@ -58,11 +58,11 @@ def gauge() -> Callable[[], Gpu]:
 
     def read() -> Gpu:
         return Gpu(
-            _asked(lambda: float(library.nvmlDeviceGetClockInfo(handle, library.NVML_CLOCK_SM))),
-            _asked(lambda: library.nvmlDeviceGetPowerUsage(handle) / 1000),
-            _asked(lambda: float(library.nvmlDeviceGetTemperature(handle, library.NVML_TEMPERATURE_GPU))),
-            _asked(lambda: float(bool(library.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & DISTURBING))),
-            _asked(lambda: library.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000),
+            or_default(lambda: float(library.nvmlDeviceGetClockInfo(handle, library.NVML_CLOCK_SM))),
+            or_default(lambda: library.nvmlDeviceGetPowerUsage(handle) / 1000),
+            or_default(lambda: float(library.nvmlDeviceGetTemperature(handle, library.NVML_TEMPERATURE_GPU))),
+            or_default(lambda: float(bool(library.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & DISTURBING))),
+            or_default(lambda: library.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000),
             *_held(library, handle),
         )
 
@@ -91,7 +91,7 @@ def _handle(library: Any, visible: str) -> Any:
     return library.nvmlDeviceGetHandleByIndex(int(first or 0))
 
 
-def _asked(question: Callable[[], float]) -> float | None:
+def or_default(question: Callable[[], float]) -> float | None:
     try:
         return question()
     except Exception:  # a card that does not support the question

@@ -19,7 +19,7 @@ def build(launch: Launch, workload: Workload) -> keras.Model:
     numerics.choose(launch.case.numerics)
     if launch.weights is None:
         return workload.build()
-    with launch.backend.building(launch.weights.parent / "compiled"):
+    with launch.backend.cached_weight_init(launch.weights.parent / "compiled"):
         model = workload.build()  # its weights are drawn in vain
     model.set_weights(load.load_weights(launch.weights))
     return model

@@ -78,14 +78,14 @@ def metrics(workload: Workload) -> list[Any]:
     return [METRICS[workload.target.metric].make()]
 
 
-def is_drawn(dataset: str) -> bool:
+def is_synthetic(dataset: str) -> bool:
     """Whether a data set has as many training samples as one asks for."""
     return dataset in DATASETS and "samples" in inspect.signature(DATASETS[dataset]).parameters
 
 
 def training_samples(name: str, dataset: Dataset) -> int:
     """How many training samples a data set has of its own, however many of them were drawn."""
-    if is_drawn(name):
+    if is_synthetic(name):
         return cast(int, inspect.signature(DATASETS[name]).parameters["samples"].default)
     return len(dataset.x_train)
 
@@ -105,7 +105,7 @@ def load_dataset(name: str, samples: int | None = None) -> Dataset:
     try:
         if name.endswith(".npz"):
             return npz.load(name)
-        if samples is not None and is_drawn(name):
+        if samples is not None and is_synthetic(name):
             return cast(Callable[..., Dataset], DATASETS[name])(samples=samples)
         return DATASETS[name]()
     except DatasetError as error:
@@ -133,7 +133,7 @@ def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batch
     return Batches(x, y, digest([x, y]))
 
 
-def as_they_come(dataset: Dataset, samples: int) -> Batches:
+def unshuffled(dataset: Dataset, samples: int) -> Batches:
     """The first `samples` training samples in the data set's order, for a `fit` that shuffles them itself."""
     x, y = dataset.x_train[:samples], dataset.y_train[:samples]
     return Batches(x, y, digest([x, y]))

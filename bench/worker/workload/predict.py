@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.contract.agreement import parted
+from bench.contract.agreement import disagreement
 from bench.contract.case import Case
 from bench.worker import backends
 from bench.worker.backends import Array, Call
@@ -93,6 +93,6 @@ def outputs(called: Call, given: Sequence[Array]) -> list[float]:
 def check(ours: Sequence[float], model: keras.Model, given: Sequence[Array], case: Case) -> None:
     """Raise ArithmeticError where a track's outputs are not those of `model.predict`."""
     predicted = outputs(lambda x: model.predict(x, batch_size=len(x), verbose=0), given)
-    apart = parted(ours, predicted, case.numerics)
+    apart = disagreement(ours, predicted, case.numerics)
     if apart:
         raise ArithmeticError(f"track {case.track} gives other outputs than model.predict: {apart}")

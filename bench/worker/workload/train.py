@@ -22,7 +22,7 @@ from bench.worker.workload import inputs, load
 from bench.worker.workload.load import HeldOut
 from models import Workload
 
-IN_OWN_HANDS = ("loop", "native")
+OWN_LOOP = ("loop", "native")
 FIT_KNOBS: Mapping[str, Sequence[Any]] = {
     "jit_compile": ("auto", True, False),
     "steps_per_execution": (1, 8, 32),
@@ -82,8 +82,8 @@ def train(
     many at a time, and `callbacks`, called after the clock, may end the training early.
     """
     every = [clock, *callbacks]
-    if case.track in IN_OWN_HANDS:
-        _own_hands(case, model, x, y, given, clock, held_out, every, evaluation_batch)
+    if case.track in OWN_LOOP:
+        train_in_own_loop(case, model, x, y, given, clock, held_out, every, evaluation_batch)
         return
     validation = {} if held_out is None else {"validation_data": held_out, "validation_batch_size": evaluation_batch}
     clock.start()
@@ -94,7 +94,7 @@ def train(
     model.fit(**handed, epochs=case.epochs, shuffle=False, verbose=0, callbacks=every, **validation)
 
 
-def _own_hands(
+def train_in_own_loop(
     case: Case,
     model: keras.Model,
     x: Any,

@@ -23,7 +23,7 @@ def configure(numerics: str, threads: int) -> None:
 
 
 @contextmanager
-def building(folder: Path) -> Iterator[None]:
+def cached_weight_init(folder: Path) -> Iterator[None]:
     """XLA compiles each draw anew in every launch, a sixth of a short one; what fit compiles must not be kept."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
@@ -44,7 +44,7 @@ def building(folder: Path) -> Iterator[None]:
         compilation_cache.reset_cache()  # else JAX goes on with the folder it has opened
 
 
-def determine() -> None:
+def make_deterministic() -> None:
     # Read when the first computation begins. TF32 has a setting of its own.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}=true".strip()
 

@@ -24,11 +24,11 @@ def configure(numerics: str, threads: int) -> None:
     openvino.compile_model = partial(openvino.compile_model, config=settings)
 
 
-def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
+def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
     return nullcontext()
 
 
-def determine() -> None:
+def make_deterministic() -> None:
     """Nothing to switch: it computes on the CPU."""
 
 

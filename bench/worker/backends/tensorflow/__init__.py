@@ -21,11 +21,11 @@ def configure(numerics: str, threads: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(numerics == "tf32")
 
 
-def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
+def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
     return nullcontext()
 
 
-def determine() -> None:
+def make_deterministic() -> None:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

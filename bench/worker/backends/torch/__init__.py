@@ -25,11 +25,11 @@ def configure(numerics: str, threads: int) -> None:
     torch.backends.cudnn.allow_tf32 = numerics == "tf32"
 
 
-def building(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
+def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
     return nullcontext()
 
 
-def determine() -> None:
+def make_deterministic() -> None:
     import torch
 
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it the next line lets matrix products fail
