@@ -52,6 +52,7 @@ def _choice(rows: pd.DataFrame) -> Choice:
         alone = changed_knobs(row["knobs"], default)
         if row["status"] != "ok" and len(alone) <= 1:  # of combinations, what each knob did alone says it
             without[", ".join(f"{name}={row['knobs'][name]}" for name in alone) or "the default"] = row["reason"]
+    changed = changed_knobs(chosen["knobs"], default)
     return Choice(
         case={name: records[0][name] for name in CASES},
         knobs=chosen["knobs"],

@@ -249,7 +249,7 @@ def test_variables_that_leave_the_gpu_meanwhile_fail_the_launch(on_card, task, b
 @pytest.mark.parametrize(("device", "times"), [("gpu", 1), ("cpu", 0)])
 def test_parity_alone_switches_to_deterministic_operations_and_on_a_gpu_alone(monkeypatch, tmp_path, device, times):
     switched = []
-    stub = SimpleNamespace(determine=lambda: switched.append(1), flags=dict)
+    stub = SimpleNamespace(make_deterministic=lambda: switched.append(1), flags=dict)
     monkeypatch.setattr(parity.environment, "prepare", lambda *_: stub)
     monkeypatch.setattr("bench.worker.exact.randomness.install", lambda: None)
 
