@@ -58,9 +58,7 @@ def _choice(rows: pd.DataFrame) -> Choice:
         knobs=chosen["knobs"],
         default=default,
         gain=slower(default),
-        gains={
-            name: slower({**chosen["knobs"], name: default[name]}) for name in changed_knobs(chosen["knobs"], default)
-        },
+        gains={name: slower({**chosen["knobs"], name: default[name]}) for name in changed},
         without=without,
         tried=len(seconds),
     )
