@@ -27,7 +27,6 @@ from bench.contract import record, values
 from bench.contract.case import DEVICES, INFERENCE_TRACKS, INPUTS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key
 from bench.contract.files import RecordError
 from bench.report.forms import files, html, terminal
-from bench.report.pages import history as history_page
 
 TIMES = int(os.environ.get("BENCH_EXAMPLES", "1"))
 
@@ -506,8 +505,8 @@ def judged(folder):
         in_one_line(error, "run.json: ")
         return
     survives(folder)
-    history_page.write(history.history(folder.parent), folder.parent)
-    (folder.parent / history_page.FILE).unlink()
+    _, page = report.write_history(history.history(folder.parent), folder.parent)
+    page.unlink()
     with contextlib.suppress(two_runs.NotComparableError):
         two_runs.compare(run, run, 0.05, ())
 

@@ -22,9 +22,12 @@ def main(given: argparse.Namespace) -> int:
 
 def _calibration(folder: Path) -> int:
     """Hold the launches of a calibration against themselves, and write what comes out."""
+    from rich.console import Console
+
     from bench.analysis import frames
     from bench.analysis.calibration import calibrate
-    from bench.report.pages.calibration import write
+    from bench.report import write_calibration
+    from bench.report.forms import terminal
 
     try:
         run = frames.load(folder)
@@ -32,5 +35,5 @@ def _calibration(folder: Path) -> int:
     except (frames.RunFormatError, calibrate.TooFewLaunchesError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    write(found, folder)
+    terminal.show(*write_calibration(found, folder), Console())
     return 1 if found.problems else 0

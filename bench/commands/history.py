@@ -13,11 +13,11 @@ def main(given: argparse.Namespace) -> int:
     """All runs of a results folder in one page."""
     from rich.console import Console
 
-    from bench.report.pages.history import write
+    from bench.report import write_history
 
     found = past.history(given.output)
     if found.runs.empty:
         raise UsageError(f"--output {given.output}: no run with a result in it")
-    page, path = write(found, given.output)
+    page, path = write_history(found, given.output)
     terminal.show(page, path, Console(), terminal.Amount.NORMAL)
     return 0

@@ -54,13 +54,30 @@ def with_interval(value: Any, low: Any, high: Any) -> str:
     return f"{significant(value)} {_interval(low, high)}".rstrip()
 
 
-def difference(compared: Row | None) -> str:
-    """A metric's difference with its interval, both signed."""
-    if compared is None or missing(compared["metric_difference"]):
+def difference(compared: Row) -> str:
+    """A metric's difference with its interval, both signed; a row that was compared with nothing has none."""
+    if missing(compared.get("metric_difference")):
         return NOTHING
     low, high = compared["metric_low"], compared["metric_high"]
     interval = "" if missing(low) else f" [{low:+.4f}, {high:+.4f}]"
     return f"{compared['metric_difference']:+.4f}{interval}"
+
+
+def waiting_share(row: Row) -> str:
+    """How much of an epoch is waiting for its input, in percent with its interval.
+
+    That is 1 − 1 / ratio, where the ratio is to an epoch whose input costs nothing.
+    """
+    if missing(row.get("ratio")):
+        return NOTHING
+    low, high = (_share(row[name]) for name in ("ratio_low", "ratio_high"))
+    interval = "" if missing(row["ratio_low"]) else f" [{low:.0f}, {high:.0f}]".replace("-inf", "−∞")
+    return f"{_share(row['ratio']):.0f}{interval} %"
+
+
+def _share(ratio: float) -> float:
+    """In percent; of the limits that few launches leave, 0 and infinity, too."""
+    return 100 * (1 - 1 / ratio) if ratio else -math.inf
 
 
 def disturbances(who: str, case: Row) -> Iterator[str]:

@@ -20,7 +20,8 @@ class Sentence(NamedTuple):
 class Table(NamedTuple):
     """A heading, column names, rows of text, and sentences below.
 
-    The first `names` columns name a row, and `facets` say what each is of, if anything.
+    The first `names` columns name a row, and `facets` say what each is of, if anything. `kind` is that of the table in
+    COLUMNS, for those whose columns stand there.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Table(NamedTuple):
     notes: list[str]
     names: int = 1
     facets: Sequence[Facets] = ()
+    kind: str = ""
 
 
 class Figure(NamedTuple):
@@ -67,6 +69,15 @@ class Grid(NamedTuple):
     columns: list[str]
     ladders: list[Ladder]
     said: list[str]
+
+
+class Section(NamedTuple):
+    """A heading of a page with pictures, and what stands below it."""
+
+    title: str
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    grids: Sequence[Grid] = ()
 
 
 class Page(NamedTuple):

@@ -9,6 +9,7 @@ from test_analysis import change
 from bench.analysis import analyse
 from bench.report.pages import run as run_page
 from bench.report.parts import inputs
+from bench.report.text import waiting_share
 
 
 @pytest.fixture
@@ -39,8 +40,8 @@ def test_what_an_epoch_takes_longer_than_with_an_input_that_costs_nothing_is_wai
 
 
 def test_the_share_has_the_interval_of_its_ratio():
-    assert inputs.share({"ratio": 2.0, "ratio_low": 1.25, "ratio_high": 4.0}) == "50 [20, 75] %"
-    assert inputs.share({"ratio": 0.8, "ratio_low": math.nan, "ratio_high": math.nan}) == "-25 %"
+    assert waiting_share({"ratio": 2.0, "ratio_low": 1.25, "ratio_high": 4.0}) == "50 [20, 75] %"
+    assert waiting_share({"ratio": 0.8, "ratio_low": math.nan, "ratio_high": math.nan}) == "-25 %"
 
 
 def test_a_run_with_one_input_has_no_table_of_inputs(recorded_run):

@@ -11,7 +11,6 @@ from support.altered import many_runs, rename_mlp
 from bench import report
 from bench.analysis import analyse
 from bench.analysis.history import history
-from bench.report.pages import history as past
 from bench.report.text import with_interval
 
 CHROMIUM = shutil.which("chromium")
@@ -114,7 +113,7 @@ def test_the_page_of_all_runs_keeps_machines_apart_and_leads_to_a_run(opened, tm
     folder = many_runs(tmp_path / "results", change, 4)
     for run in folder.iterdir():
         report.write(analyse(run), run)
-    _, path = past.write(history(folder), folder)
+    _, path = report.write_history(history(folder), folder)
     page = opened(path)
     page.wait_for_selector(".js-plotly-plot")
     page.select_option("select[name=machine]", index=2)

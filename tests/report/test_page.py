@@ -26,7 +26,7 @@ from bench.report.forms import html
 from bench.report.pages import run as run_page
 from bench.report.parts import figures, predict, tracks
 from bench.report.text import with_interval
-from bench.report.view import Figure, Page, Sentence
+from bench.report.view import Figure, Page, Section, Sentence
 
 BUILDERS = [
     figures.ratios,
@@ -152,7 +152,7 @@ def test_the_verdict_says_what_comparisons_csv_says(recorded_run):
 
 
 def test_an_interval_without_an_upper_end_is_shown_as_such():
-    assert run_page.with_interval(1.2, 0.0, np.inf) == "1.20 [0, ∞]"
+    assert with_interval(1.2, 0.0, np.inf) == "1.20 [0, ∞]"
 
 
 def test_a_difference_of_the_metric_is_in_the_verdict(recorded_run):
@@ -187,8 +187,8 @@ def test_more_than_a_few_verdicts_are_folded():
 
 def test_a_section_without_content_is_left_out_and_the_figures_are_numbered_in_their_order():
     empty, full = (
-        html.Section("empty"),
-        html.Section("full", figures=[Figure("one", "", [], {}), Figure("two", "", [], {})]),
+        Section("empty"),
+        Section("full", figures=[Figure("one", "", [], {}), Figure("two", "", [], {})]),
     )
     text = html.document(Page("title", [], [], [], []), "here", [empty, full], {})
 

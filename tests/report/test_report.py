@@ -13,7 +13,7 @@ from bench import report
 from bench.analysis import analyse
 from bench.report.forms import tensorboard, terminal
 from bench.report.pages import run as run_page
-from bench.report.parts import inputs
+from bench.report.text import waiting_share
 
 
 @pytest.fixture
@@ -155,8 +155,8 @@ def test_a_name_that_leads_elsewhere_makes_no_file_outside(recorded_run, tmp_pat
 def test_intervals_without_an_end_can_be_said_of_inputs():
     row = {"ratio": 2.0, "ratio_low": 0.0, "ratio_high": math.inf}
 
-    assert inputs.share(row) == "50 [−∞, 100] %"
-    assert inputs.share({**row, "ratio_low": math.nan, "ratio_high": math.nan}) == "50 %"
+    assert waiting_share(row) == "50 [−∞, 100] %"
+    assert waiting_share({**row, "ratio_low": math.nan, "ratio_high": math.nan}) == "50 %"
 
 
 def test_parts_of_the_wall_time_that_cancel_out_are_told(recorded_run):

@@ -6,55 +6,21 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import plotly.offline
 
-from bench.analysis import Analysis
 from bench.report import drawing
-from bench.report.forms.files import downloads
-from bench.report.pages import run as run_page
-from bench.report.parts import figures, parity, predict, tracks
-from bench.report.view import FACETS, Figure, Grid, Page, Table
+from bench.report.view import FACETS, Page, Section
 
 FOLDER = Path(__file__).with_name("page")
 LIBRARY = plotly.offline.get_plotlyjs().replace("\r\n", "\n")  # as a browser reads it, for its digest
 SCRIPT = (FOLDER / "page.js").read_text(encoding="utf-8")
 COMPACT: dict[str, Any] = {"separators": (",", ":"), "sort_keys": False, "allow_nan": False}  # of json.dumps
 STYLE = (FOLDER / "page.css").read_text(encoding="utf-8")
-
-
-class Section(NamedTuple):
-    """A heading with what stands below it."""
-
-    title: str
-    figures: Sequence[Figure] = ()
-    tables: Sequence[Table] = ()
-    grids: Sequence[Grid] = ()
-
-
-def render(analysis: Analysis, page: Page) -> str:
-    """The report of a run."""
-    description = analysis.run.description
-    machine = description["machine"]
-    sections = [
-        Section("How fast", [*figures.ratios(analysis)]),
-        Section("Every launch", [*figures.launches(analysis)]),
-        Section("What Keras costs", [*tracks.figures(analysis)]),
-        Section("Batch sizes", [*tracks.batch_figures(analysis)]),
-        Section("Latency of inference", [*predict.figures(analysis)]),
-        Section("Learning", [*figures.curves(analysis)]),
-        Section("Setup, cold and steady", [*figures.phases(analysis)]),
-        Section("Memory", [*figures.memory(analysis)]),
-        Section("Parity", grids=parity.grids(analysis.parity)),
-        Section("Tables", tables=[*run_page.overview(analysis), *run_page.optional_tables(analysis)]),
-    ]
-    gpus = ", ".join(machine["gpus"]) or "no GPU"
-    where = f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs, {gpus}; {description.get('started', '')}"
-    return document(page, where, sections, downloads(analysis))
 
 
 def document(
@@ -68,7 +34,7 @@ def document(
 
     A cell whose text is in `links` leads there.
     """
-    shown = [one for one in sections if one.figures or one.tables or one.grids]
+    shown = [section for section in sections if section.figures or section.tables or section.grids]
     content = {
         "figures": [figure._asdict() for section in shown for figure in section.figures],
         "files": files,

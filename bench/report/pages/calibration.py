@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-from rich.console import Console
 
 from bench.analysis.calibration.calibrate import Calibration
 from bench.analysis.frames import CASES
 from bench.contract.case import title
-from bench.report.forms import markdown, terminal
 from bench.report.text import significant
 from bench.report.view import Page, Table
 
 CORRELATED = ("deviation", "autocorrelation", "autocorrelation_launches")
 SHOWN = (5, 10, 20)  # launches a stretch; the CSV file has all
-
-
-def write(found: Calibration, folder: Path, console: Console | None = None) -> None:
-    """Write calibration.md and a CSV per table into the run's folder and print the page."""
-    for name, table in found._asdict().items():
-        if isinstance(table, pd.DataFrame):
-            table.to_csv(folder / f"calibration-{name}.csv", index=False)
-    shown = page(found)
-    (folder / "calibration.md").write_text(markdown.render(shown), encoding="utf-8")
-    terminal.show(shown, folder / "calibration.md", console or Console())
 
 
 def page(found: Calibration) -> Page:

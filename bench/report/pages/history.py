@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.analysis.frames import CASES
 from bench.analysis.history import SERIES, History
 from bench.contract.case import title
 from bench.report import drawing
+from bench.report.columns import Kind, table
 from bench.report.drawing import GREY, PLACE, colour, errors, label, marks, numbers, varying
-from bench.report.forms import html
-from bench.report.text import NOTHING, significant, with_interval
-from bench.report.view import Figure, Page, Row, Sentence, Table, facets
+from bench.report.text import NOTHING, significant
+from bench.report.view import Figure, Page, Row, Section, Sentence, Table, facets
 
-FILE = "history.html"
 WORDS = {"epoch_seconds": "seconds per epoch or call", "ratio": "ratio to the reference"}
 
 
-def write(found: History, folder: Path) -> tuple[Page, Path]:
-    """Write history.html into the results folder; what it shows is returned with its path."""
-    page = _page(found)
-    sections = [
-        html.Section(f"{words.capitalize()} over time", [*_figures(found, value)]) for value, words in WORDS.items()
-    ]
-    sections.append(html.Section("Tables", tables=page.tables))
-    where = f"{len(found.runs)} runs on {found.runs['machine'].nunique()} machines, which are kept apart"
-    links = {run: f"{run}/report.html" for run in found.runs["run"] if (folder / run / "report.html").is_file()}
-    files = {"points.csv": found.points.drop(columns="versions").to_csv(index=False)}
-    path = folder / FILE
-    path.write_text(html.document(page, where, sections, files, links), encoding="utf-8")
-    return page, path
+def sections(found: History, page: Page) -> list[Section]:
+    """What the page with pictures shows of all runs."""
+    pictures = [Section(f"{words.capitalize()} over time", [*_figures(found, name)]) for name, words in WORDS.items()]
+    return [*pictures, Section("Tables", tables=page.tables)]
 
 
-def _page(found: History) -> Page:
+def where(found: History) -> str:
+    """How many runs on how many machines, in a line."""
+    return f"{len(found.runs)} runs on {found.runs['machine'].nunique()} machines, which are kept apart"
+
+
+def page(found: History) -> Page:
+    """The report of all runs."""
     steps = found.steps.to_dict("records")
     notes = [
         f"a step is told from {found.fewest} runs of a case on; without any, a page shows one in 5 %",
@@ -64,25 +59,16 @@ def _step(row: Row) -> Sentence:
 
 def _cases(found: History, notes: list[str]) -> Table:
     """A row per case and machine: its last run, and how many there are."""
-    rows, about = [], []
-    for _, group in found.points.groupby(SERIES, sort=False):
-        last = group.iloc[-1].to_dict()
-        rows.append(
-            [
-                title(last),
-                str(last["samples"]),
-                str(last["epochs"]),
-                str(len(group)),
-                with_interval(*(last[f"epoch_seconds{end}"] for end in ("", "_low", "_high"))),
-                with_interval(*(last[f"ratio{end}"] for end in ("", "_low", "_high"))),
-                significant(group["epoch_seconds"].max() / group["epoch_seconds"].min()),
-                last["run"],
-                last["machine"],
-            ]
-        )
-        about.append({**facets(last), **_of(last)})
-    columns = ["case", "samples", "epochs", "runs", f"last s/epoch [{INTERVAL_LEVEL:.0%}]", "last ratio"]
-    return Table("Cases", [*columns, "slowest / fastest run", "last run", "machine"], rows, notes, facets=about)
+    rows = [
+        {
+            **group.iloc[-1].to_dict(),
+            "runs": len(group),
+            "slowest_by_fastest": group["epoch_seconds"].max() / group["epoch_seconds"].min(),
+        }
+        for _, group in found.points.groupby(SERIES, sort=False)
+    ]
+    about = [{**facets(row), **_of(row)} for row in rows]
+    return table(Kind.HISTORY, "Cases", rows, notes=notes, facets=about)
 
 
 def _runs(found: History) -> Table:

@@ -6,36 +6,23 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.two_runs import TwoRuns
 from bench.contract.case import title
-from bench.report.text import difference, launches, seeds, significant, with_interval
-from bench.report.view import Page, Row, Sentence, Table
+from bench.report.columns import Kind, table
+from bench.report.text import launches, ratio_level, seeds
+from bench.report.view import Page, Row, Sentence
 
 
 def page(found: TwoRuns, older: str, newer: str) -> Page:
     """What became of each case, `newer` against `older` (the runs' ids)."""
     rows = found.table.to_dict("records")
-    level = 100 * found.table["level"].iloc[0]
-    table = Table(
-        f"{newer} against {older}",
-        ["case", f"ratio [{level:.4g}%]", "verdict", "noise floor", "metric difference", "metric"],
-        [
-            [
-                title(row),
-                with_interval(row["ratio"], row["ratio_low"], row["ratio_high"]),
-                row["verdict"],
-                significant(row["noise_floor"]),
-                difference(row),
-                row["metric_verdict"],
-            ]
-            for row in rows
-        ],
-        [
-            f"ratio: seconds per epoch of {newer} / of {older}; verdicts by a margin of {found.margin:.3g} of time "
-            "and the target's own of its metric",
-            *(f"differs, as allowed: {words}" for words in found.allowed),
-            *found.left_out,
-        ],
-    )
-    return Page(f"{newer} against {older}", [], list(_undecided(found, rows)), found.problems, [table])
+    notes = [
+        f"ratio: seconds per epoch of {newer} / of {older}; verdicts by a margin of {found.margin:.3g} of time "
+        "and the target's own of its metric",
+        *(f"differs, as allowed: {words}" for words in found.allowed),
+        *found.left_out,
+    ]
+    heading = f"{newer} against {older}"
+    cases = table(Kind.TWO_RUNS, heading, rows, notes=notes, words={"level": ratio_level(rows, "run")})
+    return Page(heading, [], list(_undecided(found, rows)), found.problems, [cases])
 
 
 def _undecided(found: TwoRuns, rows: Sequence[Row]) -> Iterator[Sentence]:

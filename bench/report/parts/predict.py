@@ -2,79 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from bench.analysis import Analysis
-from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.analysis.frames import CASES
 from bench.contract.case import case_key, stem
 from bench.report import drawing
-from bench.report.text import NOTHING, disturbances, missing, number, ratio_level, significant, with_interval
+from bench.report.columns import Kind, called, table
+from bench.report.rows import Compared, compared, joined
+from bench.report.text import disturbances, missing, ratio_level
 from bench.report.view import Figure, Row, Table, facets
-
-TRACKS = {"fit": "model.predict", "loop": "compiled call", "native": "exported"}
 
 
 def tables(analysis: Analysis) -> list[Table]:
     """A table for each workload, device, batch size and numerics of task predict."""
     cases = analysis.cases[analysis.cases["task"].eq("predict")]
     groups = cases.groupby([name for name in CASES if name not in ("backend", "track")], sort=False)
-    return [_table(analysis, group) for _, group in groups]
+    comparisons, reference = compared(analysis), analysis.run.description["reference"]
+    return [_table(group, comparisons, reference) for _, group in groups]
 
 
-def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
-    rows = group.to_dict("records")
-    first, reference = rows[0], analysis.run.description["reference"]
-    compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
-    return Table(
+def _table(group: pd.DataFrame, comparisons: Compared, reference: str) -> Table:
+    rows = [_row(case, comparisons, reference) for case in group.to_dict("records")]
+    first = rows[0]
+    return table(
+        Kind.PREDICT,
         f"Inference: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}: "
         f"{first['samples'] // first['batch_size']} calls a launch",
-        [
-            "backend, what is called",
-            f"ms a call [{INTERVAL_LEVEL:.0%}]",
-            f"ratio to {reference}{ratio_level(compared.values(), 'backend')}",
-            "verdict",
-            f"ratio to exported{ratio_level(compared.values(), 'track=native')}",
-            "p50 ms",
-            "p90 ms",
-            "p99 ms",
-            "samples/s",
-            "first call s",
-            "setup s",
-            "peak MiB",
-        ],
-        [_row(row, compared, reference) for row in rows],
-        list(_notes(rows)),
+        rows,
+        notes=list(_notes(rows)),
         facets=[facets(row) for row in rows],
+        words={
+            "reference": reference,
+            "level": ratio_level(comparisons.values(), "backend"),
+            "native_level": ratio_level(comparisons.values(), "track=native"),
+        },
     )
 
 
-def _row(case: Row, compared: Mapping[Any, Row], reference: str) -> list[str]:
-    backend, native = (compared.get((case_key(case), name)) for name in (f"backend={reference}", "track=native"))
-    quantiles = [_milliseconds(case[name]) for name in ("p50_seconds", "p90_seconds", "p99_seconds")]
-    seconds = [case[name] for name in ("epoch_seconds", "epoch_seconds_low", "epoch_seconds_high")]
-    return [
-        f"{case['backend']}, {TRACKS[case['track']]}",
-        NOTHING if missing(seconds[0]) else with_interval(*(1000 * value for value in seconds)),
-        _ratio(backend),
-        backend["verdict"] if backend else NOTHING,
-        _ratio(native),
-        *quantiles,
-        NOTHING if missing(case["samples_per_second"]) else f"{case['samples_per_second']:,.0f}",
-        significant(case["cold_epoch_seconds"]),
-        significant(case["setup_seconds"]),
-        number(case["peak_host_mib"], 0),
-    ]
-
-
-def _ratio(row: Row | None) -> str:
-    return with_interval(row["ratio"], row["ratio_low"], row["ratio_high"]) if row else NOTHING
-
-
-def _milliseconds(seconds: Any) -> str:
-    return NOTHING if missing(seconds) else significant(1000 * seconds)
+def _row(case: Row, comparisons: Compared, reference: str) -> Row:
+    """A case with its comparison with the reference, and the ratio to the exported function as `native_ratio`."""
+    native = comparisons.get((case_key(case), "track=native"), {})
+    ratios = {f"native_{name}": value for name, value in native.items() if name.startswith("ratio")}
+    return {**joined(case, comparisons.get((case_key(case), f"backend={reference}"))), **ratios}
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
@@ -84,10 +56,9 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
         "such as the export; the first call compiles"
     )
     for row in rows:
-        who = f"{row['backend']}, {TRACKS[row['track']]}"
         if row["status"] != "ok":
-            yield f"{who}: {row['status']}, {row['reason']}"
-        yield from disturbances(who, row)
+            yield f"{called(row)}: {row['status']}, {row['reason']}"
+        yield from disturbances(called(row), row)
 
 
 def figures(analysis: Analysis) -> Iterator[Figure]:

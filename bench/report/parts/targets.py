@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.analysis import Analysis
-from bench.analysis.frames import CASES, INTERVAL_LEVEL
+from bench.analysis.frames import CASES
 from bench.contract.case import case_key, stem
-from bench.report.text import NOTHING, ratio_level, with_interval
+from bench.report.columns import Kind, table
+from bench.report.text import ratio_level
 from bench.report.view import Row, Table, facets
 
 
 def tables(analysis: Analysis) -> list[Table]:
     """A table for each workload, device, batch size, numerics, input and track that evaluated held-out samples."""
-    found = []
-    targets = {one["workload"]: one["target"] for one in analysis.run.description["workloads"]}
-    attempted = {case_key(item["case"]): item["target_attempted"] for item in analysis.run.description["plan"]}
-    for _, group in analysis.targets.groupby([name for name in CASES if name != "backend"], sort=False):
-        rows = group.to_dict("records")
-        first = rows[0]
-        target = targets[first["workload"]]
-        level = ratio_level(rows, "backend")
-        notes = [
-            "from the call of fit to the end of the first epoch after which the held-out samples reach the target: "
-            "cold start included, evaluation not; a case one of whose launches missed it has no time"
-        ]
-        if not attempted[case_key(first)]:
-            notes.append("not attempted: samples, epochs or batch size are not those that the target is declared for")
-        found.append(
-            Table(
-                f"Time to target {target['metric']} {target['value']}: {stem(first['workload'])} on {first['device']}, "
-                f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}",
-                [
-                    "backend",
-                    "reached by",
-                    "epochs",
-                    f"seconds [{INTERVAL_LEVEL:.0%}]",
-                    f"ratio to {analysis.run.description['reference']}{level}",
-                ],
-                [_row(row) for row in rows],
-                notes,
-                facets=[facets(row) for row in rows],
-            )
-        )
-    return found
-
-
-def _row(row: Row) -> list[str]:
-    reached = f"{row['reached']} of {row['launches']} launches"
-    if row["reached"] < row["launches"]:
-        return [row["backend"], reached, NOTHING, "missed", NOTHING]
+    description = analysis.run.description
+    targets = {workload["workload"]: workload["target"] for workload in description["workloads"]}
+    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in description["plan"]}
+    places = analysis.targets.groupby([name for name in CASES if name != "backend"], sort=False)
+    groups = [place.to_dict("records") for _, place in places]
     return [
-        row["backend"],
-        reached,
-        f"{row['epochs_to_target']:.1f}",
-        with_interval(row["seconds_to_target"], row["seconds_to_target_low"], row["seconds_to_target_high"]),
-        with_interval(row["ratio"], row["ratio_low"], row["ratio_high"]),
+        _table(rows, targets[rows[0]["workload"]], attempted[case_key(rows[0])], description["reference"])
+        for rows in groups
     ]
+
+
+def _table(rows: Sequence[Row], target: Row, attempted: bool, reference: str) -> Table:
+    first = rows[0]
+    notes = [
+        "from the call of fit to the end of the first epoch after which the held-out samples reach the target: "
+        "cold start included, evaluation not; a case one of whose launches missed it has no time"
+    ]
+    if not attempted:
+        notes.append("not attempted: samples, epochs or batch size are not those that the target is declared for")
+    return table(
+        Kind.TARGETS,
+        f"Time to target {target['metric']} {target['value']}: {stem(first['workload'])} on {first['device']}, "
+        f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}",
+        rows,
+        notes=notes,
+        facets=[facets(row) for row in rows],
+        words={"reference": reference, "level": ratio_level(rows, "backend")},
+    )

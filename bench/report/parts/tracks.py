@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -13,16 +13,11 @@ from bench.analysis.tuning import Choice
 from bench.contract.case import TRACKS, case_key, stem, title
 from bench.contract.tuning import knob_words
 from bench.report import drawing
-from bench.report.text import NOTHING, missing, number, ratio_level, significant, with_interval
+from bench.report.columns import Kind, case_column, table
+from bench.report.rows import Compared, compared
+from bench.report.text import missing, ratio_level, significant
 from bench.report.view import Figure, Row, Table, facets
 
-# Ratios of two tracks of one backend, as columns: what Keras costs, what `fit` leaves on the table, what is left of it.
-RATIOS = {
-    ("fit", "track=native"): "Keras overhead (fit / native)",
-    ("fit", "track=tuned"): "left on the table (fit / tuned)",
-    ("tuned", "track=native"): "tuned / native",
-    ("loop", "track=native"): "loop / native",
-}
 MEMORY = """\
 # First of all: keep freed memory instead of giving it back to the kernel (glibc; M_MMAP_MAX, M_TRIM_THRESHOLD).
 import ctypes
@@ -59,62 +54,39 @@ samples = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
 
 def tables(analysis: Analysis) -> list[Table]:
     """A table backend × track for each workload, device and batch size, then one of throughput over batch sizes."""
-    found = []
-    compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
-    handed = analysis.cases[analysis.cases["input"].eq("arrays") & analysis.cases["task"].eq("train")]
-    for _, group in handed.groupby([name for name in CASES if name not in ("backend", "track")], sort=False):
-        if group["track"].nunique() > 1:
-            found.append(_tracks(analysis, group, compared))
-    for _, group in handed.groupby([name for name in CASES if name not in ("backend", "batch_size")], sort=False):
-        if group["batch_size"].nunique() > 1:
-            found.append(_sweep(group))
-    return found
+    cases = analysis.cases[analysis.cases["input"].eq("arrays") & analysis.cases["task"].eq("train")]
+    by_track = cases.groupby([name for name in CASES if name not in ("backend", "track")], sort=False)
+    by_batch_size = cases.groupby([name for name in CASES if name not in ("backend", "batch_size")], sort=False)
+    comparisons = compared(analysis)
+    return [
+        *(_tracks(analysis, group, comparisons) for _, group in by_track if group["track"].nunique() > 1),
+        *(_batch_sizes(group) for _, group in by_batch_size if group["batch_size"].nunique() > 1),
+    ]
 
 
-def _tracks(analysis: Analysis, group: pd.DataFrame, compared: Mapping[Any, Any]) -> Table:
+def _tracks(analysis: Analysis, group: pd.DataFrame, comparisons: Compared) -> Table:
     """Seconds and memory of each track, and the ratios of tracks, a row per backend."""
-    rows = group.to_dict("records")
-    first = rows[0]
-    shown = [track for track in TRACKS if track in set(group["track"])]
-    ratios = {ends: words for ends, words in RATIOS.items() if any(_found(compared, row, ends) for row in rows)}
-    cells = []
-    for backend in dict.fromkeys(group["backend"]):
-        case = {row["track"]: row for row in rows if row["backend"] == backend}
-        fit = [_found(compared, case.get(track), (track, against)) for track, against in ratios]
-        cells.append(
-            [
-                backend,
-                *(_seconds(case.get(track)) for track in shown),
-                *(with_interval(row["ratio"], row["ratio_low"], row["ratio_high"]) if row else NOTHING for row in fit),
-            ]
-        )
-    return Table(
+    cases = group.to_dict("records")
+    first = cases[0]
+    rows: dict[str, dict[Any, Any]] = {case["backend"]: {"backend": case["backend"]} for case in cases}
+    for case in cases:
+        opponents = (f"track={track}" for track in TRACKS)
+        ratios = {(case["track"], name): comparisons.get((case_key(case), name)) for name in opponents}
+        rows[case["backend"]] |= {case["track"]: case, **ratios}
+    return table(
+        Kind.TRACKS,
         f"What Keras costs: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}"
         + ("" if first["numerics"] == "float32" else f", {first['numerics']}"),
-        ["backend", *shown, *ratios.values()],
-        cells,
-        [_columns(compared), *_knob_notes(analysis, rows)],
-        facets=[facets(first, "workload", "device", "numerics")] * len(cells),
+        list(rows.values()),
+        notes=[_what_stands_there(comparisons), *_knob_notes(analysis, cases)],
+        facets=[facets(first, "workload", "device", "numerics")] * len(rows),
     )
 
 
-def _columns(compared: Mapping[Any, Any]) -> str:
-    """What stands in the columns."""
-    level = ratio_level(compared.values(), "track")
+def _what_stands_there(comparisons: Compared) -> str:
+    level = ratio_level(comparisons.values(), "track")
     ratios = f"; ratios{level} are paired by repetition" if level else ""
     return f"each track: seconds per epoch [{INTERVAL_LEVEL:.0%}], peak MiB of the process{ratios}"
-
-
-def _seconds(case: Row | None) -> str:
-    if case is None or missing(case["epoch_seconds"]):
-        return NOTHING
-    seconds = with_interval(case["epoch_seconds"], case["epoch_seconds_low"], case["epoch_seconds_high"])
-    return f"{seconds}, {number(case['peak_host_mib'], 0)}"
-
-
-def _found(compared: Mapping[Any, Any], case: Row | None, ends: tuple[str, str]) -> Any:
-    """The comparison of a case, where it is of that track, with that opponent."""
-    return None if case is None or case["track"] != ends[0] else compared.get((case_key(case), ends[1]))
 
 
 def _knob_notes(analysis: Analysis, rows: Iterable[Row]) -> Iterator[str]:
@@ -143,20 +115,20 @@ def _sentence(choice: Choice) -> str:
     return f"{said}; not to be had: {'; '.join(without)}" if without else said
 
 
-def _sweep(group: pd.DataFrame) -> Table:
+def _batch_sizes(group: pd.DataFrame) -> Table:
     """Samples per second, a row per batch size."""
     first = group.iloc[0]
-    speeds = group.pivot_table("samples_per_second", "batch_size", "backend", "first", sort=False)
-    rows = [
-        [str(size), *(NOTHING if missing(speed) else f"{speed:,.0f}" for speed in row)]
-        for size, row in zip(speeds.index, speeds.to_numpy(), strict=True)
-    ]
-    return Table(
+    good = group[group["samples_per_second"].notna()]
+    rows: dict[int, dict[str, Any]] = {}
+    for case in good.to_dict("records"):
+        rows.setdefault(case["batch_size"], {"batch_size": case["batch_size"]})[case["backend"]] = case
+    return table(
+        Kind.BATCH_SIZES,
         f"Samples per second by batch size: {stem(first['workload'])} on {first['device']}, track {first['track']}",
-        ["batch size", *map(str, speeds.columns)],
-        rows,
-        [],
+        list(rows.values()),
         facets=[facets(first)] * len(rows),
+        names=[case_column("batch_size")],
+        backends=list(dict.fromkeys(good["backend"])),
     )
 
 

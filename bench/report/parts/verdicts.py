@@ -10,6 +10,7 @@ from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.contract.case import case_key, stem
+from bench.report.rows import comparisons
 from bench.report.text import difference, launches, missing, seeds, with_interval
 from bench.report.view import Row, Sentence, facets
 
@@ -48,11 +49,6 @@ def remarks(analysis: Analysis) -> Iterator[Sentence]:
             ours, theirs = _sides(row)
             metric = f"whether {ours} reaches the {metrics[row['workload']]} of {theirs} is undecided"
             yield Sentence(f"{_where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
-
-
-def comparisons(analysis: Analysis, kind: str) -> list[Row]:
-    """The comparisons of one family: `backend`, `track` or `input`."""
-    return [row for row in analysis.comparisons.table.to_dict("records") if family(row["against"]) == kind]
 
 
 def _places(rows: Sequence[Row], names: Sequence[str]) -> Iterator[list[Row]]:

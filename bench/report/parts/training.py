@@ -1,0 +1,106 @@
+"""What a report says of cases: a table of each place of training, with a row per backend, and one of all cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.analysis import Analysis
+from bench.analysis.frames import CASES
+from bench.contract.case import case_key, stem, title
+from bench.report.columns import Kind, case_column, table
+from bench.report.rows import comparisons, joined
+from bench.report.text import disturbances, missing, ratio_level, with_interval
+from bench.report.view import Row, Table, facets
+
+
+def tables(analysis: Analysis) -> list[Table]:
+    """A table per workload, device, batch size and track, with a row per backend."""
+    key = [name for name in CASES if name != "backend"]
+    words, rows = _words(analysis), _rows(analysis)
+    places = analysis.cases[analysis.cases["task"].eq("train")].groupby(key, sort=False)
+    return [_place([rows[number] for number in place.index], words) for _, place in places]
+
+
+def _place(rows: list[Row], words: dict[str, str]) -> Table:
+    """The table of what differs in its backend alone."""
+    first = rows[0]
+    notes = [_target_note(first["target"], first["attempted"])]
+    notes += [f"{row['backend']}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
+    return table(
+        Kind.TRAINING,
+        f"{stem(first['workload'])} on {first['device']}: {first['samples']:,} samples, "
+        f"{first['epochs']} epochs, batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
+        + ("" if first["input"] == "arrays" else f", input {first['input']}"),
+        rows,
+        notes=[*notes, *(note for row in rows for note in _noise_notes(row))],
+        facets=[facets(row) for row in rows],
+        words={**words, "metric": first["target"]["metric"]},
+    )
+
+
+def overview(analysis: Analysis) -> Iterator[Table]:
+    """Every case in one table, to be sorted and filtered: what all have in common stands in its heading."""
+    cases = analysis.cases
+    if cases.empty:
+        return
+    shown = [name for name in CASES if name in ("workload", "backend") or cases[name].nunique() > 1]
+    common = ", ".join(f"{name} {cases[name].iloc[0]}" for name in CASES if name not in shown)
+    rows = _rows(analysis)
+    notes = [f"{title(row)}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
+    notes += [f"{title(row)}: {note}" for row in rows for note in _noise_notes(row)]
+    notes.append("✓ the target was reached, ✗ it was missed, * not attempted: samples or epochs were cut")
+    yield table(
+        Kind.CASES,
+        f"All cases: {common}" if common else "All cases",
+        rows,
+        notes=notes,
+        facets=[facets(row) for row in rows],
+        names=[case_column(name) for name in shown],
+        words={**_words(analysis), "metric": "metric"},
+    )
+
+
+def _rows(analysis: Analysis) -> list[Row]:
+    """Each case with its comparison with the reference backend, its workload's target, and whether it attempted it."""
+    description = analysis.run.description
+    targets = {workload["workload"]: workload["target"] for workload in description["workloads"]}
+    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in description["plan"]}
+    compared = {case_key(row): row for row in comparisons(analysis, "backend")}
+    return [
+        {
+            **joined(case, compared.get(case_key(case))),
+            "target": targets[case["workload"]],
+            "attempted": attempted[case_key(case)],
+        }
+        for case in analysis.cases.to_dict("records")
+    ]
+
+
+def _words(analysis: Analysis) -> dict[str, str]:
+    """What fills the headings of both kinds of tables."""
+    level = ratio_level(comparisons(analysis, "backend"), "backend")
+    return {"reference": analysis.run.description["reference"], "level": level}
+
+
+def _noise_notes(case: Row) -> Iterator[str]:
+    """What a reader has to know of a case's launches: disturbed ones, and epochs that had not settled."""
+    if not missing(case["epochs_used"]) and case["epochs_used"] < case["epochs"]:
+        yield f"{case['backend']}: stopped early, after {case['epochs_used']:.1f} of {case['epochs']} epochs (mean)"
+    yield from disturbances(case["backend"], case)
+    if case["trend_verdict"] in ("getting faster", "getting slower"):
+        trend = with_interval(case["trend"], case["trend_low"], case["trend_high"])
+        advice = f"; with more epochs (--epochs {2 * case['epochs']}) one sees more of the steady state"
+        yield (
+            f"{case['backend']} had not settled: within a launch it is {case['trend_verdict']}, the later half of its "
+            f"steady epochs takes {trend} times as long as the earlier"
+            f"{advice if case['trend_verdict'] == 'getting faster' else ''}"
+        )
+
+
+def _target_note(target: Row, attempted: bool) -> str:
+    if target["value"] is None:
+        return f"no target of {target['metric']} is declared"
+    name = f"target {target['metric']} {target['value']}"
+    if not attempted:
+        return f"* {name} not attempted: it needs all samples and epochs"
+    return f"{name} ({target['source']}): ✓ reached, ✗ missed, by the mean of the launches"
