@@ -7,10 +7,10 @@ import pandas as pd
 from bench.analysis.calibration.calibrate import Calibration
 from bench.analysis.frames import CASES
 from bench.contract.case import title
+from bench.report.columns import Kind, table
 from bench.report.text import significant
 from bench.report.view import Page, Table
 
-CORRELATED = ("deviation", "autocorrelation", "autocorrelation_launches")
 SHOWN = (5, 10, 20)  # launches a stretch; the CSV file has all
 
 
@@ -26,59 +26,27 @@ def page(found: Calibration) -> Page:
     return Page(f"Calibration {found.run}", [], [], found.problems, tables)
 
 
-def _same(table: pd.DataFrame) -> Table:
-    rows = [
-        [
-            _case(row),
-            str(row["launches"]),
-            f"{row['minutes']:.1f}",
-            _percent(row["coverage"]),
-            f"±{row['half_width']:.1%}",
-            _percent(row["false"]),
-            _percent(row["equivalent"]),
-            _percent(row["coverage_apart"]),
-            _percent(row["false_apart"]),
-        ]
-        for row in table.to_dict("records")
-    ]
-    columns = [
-        "case",
-        "launches a side",
-        "minutes",
-        "covers 1",
-        "half width",
-        "false verdicts",
-        "equivalent",
-        "apart: covers 1",
-        "apart: false",
-    ]
-    return Table(
-        "Each case against itself",
-        columns,
-        rows,
-        [
-            "intervals of 95 %, verdicts by a margin of 5 %; apart: launches in a row against as many after them,"
-            " unpaired, as compare holds two runs against each other; these overlap"
-        ],
+def _same(frame: pd.DataFrame) -> Table:
+    note = (
+        "intervals of 95 %, verdicts by a margin of 5 %; apart: launches in a row against as many after them,"
+        " unpaired, as compare holds two runs against each other; these overlap"
     )
+    return table(Kind.ITSELF, "Each case against itself", frame.to_dict("records"), notes=[note])
 
 
-def _stretches(table: pd.DataFrame) -> list[Table]:
-    if table.empty:
+def _stretches(frame: pd.DataFrame) -> list[Table]:
+    if frame.empty:
         return []
     rows = []
-    for _, group in table.groupby(CASES, sort=False):
-        first = group.iloc[0]
-        numbers = [f"{significant(first['ratio'])}", *(f"{first[name]:.2f}" for name in CORRELATED)]
+    for _, group in frame.groupby(CASES, sort=False):
         covered = ", ".join(
             f"{_percent(row['coverage'])} at {row['launches']}"
             for row in group.to_dict("records")
             if row["launches"] in SHOWN
         )
-        rows.append([_case(first), *numbers, covered])
+        rows.append({**group.iloc[0].to_dict(), "covered": covered})
     note = "intervals of 95 % from repetitions in a row; the stretches overlap, so few of them are independent"
-    columns = ["case", "ratio", "deviation of logs", "autocorrelation", "of launches", "covers that of the whole"]
-    return [Table("Ratios to the reference along the recording", columns, rows, [note])]
+    return [table(Kind.STRETCHES, "Ratios to the reference along the recording", rows, notes=[note])]
 
 
 def _power(table: pd.DataFrame) -> list[Table]:
@@ -117,30 +85,14 @@ def _planted(table: pd.DataFrame) -> list[Table]:
     return found
 
 
-def _candidates(table: pd.DataFrame) -> list[Table]:
-    found = []
-    for _, group in table.groupby(CASES, sort=False):
-        rows = [
-            [
-                row["value"],
-                row["interval"],
-                f"{row['spread']:.3f}",
-                f"{row['paired_spread']:.3f}",
-                _percent(row["coverage"]),
-                f"±{row['half_width']:.1%}",
-            ]
-            for row in group.to_dict("records")
-        ]
-        columns = ["value of a launch", "interval", "spread", "paired spread", "covers 1", "half width"]
-        launches = group["launches"].iloc[0]
-        found.append(
-            Table(f"{_case(group.iloc[0])}: values and intervals, {launches} launches a side", columns, rows, [])
-        )
-    return found
-
-
-def _case(row: object) -> str:
-    return f"{title(row)} {row['samples']}"  # type: ignore[index]
+def _candidates(frame: pd.DataFrame) -> list[Table]:
+    tables = []
+    for _, group in frame.groupby(CASES, sort=False):
+        rows = group.to_dict("records")
+        case = f"{title(rows[0])} {rows[0]['samples']}"
+        heading = f"{case}: values and intervals, {rows[0]['launches']} launches a side"
+        tables.append(table(Kind.CANDIDATES, heading, rows))
+    return tables
 
 
 def _percent(share: float) -> str:

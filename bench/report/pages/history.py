@@ -72,17 +72,8 @@ def _cases(found: History, notes: list[str]) -> Table:
 
 
 def _runs(found: History) -> Table:
-    rows = [
-        [*map(str, (row["run"], row["started"], row["state"], row["cases"])), row["machine"]]
-        for row in _rows(found.runs)
-    ]
-    return Table(
-        "Runs",
-        ["run", "started", "state", "cases", "machine"],
-        rows,
-        [],
-        facets=[_of(row) for row in _rows(found.runs)],
-    )
+    rows = _rows(found.runs)
+    return table(Kind.RUNS, "Runs", rows, facets=[_of(row) for row in rows])
 
 
 def _figures(found: History, value: str) -> Iterator[Figure]:

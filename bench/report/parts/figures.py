@@ -100,7 +100,7 @@ def launches(analysis: Analysis) -> Iterator[Figure]:
                         "name": f"{name}, disturbed" if disturbed else name,
                         "x": drawing.numbers(points["repetition"]),
                         "y": drawing.numbers(points["epoch_seconds"]),
-                        "text": [_hint(point) for point in points.to_dict("records")],
+                        "text": [_hint(point) for point in points[["seed", "disturbed"]].to_dict("records")],
                         "hovertemplate": "repetition %{x}: %{y:.4g} s<br>%{text}<extra>%{fullData.name}</extra>",
                     }
                 )

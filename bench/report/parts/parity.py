@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
@@ -13,55 +12,62 @@ from bench.analysis.parity.recordings import EXACT, LADDER
 from bench.analysis.parity.rounded import Crossing
 from bench.contract.case import stem
 from bench.contract.parity import LADDER_BATCH, ROUNDED_STEPS
-from bench.report.text import NOTHING, missing
-from bench.report.view import Cell, Grid, Ladder, Sentence, Table, facets
-
-ERRORS = ["outputs", "gradients", "losses", "all steps", "predictions"]
+from bench.report.columns import LADDER_ERRORS, Kind, table
+from bench.report.text import missing
+from bench.report.view import Cell, Grid, Ladder, Row, Sentence, Table, facets
 
 
 def tables(found: Parity | None) -> list[Table]:
     """One table for exact mode, one for the other numerics; none where nothing was climbed."""
     if found is None:
         return []
-    built = []
-    if len(found.exact):
-        reference = found.exact["reference"].iloc[0]
-        seeds = f", {found.seeds} seeds" if found.seeds > 1 else ""
-        built.append(
-            Table(
-                f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch {LADDER_BATCH}{seeds}",
-                ["workload", "backend", "track", "parity", *ERRORS, "classes that differ", "test metric"],
-                [_exact_row(rows, key in found.proved) for key, rows in found.exact.groupby(LADDER, sort=False)],
-                [
-                    "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
-                    "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in ERRORS)
-                ],
-                names=3,
-                facets=[
-                    facets(rows.iloc[0], "workload", "device", "track")
-                    for _, rows in found.exact.groupby(LADDER, sort=False)
-                ],
-            )
+    return [*_exact(found), *_rounded(found)]
+
+
+def _exact(found: Parity) -> Iterator[Table]:
+    if found.exact.empty:
+        return
+    ladders = list(found.exact.groupby(LADDER, sort=False))
+    reference, seeds = found.exact["reference"].iloc[0], f", {found.seeds} seeds" if found.seeds > 1 else ""
+    yield table(
+        Kind.EXACT,
+        f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch {LADDER_BATCH}{seeds}",
+        [_ladder(rows, key in found.proved) for key, rows in ladders],
+        notes=[
+            "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
+            "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in LADDER_ERRORS)
+        ],
+        facets=[facets(rows.iloc[0], "workload", "device", "track") for _, rows in ladders],
+    )
+
+
+def _ladder(rows: pd.DataFrame, proved: bool) -> Row:
+    """The columns of a ladder, the largest error of each rung under its name, and how it ended."""
+    first, metric = rows.iloc[0], rows[rows["rung"].eq("metric")]
+    failed = rows[rows["passed"].eq(False)]
+    verdict = "proved" if proved else "not climbed to the end" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
+    ladder = {**rows.groupby("rung")["error"].max().to_dict(), **first.to_dict(), "parity": verdict}
+    if len(metric):
+        values = metric.iloc[0]
+        ladder |= {"metric_value": values["value"], "metric_golden": values["reference_value"]}
+        ladder["metric_equal"] = bool(metric["passed"].all())
+    return ladder
+
+
+def _rounded(found: Parity) -> Iterator[Table]:
+    rows = found.accuracies().reset_index().to_dict("records")
+    if rows:
+        yield table(
+            Kind.ROUNDED,
+            "Rounded arithmetic against exact mode: largest error in units of its rounding",
+            rows,
+            notes=[
+                f"losses: of the first {min(found.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
+                "layers and gradients; less is better",
+                *_crossed(found),
+            ],
+            facets=[facets(row, "workload", "device", "numerics") for row in rows],
         )
-    accuracies = found.accuracies()
-    if len(accuracies):
-        built.append(
-            Table(
-                "Rounded arithmetic against exact mode: largest error in units of its rounding",
-                ["workload", "backend", "numerics", "outputs", "gradients", "loss", "losses", "typical"],
-                [_rounded_row(row) for row in accuracies.reset_index().to_dict("records")],
-                [
-                    f"losses: of the first {min(found.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
-                    "layers and gradients; less is better",
-                    *_crossed(found),
-                ],
-                names=3,
-                facets=[
-                    facets(row, "workload", "device", "numerics") for row in accuracies.reset_index().to_dict("records")
-                ],
-            )
-        )
-    return built
 
 
 def _crossed(found: Parity) -> Iterator[str]:
@@ -172,38 +178,3 @@ def _most_accurate(found: Parity) -> Iterator[Sentence]:
                 f"typical errors, its as the unit: {errors}.",
                 facets(rows.iloc[0], "workload", "device", "numerics"),
             )
-
-
-def _exact_row(rows: pd.DataFrame, proved: bool) -> list[str]:
-    first = rows.iloc[0]
-    largest = rows.groupby("rung")["error"].max()
-    failed = rows[rows["passed"].eq(False)]
-    verdict = "proved" if proved else "not climbed to the end" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
-    classes = NOTHING if "classes" not in largest else f"{largest['classes']:.0f}"
-    return [
-        stem(first["workload"]),
-        f"{first['backend']} {first['device']}",
-        first["track"] + ("" if first["optimizer"] == "own" else f", {first['optimizer']}"),
-        verdict,
-        *(f"{largest[name]:.0e}" if name in largest else NOTHING for name in ERRORS),
-        classes,
-        _metric(rows[rows["rung"].eq("metric")]),
-    ]
-
-
-def _metric(rows: pd.DataFrame) -> str:
-    """The metric of the first seed and whether it is the reference's to the last digit, for every seed."""
-    if rows.empty:
-        return NOTHING
-    first = rows.iloc[0]
-    return f"{first['value']:.4f} " + ("equal" if rows["passed"].all() else f"not {first['reference_value']:.4f}")
-
-
-def _rounded_row(row: dict[Any, Any]) -> list[str]:
-    values = [row.get(name) for name in ("outputs", "gradients", "loss", "losses", "typical")]
-    return [
-        stem(row["workload"]),
-        f"{row['backend']} {row['device']}",
-        row["numerics"],
-        *(NOTHING if value is None or pd.isna(value) else f"{value:.3g}" for value in values),
-    ]

@@ -10,7 +10,8 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES
 from bench.contract.case import case_key, stem
 from bench.report import drawing
-from bench.report.columns import Kind, called, table
+from bench.report.cells import called
+from bench.report.columns import Kind, table
 from bench.report.rows import Compared, compared, joined
 from bench.report.text import disturbances, missing, ratio_level
 from bench.report.view import Figure, Row, Table, facets

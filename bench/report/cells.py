@@ -1,0 +1,124 @@
+"""What stands in the cells of a report's tables: functions from a row of the analysis to text, None for no value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from bench.report.text import NOTHING, missing, number, significant, with_interval
+from bench.report.view import Row
+
+Cell = Callable[[Row], str | None]
+
+
+def plain(name: str) -> Cell:
+    """A word or a whole number as it is."""
+    return lambda row: None if row.get(name) is None else str(row[name])
+
+
+def formatted(name: str, form: str, before: str = "") -> Cell:
+    """A number in a format of Python's, also one that is not finite."""
+    return lambda row: f"{before}{row[name]:{form}}" if name in row else None
+
+
+def rounded(name: str, digits: int) -> Cell:
+    """A number with so many digits after the point."""
+    return lambda row: None if missing(row.get(name)) else number(row[name], digits)
+
+
+def three_digits(name: str, factor: float = 1) -> Cell:
+    """Three significant digits of a number times `factor`."""
+    return lambda row: None if missing(row.get(name)) else significant(factor * row[name])
+
+
+def interval(name: str, factor: float = 1) -> Cell:
+    """A number times `factor` with its interval, whose limits end in `_low` and `_high`."""
+
+    def cell(row: Row) -> str | None:
+        if missing(row.get(name)):
+            return None
+        return with_interval(*(factor * row[key] for key in (name, f"{name}_low", f"{name}_high")))
+
+    return cell
+
+
+def called(case: Row) -> str:
+    """The backend, and which of its functions a case of inference calls."""
+    functions = {"fit": "model.predict", "loop": "compiled call", "native": "exported"}
+    return f"{case['backend']}, {functions[case['track']]}"
+
+
+def samples_per_second(case: Row) -> str | None:
+    """Samples per second in whole numbers."""
+    speed = case["samples_per_second"]
+    return None if missing(speed) else f"{speed:,.0f}"
+
+
+def rate(case: Row) -> str | None:
+    """GFLOP/s, in parentheses the share of what the machine reaches at best."""
+    if missing(case["flops_per_second"]):
+        return None
+    share = "" if missing(case["ceiling_share"]) else f" ({case['ceiling_share']:.0%})"
+    return f"{significant(case['flops_per_second'] / 1e9)}{share}"
+
+
+def test_metric(case: Row) -> str | None:
+    """The metric on the test set, and whether it reaches the target."""
+    value, target = case["test_metric"], case["target"]
+    if missing(value):
+        return None
+    text = number(value, 4)
+    if target["value"] is None:
+        return text
+    if not case["attempted"]:
+        return f"{text} *"
+    reached = value <= target["value"] if target.get("lower_is_better") else value >= target["value"]
+    return f"{text} ✓" if reached else f"{text} ✗"
+
+
+def seconds_to_target(case: Row) -> str | None:
+    """Seconds with their interval; a case one of whose launches missed the target has none."""
+    return "missed" if case["reached"] < case["launches"] else interval("seconds_to_target")(case)
+
+
+def track_seconds(name: str) -> Cell:
+    """Seconds and memory of a track's case, which a row holds under the track's name."""
+
+    def cell(row: Row) -> str | None:
+        case = row.get(name)
+        if case is None:
+            return None
+        seconds = interval("epoch_seconds")(case)
+        return NOTHING if seconds is None else f"{seconds}, {number(case['peak_host_mib'], 0)}"
+
+    return cell
+
+
+def track_ratio(track: str, against: str) -> Cell:
+    """The ratio of two tracks, whose comparison a row holds under both names."""
+
+    def cell(row: Row) -> str | None:
+        comparison = row.get((track, against))
+        return None if comparison is None else interval("ratio")(comparison) or NOTHING
+
+    return cell
+
+
+def ladder_track(ladder: Row) -> str:
+    """A ladder's track, and its optimizer where that is not the workload's own."""
+    return str(ladder["track"]) + ("" if ladder["optimizer"] == "own" else f", {ladder['optimizer']}")
+
+
+def ladder_metric(ladder: Row) -> str | None:
+    """The metric of the first seed, and whether it is the reference's to the last digit, for every seed."""
+    if "metric_value" not in ladder:
+        return None
+    return f"{ladder['metric_value']:.4f} " + (
+        "equal" if ladder["metric_equal"] else f"not {ladder['metric_golden']:.4f}"
+    )
+
+
+def accuracy(name: str) -> Cell:
+    """An error in units of rounding."""
+    return lambda row: None if row.get(name) is None or pd.isna(row[name]) else f"{row[name]:.3g}"
