@@ -39,5 +39,5 @@ def analyse(folder: Path) -> Analysis:
     cases = of_cases.cases(run)
     comparisons = comparing.compare(run)
     parity = compare(folder, run.description)
-    found = problems(run, cases, comparisons) + (parity.problems if parity else [])
-    return Analysis(run, cases, comparisons, tuning.choices(run), targets(run), parity, time_spent(run), found)
+    reasons = problems(run, cases, comparisons) + (parity.problems if parity else [])
+    return Analysis(run, cases, comparisons, tuning.choices(run), targets(run), parity, time_spent(run), reasons)

@@ -102,7 +102,7 @@ def _case_values(group: pd.DataFrame, level: float) -> dict[str, Any]:
 def _rate(samples_per_second: float | None, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
     """Floating-point operations per second of training, and as a share of the fastest backend's matrix product."""
     workload: dict[str, Any] = next(
-        (one for one in description["workloads"] if one["workload"] == case["workload"]), {}
+        (workload for workload in description["workloads"] if workload["workload"] == case["workload"]), {}
     )
     if case["task"] != "train" or not workload.get("step_flops") or samples_per_second is None:
         return {}

@@ -63,11 +63,11 @@ def compare(run: Run) -> Comparisons:
     many a verdict takes, the run's included. `noise_floor` is the larger of both sides': how large a ratio launches
     give against themselves. A pair whose launches did not start from the same weights and batches is refused.
     """
-    found, refused = pairs(run)
+    comparable, refused = pairs(run)
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
     pilot_size = run.description["launches"] if "ordered" in run.description else None
     rows = []
-    for case, _, against, ours, theirs, level in found:
+    for case, _, against, ours, theirs, level in comparable:
         ratios = statistics.paired_ratios(ours, theirs)
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
         ratio = statistics.paired_interval(ratios, level, pilot)
@@ -98,7 +98,7 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
     good = counted(run)
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
-    reference, found, refused = run.description["reference"], [], []
+    reference, comparable, refused = run.description["reference"], [], []
     for planned in run.description["plan"]:
         case = planned["case"]
         ours = groups.get(case_key(case))
@@ -110,9 +110,9 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
             if fault:
                 refused.append(f"{title(case)} is not compared with {against}: {fault}")
             else:
-                found.append((case, opponent, against, ours, theirs))
-    sizes = Counter(family(against) for _, _, against, *_ in found)
-    return [Pair(*sides, level=statistics.level_of(sizes[family(sides[2])])) for sides in found], refused
+                comparable.append((case, opponent, against, ours, theirs))
+    sizes = Counter(family(against) for _, _, against, *_ in comparable)
+    return [Pair(*sides, level=statistics.level_of(sizes[family(sides[2])])) for sides in comparable], refused
 
 
 def family(against: str) -> str:

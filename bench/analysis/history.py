@@ -55,15 +55,15 @@ def history(output: Path) -> History:
         except frames.RunFormatError as error:
             left_out.append(str(error))
             continue
-        found = list(_points(run, machine_name(run.description["machine"])))
-        points += found
+        of_run = list(_points(run, machine_name(run.description["machine"])))
+        points += of_run
         runs.append(
             {
                 "run": run.description["id"],
                 "started": _started(run),
                 "machine": machine_name(run.description["machine"]),
                 "state": run.description["state"],
-                "cases": len(found),
+                "cases": len(of_run),
             }
         )
     table = pd.DataFrame(points, columns=POINTS).sort_values("started", kind="stable")

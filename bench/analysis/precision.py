@@ -49,14 +49,14 @@ def order(run: Run, pilot: int, most: int, within: float | None, budget_seconds:
     Without `within`, as precise as the budget allows. Cases that cannot be compared, or whose pilot has fewer than
     `FEWEST` ratios, keep their pilot; `launches` names the others.
     """
-    found = _pilot(run, pilot, most)
+    shown = _pilot(run, pilot, most)
     half, limit = math.log1p(within or 0.0), math.inf if budget_seconds is None else budget_seconds
-    least, wanted = _narrowest(found), math.inf
+    least, wanted = _narrowest(shown), math.inf
     if half >= least:
-        wanted = _seconds(found, half)
+        wanted = _seconds(shown, half)
     if wanted > limit or half < least:
-        half = _affordable(found, max(half, least), limit)
-    return Order(_launches(found, half), math.expm1(half), _seconds(found, half), wanted)
+        half = _affordable(shown, max(half, least), limit)
+    return Order(_launches(shown, half), math.expm1(half), _seconds(shown, half), wanted)
 
 
 def spread(deviation: float, shown: int, level: float) -> float:
@@ -74,8 +74,8 @@ def needed(half_of_one: float, pilot: int, most: int, half: float) -> int:
 
 def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
     shown = {}
-    found, _ = pairs(run)
-    for pair in found:
+    comparable, _ = pairs(run)
+    for pair in comparable:
         ratios = statistics.paired_ratios(pair.ours, pair.theirs)
         ratios = ratios[ratios.index < pilot]
         if len(ratios) >= FEWEST:
@@ -86,37 +86,37 @@ def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
     return _Pilot(shown, seconds, pilot, most)
 
 
-def _launches(found: _Pilot, half: float) -> dict[Key, int]:
+def _launches(pilot: _Pilot, half: float) -> dict[Key, int]:
     """Of each case as many as the widest of its comparisons takes."""
     counts: dict[Key, int] = {}
-    for sides, half_of_one in found.shown.items():
-        launches = needed(half_of_one, found.launches, found.most, half)
+    for sides, half_of_one in pilot.shown.items():
+        launches = needed(half_of_one, pilot.launches, pilot.most, half)
         counts |= {side: max(counts.get(side, 0), launches) for side in sides}
     return counts
 
 
-def _seconds(found: _Pilot, half: float) -> float:
+def _seconds(pilot: _Pilot, half: float) -> float:
     """What the launches beyond the pilot take."""
-    counts = _launches(found, half)
-    return sum(found.seconds[key] * (launches - found.launches) for key, launches in counts.items())
+    counts = _launches(pilot, half)
+    return sum(pilot.seconds[key] * (launches - pilot.launches) for key, launches in counts.items())
 
 
-def _narrowest(found: _Pilot) -> float:
+def _narrowest(pilot: _Pilot) -> float:
     """The half width that the largest allowed number of launches gives the worst comparison."""
-    return max(_halves(found, found.most), default=0.0)
+    return max(_halves(pilot, pilot.most), default=0.0)
 
 
-def _halves(found: _Pilot, launches: int) -> Iterator[float]:
-    for half_of_one in found.shown.values():
+def _halves(pilot: _Pilot, launches: int) -> Iterator[float]:
+    for half_of_one in pilot.shown.values():
         yield half_of_one / math.sqrt(launches)
 
 
-def _affordable(found: _Pilot, least: float, limit: float) -> float:
+def _affordable(pilot: _Pilot, least: float, limit: float) -> float:
     """The smallest half width, from `least` on, whose launches take no longer than the limit; else the pilot's own."""
-    if _seconds(found, least) <= limit:
+    if _seconds(pilot, least) <= limit:
         return least
-    low, high = least, max(_halves(found, found.launches), default=0.0)
+    low, high = least, max(_halves(pilot, pilot.launches), default=0.0)
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if _seconds(found, middle) <= limit else (middle, high)
+        low, high = (low, middle) if _seconds(pilot, middle) <= limit else (middle, high)
     return high

@@ -33,9 +33,9 @@ def launch_values(launch: dict[str, Any]) -> dict[str, Any]:
 
 def quantiles(seconds: Any) -> dict[str, float]:
     """`p50_seconds`, `p90_seconds` and, where there are a hundred values, `p99_seconds`."""
-    found = {"p50_seconds": 0.5, "p90_seconds": 0.9}
-    found |= {"p99_seconds": 0.99} if len(seconds) >= ENOUGH_FOR_P99 else {}
-    return {name: float(np.quantile(np.asarray(seconds, dtype=float), share)) for name, share in found.items()}
+    shares = {"p50_seconds": 0.5, "p90_seconds": 0.9}
+    shares |= {"p99_seconds": 0.99} if len(seconds) >= ENOUGH_FOR_P99 else {}
+    return {name: float(np.quantile(np.asarray(seconds, dtype=float), share)) for name, share in shares.items()}
 
 
 def differing(launches: pd.DataFrame, reference: str) -> Iterator[str]:

@@ -12,27 +12,27 @@ from bench.contract.case import QUICK_EPOCHS, title
 
 def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[str]:
     """What keeps a run from being a full success: cases without a result, unusable records, metrics that differ."""
-    found = [
+    sentences = [
         f"{title(case)}: {case['status']}, {case['reason']}"
         for case, planned in zip(cases.to_dict("records"), run.description["plan"], strict=True)
         if case["status"] != "ok" and not planned["skip"]
     ]
     if run.description["state"] != "finished":
-        found.append(f"the run is {run.description['state']}")
-    found += _not_learned(run, cases)
-    found += run.warnings + comparisons.refused
-    found += predict.differing(frames.counted(run), run.description["reference"])
+        sentences.append(f"the run is {run.description['state']}")
+    sentences += _not_learned(run, cases)
+    sentences += run.warnings + comparisons.refused
+    sentences += predict.differing(frames.counted(run), run.description["reference"])
     differing = comparisons.table[comparisons.table["metric_verdict"] == "different"]
-    found += [
+    sentences += [
         f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")
     ]
-    return found
+    return sentences
 
 
 def _not_learned(run: Run, cases: pd.DataFrame) -> list[str]:
     """The cases that trained at least as long as the smoke test and did not reach what it reaches."""
-    workloads = {one["workload"]: one for one in run.description["workloads"]}
-    found = []
+    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
+    sentences = []
     for case in cases[cases["test_metric"].notna()].to_dict("records"):
         workload = workloads[case["workload"]]
         target, batch_size = workload["target"], workload["batch_size"]
@@ -43,5 +43,5 @@ def _not_learned(run: Run, cases: pd.DataFrame) -> list[str]:
         if sign * case["test_metric"] < sign * target["quick"]:
             reached = f"{target['metric']} {case['test_metric']:.4f} on the test set"
             expected = f"expected {target['quick']} or better, and guessing gives {target.get('chance')}"
-            found.append(f"{title(case)}: has not learned: {reached}, {expected}")
-    return found
+            sentences.append(f"{title(case)}: has not learned: {reached}, {expected}")
+    return sentences

@@ -41,10 +41,10 @@ def steps(values: npt.ArrayLike, level: float, margin: float) -> list[Step]:
     `level` is the chance of any step in a series that has none.
     """
     logs = np.log(np.asarray(values, dtype=float))
-    found = sorted(_search(logs, 0, level, math.log1p(margin), np.random.default_rng(0)))
-    edges = [0, *(at for at, _ in found), len(logs)]
-    means = [float(np.exp(logs[one:other].mean())) for one, other in itertools.pairwise(edges)]
-    return [Step(at, means[number], means[number + 1], p) for number, (at, p) in enumerate(found)]
+    splits = sorted(_search(logs, 0, level, math.log1p(margin), np.random.default_rng(0)))
+    edges = [0, *(at for at, _ in splits), len(logs)]
+    means = [float(np.exp(logs[start:end].mean())) for start, end in itertools.pairwise(edges)]
+    return [Step(at, means[number], means[number + 1], p) for number, (at, p) in enumerate(splits)]
 
 
 def fewest(level: float) -> int:

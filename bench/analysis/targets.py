@@ -37,7 +37,7 @@ def targets(run: Run) -> pd.DataFrame:
     missed it: a mean over those that did not would flatter. `ratio` is against the reference backend, paired by
     repetition; the intervals of all ratios hold together with 95 %.
     """
-    workloads = {one["workload"]: one for one in run.description["workloads"]}
+    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
     launches = dict(iter(_launches(run, workloads).groupby(CASES, sort=False)))
     reference = run.description["reference"]
     cases = [planned["case"] for planned in run.description["plan"] if case_key(planned["case"]) in launches]

@@ -47,10 +47,10 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
         raise NotComparableError(
             f"no case has ok launches in both {older.description['id']} and {newer.description['id']}"
         )
-    found = dict.fromkeys(
+    differences = dict.fromkeys(
         difference for ours, theirs in pairs for difference in _differences(newer, older, ours, theirs)
     )
-    refused = [(kind, words) for kind, words in found if kind not in across]
+    refused = [(kind, words) for kind, words in differences if kind not in across]
     if refused:
         kinds = ",".join(kind for kind in DIFFERENCES if kind in {kind for kind, _ in refused})
         words = "; ".join(words for _, words in refused)
@@ -68,7 +68,7 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
         rows.append({**row, **time_columns(ratio, margin, launches)})
     table = pd.DataFrame(rows, columns=COLUMNS)
     metrics = {name: workload["target"]["metric"] for name, workload in workloads.items()}
-    return TwoRuns(table, metrics, margin, [words for _, words in found], left_out, list(_problems(table)))
+    return TwoRuns(table, metrics, margin, [words for _, words in differences], left_out, list(_problems(table)))
 
 
 def _times(run: Run, case: pd.DataFrame, other: pd.DataFrame) -> pd.Series:

@@ -34,23 +34,23 @@ def write(analysis: Analysis, folder: Path) -> Page:
     return page
 
 
-def write_history(found: History, folder: Path) -> tuple[Page, Path]:
+def write_history(history: History, folder: Path) -> tuple[Page, Path]:
     """Write history.html into the results folder; what it shows is returned with its path."""
-    page = history_page.page(found)
-    links = {run: f"{run}/report.html" for run in found.runs["run"] if (folder / run / "report.html").is_file()}
-    points = {"points.csv": found.points.drop(columns="versions").to_csv(index=False)}
-    sections, where = history_page.sections(found, page), history_page.where(found)
+    page = history_page.page(history)
+    links = {run: f"{run}/report.html" for run in history.runs["run"] if (folder / run / "report.html").is_file()}
+    points = {"points.csv": history.points.drop(columns="versions").to_csv(index=False)}
+    sections, where = history_page.sections(history, page), history_page.where(history)
     path = folder / "history.html"
     path.write_text(html.document(page, where, sections, points, links), encoding="utf-8")
     return page, path
 
 
-def write_calibration(found: Calibration, folder: Path) -> tuple[Page, Path]:
+def write_calibration(calibration: Calibration, folder: Path) -> tuple[Page, Path]:
     """Write calibration.md and a CSV per table into the run's folder; what it shows is returned with its path."""
-    for name, table in found._asdict().items():
+    for name, table in calibration._asdict().items():
         if isinstance(table, pd.DataFrame):
             table.to_csv(folder / f"calibration-{name}.csv", index=False)
-    page = calibration_page.page(found)
+    page = calibration_page.page(calibration)
     path = folder / "calibration.md"
     path.write_text(markdown.render(page), encoding="utf-8")
     return page, path

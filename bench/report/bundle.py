@@ -71,10 +71,10 @@ def _names(folder: Path) -> dict[str, str]:
     hosts = {socket.gethostname(), socket.gethostname().partition(".")[0], socket.getfqdn()}
     for path in sorted((folder / "launches").glob("[!.]*.json")):
         hosts |= set(re.findall(r'"node": "([^"]+)"', path.read_text(encoding="utf-8", errors="replace")))
-    found = dict.fromkeys(sorted(filter(None, hosts), key=len, reverse=True), "host")
+    words = dict.fromkeys(sorted(filter(None, hosts), key=len, reverse=True), "host")
     with contextlib.suppress(OSError, KeyError):  # a user without a name
-        found |= {getpass.getuser(): "user"}
-    return {name: word for name, word in found.items() if name not in (*PLAIN, *backend_names())}
+        words |= {getpass.getuser(): "user"}
+    return {name: word for name, word in words.items() if name not in (*PLAIN, *backend_names())}
 
 
 def _copy(folder: Path, clean: Path, redact: Callable[[str], str]) -> None:
@@ -101,11 +101,11 @@ def _walk(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
-        return [_walk(one, redact) for one in value]
+        return [_walk(item, redact) for item in value]
     if isinstance(value, dict):
         if "commit_info" in value and isinstance(value["commit_info"], dict):
             value = {**value, "commit_info": {key: value["commit_info"].get(key) for key in COMMIT}}
-        return {redact(key): _walk(one, redact) for key, one in value.items()}
+        return {redact(key): _walk(item, redact) for key, item in value.items()}
     return value
 
 

@@ -90,12 +90,12 @@ def lines(group: pd.DataFrame, names: Sequence[str]) -> Callable[[Row], dict[str
 
 def varying(group: pd.DataFrame, names: Iterable[str] = CASES) -> list[str]:
     """The columns, besides workload and backend, in which the cases of a picture differ."""
-    found = [name for name in names if name not in ("workload", "backend") and group[name].nunique() > 1]
+    varied = [name for name in names if name not in ("workload", "backend") and group[name].nunique() > 1]
     for size in ("samples", "epochs"):  # which go without saying where another column decides them
-        others = [name for name in found if name != size]
-        if size in found and others and group.groupby(others)[size].nunique().max() == 1:
-            found = others
-    return found
+        others = [name for name in varied if name != size]
+        if size in varied and others and group.groupby(others)[size].nunique().max() == 1:
+            varied = others
+    return varied
 
 
 def label(row: Row, names: Sequence[str]) -> str:

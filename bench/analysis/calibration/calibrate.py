@@ -70,19 +70,19 @@ def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
 def problems(run: Run) -> list[str]:
     """In words, what a calibration that went well would not have."""
     bad = run.launches[run.launches["status"] != "ok"]
-    found = [f"{title(row)}: {row['status']}, {row['reason']}" for row in bad.to_dict("records")]
+    sentences = [f"{title(row)}: {row['status']}, {row['reason']}" for row in bad.to_dict("records")]
     if run.description["state"] != "finished":
-        found.append(f"the run is {run.description['state']}; go on with --resume {run.description['id']}")
-    return [*dict.fromkeys(found), *run.warnings]
+        sentences.append(f"the run is {run.description['state']}; go on with --resume {run.description['id']}")
+    return [*dict.fromkeys(sentences), *run.warnings]
 
 
 def steady(epochs: pd.DataFrame) -> dict[tuple[Any, ...], Array]:
     """The steady seconds of each case as launches × epochs, in the order of the repetitions."""
-    found = {}
+    cases = {}
     for key, group in epochs[~epochs["cold"].astype(bool)].groupby(CASES, sort=False):
         table = group.pivot_table(index=["repetition", "attempt"], columns="epoch", values="seconds")
-        found[key] = table.to_numpy(dtype=float)
-    return found
+        cases[key] = table.to_numpy(dtype=float)
+    return cases
 
 
 def halves(count: int, launches: int, draws: int) -> Iterator[tuple[Any, Any]]:
@@ -111,7 +111,7 @@ def candidates(epochs: pd.DataFrame, draws: int, launches: int = LEAST // 2) -> 
             logs = np.log(seconds)
             sides = list(halves(len(seconds), launches, draws))
             for interval, function in INTERVALS.items():
-                found = [function(seconds[ours], seconds[theirs], LEVEL) for ours, theirs in sides]
+                intervals = [function(seconds[ours], seconds[theirs], LEVEL) for ours, theirs in sides]
                 rows.append(
                     {
                         **dict(zip(CASES, key, strict=True)),
@@ -120,7 +120,7 @@ def candidates(epochs: pd.DataFrame, draws: int, launches: int = LEAST // 2) -> 
                         "launches": launches,
                         "spread": logs.std(ddof=1),
                         "paired_spread": np.diff(logs).std(ddof=1) / np.sqrt(2),
-                        **_coverage(found),
+                        **_coverage(intervals),
                     }
                 )
     return pd.DataFrame(rows)
@@ -138,7 +138,7 @@ def same_against_same(
     for key, seconds in cases.items():
         values = np.array([OURS.keep(launch) for launch in seconds])
         for launches in _numbers(len(values)):
-            found = [
+            intervals = [
                 our_interval(values[ours], values[theirs]) for ours, theirs in halves(len(values), launches, draws)
             ]
             apart = [
@@ -152,9 +152,9 @@ def same_against_same(
                     **dict(zip(CASES, key, strict=True)),
                     "launches": launches,
                     "minutes": 2 * launches * walls[key] / 60,
-                    **_coverage(found),
-                    "false": _share(found, ("slower", "faster")),
-                    "equivalent": _share(found, ("equivalent",)),
+                    **_coverage(intervals),
+                    "false": _share(intervals, ("slower", "faster")),
+                    "equivalent": _share(intervals, ("equivalent",)),
                     "coverage_apart": _covered(apart, 1.0),
                     "false_apart": _share(apart, ("slower", "faster")),
                 }
@@ -178,14 +178,14 @@ def stretches(epochs: pd.DataFrame, reference: str) -> pd.DataFrame:
     backend, samples = CASES.index("backend"), CASES.index("samples")
     rows = []
     for key, ours in values.items():
-        against = [one for one in values if one[0] == key[0] and one[backend] == reference]
-        theirs = min(against, key=lambda one: one[samples], default=key)
+        against = [other for other in values if other[0] == key[0] and other[backend] == reference]
+        theirs = min(against, key=lambda other: other[samples], default=key)
         if theirs == key:
             continue
-        ratios = statistics.paired_ratios(*(one.reset_index(name="epoch_seconds") for one in (ours, values[theirs])))
+        ratios = statistics.paired_ratios(*(side.reset_index(name="epoch_seconds") for side in (ours, values[theirs])))
         logs = np.log(ratios.to_numpy())
         for launches in _numbers(len(logs)):
-            found = [
+            intervals = [
                 statistics.paired_interval(ratios.to_numpy()[begin : begin + launches], LEVEL)
                 for begin in range(len(logs) - launches + 1)
             ]
@@ -193,12 +193,12 @@ def stretches(epochs: pd.DataFrame, reference: str) -> pd.DataFrame:
                 {
                     **dict(zip(CASES, key, strict=True)),
                     "launches": launches,
-                    "stretches": len(found),
+                    "stretches": len(intervals),
                     "ratio": float(np.exp(logs.mean())),
                     "deviation": logs.std(ddof=1),
                     "autocorrelation": _autocorrelation(logs),
                     "autocorrelation_launches": _autocorrelation(np.log(ours.to_numpy())),
-                    "coverage": _covered(found, np.exp(logs.mean())),
+                    "coverage": _covered(intervals, np.exp(logs.mean())),
                 }
             )
     return pd.DataFrame(rows)
@@ -253,17 +253,19 @@ def planted(epochs: pd.DataFrame, rules: Sequence[Rule] = (), draws: int = DRAWS
         if len(samples) != 2:
             continue
         tables = [
-            group[group["samples"] == one].pivot_table(index="repetition", columns="epoch", values="seconds")
-            for one in samples
+            group[group["samples"] == size].pivot_table(index="repetition", columns="epoch", values="seconds")
+            for size in samples
         ]
         both = tables[0].index.intersection(tables[1].index)
         for rule in rules or RULES:
-            plain, slow = (np.array([rule.keep(one) for one in table.loc[both].to_numpy(float)]) for table in tables)
+            plain, slow = (
+                np.array([rule.keep(launch) for launch in table.loc[both].to_numpy(float)]) for table in tables
+            )
             ratio = float(np.exp(np.log(slow).mean() - np.log(plain).mean()))
             for launches in (number for number in (1, *LAUNCHES) if number <= len(both)):
                 generator = np.random.default_rng(launches)
                 chosen = (np.sort(generator.choice(len(both), launches, replace=False)) for _ in range(draws))
-                called = np.mean([rule.verdict(slow[one], plain[one]) == "slower" for one in chosen])
+                called = np.mean([rule.verdict(slow[some], plain[some]) == "slower" for some in chosen])
                 row = {"rule": rule.title, "launches": launches, "batches": samples[1] / samples[0], "ratio": ratio}
                 rows.append(
                     {
@@ -275,19 +277,19 @@ def planted(epochs: pd.DataFrame, rules: Sequence[Rule] = (), draws: int = DRAWS
     return pd.DataFrame(rows)
 
 
-def _coverage(found: Sequence[Interval]) -> dict[str, float]:
+def _coverage(intervals: Sequence[Interval]) -> dict[str, float]:
     return {
-        "coverage": _covered(found, 1.0),
-        "half_width": float(np.median([np.sqrt(one.high / one.low) - 1 for one in found])),
+        "coverage": _covered(intervals, 1.0),
+        "half_width": float(np.median([np.sqrt(interval.high / interval.low) - 1 for interval in intervals])),
     }
 
 
-def _covered(found: Sequence[Interval], truth: float) -> float:
-    return float(np.mean([one.low <= truth <= one.high for one in found]))
+def _covered(intervals: Sequence[Interval], truth: float) -> float:
+    return float(np.mean([interval.low <= truth <= interval.high for interval in intervals]))
 
 
-def _share(found: Sequence[Interval], verdicts: Sequence[str]) -> float:
-    return float(np.mean([statistics.time_verdict(one, TIME_MARGIN) in verdicts for one in found]))
+def _share(intervals: Sequence[Interval], verdicts: Sequence[str]) -> float:
+    return float(np.mean([statistics.time_verdict(interval, TIME_MARGIN) in verdicts for interval in intervals]))
 
 
 def _autocorrelation(values: Array) -> float:

@@ -101,18 +101,18 @@ def table(numbers: Sequence[int], ratios: Sequence[float], draws: int, seed: int
             generator = np.random.default_rng(seed)
             draw = [interval(launches, generator) for _ in range(draws)]
             for ratio in ratios:
-                found = [Interval(*(value * ratio for value in one)) for one in draw]
-                verdicts = [statistics.time_verdict(one, 0.05) for one in found]
+                intervals = [Interval(*(value * ratio for value in limits)) for limits in draw]
+                verdicts = [statistics.time_verdict(limits, 0.05) for limits in intervals]
                 right = ("slower" if ratio > 1.05 else "faster" if ratio < 0.95 else "equivalent", "undecided")
                 rows.append(
                     {
                         "noise": noise,
                         "launches": launches,
                         "ratio": ratio,
-                        "coverage": np.mean([one.low <= ratio <= one.high for one in found]),
+                        "coverage": np.mean([limits.low <= ratio <= limits.high for limits in intervals]),
                         "wrong": np.mean([verdict not in right for verdict in verdicts]),
                         "decided": np.mean([verdict == right[0] for verdict in verdicts]),
-                        "half_width": np.median([np.sqrt(one.high / one.low) - 1 for one in found]),
+                        "half_width": np.median([np.sqrt(limits.high / limits.low) - 1 for limits in intervals]),
                     }
                 )
     return pd.DataFrame(rows)
@@ -120,14 +120,14 @@ def table(numbers: Sequence[int], ratios: Sequence[float], draws: int, seed: int
 
 def ordered(within: float, pilot: int, between: float, draws: int, seed: int = 0) -> dict[str, float]:
     """What Stein's two stages come to where log ratios have a deviation of `between`."""
-    generator, found = np.random.default_rng(seed), []
+    generator, outcomes = np.random.default_rng(seed), []
     for _ in range(draws):
         logs = generator.normal(0, between, MOST)
         half_of_one = precision.spread(float(logs[:pilot].std(ddof=1)), pilot, 0.95)
         count = precision.needed(half_of_one, pilot, MOST, np.log1p(within))
-        one = statistics.paired_interval(np.exp(logs[:count]), 0.95, np.exp(logs[:pilot]))
-        found.append((one.low <= 1 <= one.high, np.sqrt(one.high / one.low) - 1, count))
-    covered, widths, launches = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+        interval = statistics.paired_interval(np.exp(logs[:count]), 0.95, np.exp(logs[:pilot]))
+        outcomes.append((interval.low <= 1 <= interval.high, np.sqrt(interval.high / interval.low) - 1, count))
+    covered, widths, launches = (np.array(column, dtype=float) for column in zip(*outcomes, strict=True))
     return {
         "coverage": float(covered.mean()),
         "half_width": float(np.median(widths)),

@@ -9,11 +9,11 @@ from bench.analysis.parity.compare import compare
 
 def main(folder: Path) -> None:
     """Print what broke, or that nothing did."""
-    found = compare(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    for problem in found.problems if found else []:
+    parity = compare(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    for problem in parity.problems if parity else []:
         print(problem.removeprefix("parity: "))
-    if found and not found.problems:
-        print(f"all ladders of {found.steps} steps agree" if len(found.exact) else "nothing could be compared")
+    if parity and not parity.problems:
+        print(f"all ladders of {parity.steps} steps agree" if len(parity.exact) else "nothing could be compared")
 
 
 if __name__ == "__main__":

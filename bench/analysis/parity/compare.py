@@ -85,16 +85,16 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
     problems += faults(recordings, planned, description)
     rows: list[Row] = []
     crossings: list[rounded.Crossing] = []
-    optimizers = dict.fromkeys(one.about["optimizer"] for one in recordings)
+    optimizers = dict.fromkeys(recording.about["optimizer"] for recording in recordings)
     for workload in description["workloads"]:
         for seed, optimizer in itertools.product(planned["seeds"], optimizers):
             key = workload["workload"], seed, optimizer
-            group = [one for one in recordings if tuple(one.about[name] for name in GROUP) == key]
+            group = [recording for recording in recordings if tuple(recording.about[name] for name in GROUP) == key]
             golden = _golden(group, description["reference"])
             if golden:
-                found = list(rounded.crossings(group, golden))
-                rows += _group_rows(group, golden, found)
-                crossings += found
+                crossed = list(rounded.crossings(group, golden))
+                rows += _group_rows(group, golden, crossed)
+                crossings += crossed
     table = pd.DataFrame(rows, columns=COLUMNS)
     proved = _proved(table, recordings, planned["seeds"])
     problems += _broken(table)
@@ -103,30 +103,40 @@ def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
 
 def _golden(group: Sequence[Recording], reference: str) -> Recording | None:
     """The recording that the others of a workload, seed and optimizer are held against, if there is an exact one."""
-    exact = [one for one in group if one.about["numerics"] == EXACT and not one.about["error"]]
+    exact = [recording for recording in group if recording.about["numerics"] == EXACT and not recording.about["error"]]
     # On a CPU where there is one: what a GPU does is then judged too, the reference backend's included.
     order = {"track": "fit", "backend": reference, "device": "cpu"}
-    return min(exact, key=lambda one: [one.about[name] != value for name, value in order.items()], default=None)
+
+    def differs(recording: Recording) -> list[bool]:
+        return [recording.about[name] != value for name, value in order.items()]
+
+    return min(exact, key=differs, default=None)
 
 
 def _group_rows(group: Sequence[Recording], golden: Recording, crossings: Sequence[rounded.Crossing]) -> Iterator[Row]:
     """The rows of one workload, seed and optimizer."""
-    for one in group:
-        if one.about["numerics"] == EXACT and one is not golden:
-            for row in _rows(one, golden, tuple(RUNGS)):
+    for recording in group:
+        if recording.about["numerics"] == EXACT and recording is not golden:
+            for row in _rows(recording, golden, tuple(RUNGS)):
                 yield {**row, "passed": row["error"] <= row["tolerance"]}
-    inexact = [one for one in group if one.about["numerics"] != EXACT]
-    for numerics, device in dict.fromkeys((one.about["numerics"], one.about["device"]) for one in inexact):
-        peers = [one for one in inexact if (one.about["numerics"], one.about["device"]) == (numerics, device)]
-        crossed = {one.backend for one in crossings if (one.numerics, one.device) == (numerics, device)}
-        yield from rounded.judged([row for one in peers for row in _rows(one, golden, ROUNDED_RUNGS)], crossed)
+    inexact = [recording for recording in group if recording.about["numerics"] != EXACT]
+    by_place: dict[tuple[str, str], list[Recording]] = {}
+    for recording in inexact:
+        by_place.setdefault((recording.about["numerics"], recording.about["device"]), []).append(recording)
+    for (numerics, device), peers in by_place.items():
+        crossed = {
+            crossing.backend for crossing in crossings if (crossing.numerics, crossing.device) == (numerics, device)
+        }
+        yield from rounded.judged(
+            [row for recording in peers for row in _rows(recording, golden, ROUNDED_RUNGS)], crossed
+        )
 
 
 def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[Row]:
     """A row for each location of each rung that both climbed, without its verdict."""
     about = {name: ours.about[name] for name in (*LADDER, "seed")}
     about["reference"] = golden.about["backend"]
-    for rung in (one for one in rungs if one not in RECORDED_RUNGS or one in rungs_of(ours.about)):
+    for rung in (name for name in rungs if name not in RECORDED_RUNGS or name in rungs_of(ours.about)):
         mine, theirs = _at(ours, rung), _at(golden, rung)
         if ours.about["error"] and rung not in ours.rungs:
             return  # it ended early, which is a problem of its own
@@ -136,15 +146,15 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
         for location in dict.fromkeys((*theirs, *mine)):
             if location in unseen:
                 continue  # inside a loop that one backend traces and the other runs
-            found, array = mine.get(location, MISSING), theirs.get(location, MISSING)
+            array, golden_array = mine.get(location, MISSING), theirs.get(location, MISSING)
             if rung == "losses":
                 exact, cut = ours.about["numerics"] == EXACT, bool(ours.about["error"])
-                measured = step_distance(found, array, exact, cut)
+                measured = step_distance(array, golden_array, exact, cut)
             elif rung == "classes":
-                measured = count(found, array)
+                measured = count(array, golden_array)
             else:
                 least = NEGLIGIBLE.get(rung, 0.0) * largest if location in trainable else 0.0
-                measured = distance(found, array, least)
+                measured = distance(array, golden_array, least)
             yield {
                 **about,
                 "rung": rung,
@@ -165,10 +175,10 @@ def _at(recording: Recording, rung: str) -> dict[str, Array]:
 def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[Hashable, ...]]:
     """The exact ladders that were climbed whole for every seed and failed nowhere, as was the golden one."""
     whole: dict[tuple[str, ...], set[int]] = {}
-    for one in recordings:
-        everything = all(rung in one.rungs for rung in rungs_of(one.about))
-        if one.about["numerics"] == EXACT and not one.about["error"] and everything:
-            whole.setdefault(tuple(one.about[name] for name in LADDER), set()).add(one.about["seed"])
+    for recording in recordings:
+        everything = all(rung in recording.rungs for rung in rungs_of(recording.about))
+        if recording.about["numerics"] == EXACT and not recording.about["error"] and everything:
+            whole.setdefault(tuple(recording.about[name] for name in LADDER), set()).add(recording.about["seed"])
     complete = {ladder for ladder, climbed in whole.items() if climbed >= set(seeds)}
     exact = table[table["numerics"].eq(EXACT)]
     proved: set[tuple[Hashable, ...]] = set()

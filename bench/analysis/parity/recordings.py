@@ -47,7 +47,7 @@ def load(folder: Path) -> tuple[list[Recording], list[str]]:
             recordings.append(Recording({name: {**OLDER, **about}[name] for name in ABOUT}, rungs))
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             problems.append(f"left out: {path.name}: not a readable recording ({type(error).__name__})")
-    return sorted(recordings, key=lambda one: one.about["numerics"] != EXACT), problems
+    return sorted(recordings, key=lambda recording: recording.about["numerics"] != EXACT), problems
 
 
 def faults(recordings: Sequence[Recording], planned: Mapping[str, Any], description: Mapping[str, Any]) -> list[str]:
@@ -71,7 +71,7 @@ def _unclimbed(
 ) -> list[str]:
     """What was planned and is not there, with the reason."""
     problems = []
-    there = {tuple(one.about[name] for name in (*LADDER, "seed")) for one in recordings}
+    there = {tuple(recording.about[name] for name in (*LADDER, "seed")) for recording in recordings}
     for ladder in planned["ladders"]:
         name = f"{ladder['backend']} {ladder['device']} {ladder['numerics']}"
         if ladder["skip"]:
@@ -88,12 +88,13 @@ def _unclimbed(
             ):
                 of = "" if climb in CLIMBS["fit"] else f" {climb}"
                 problems.append(f"parity: {stem(workload['workload'])}: {name}{of} left no recording of seed {seed}")
-    for one in recordings:
-        missing = [rung for rung in _expected(one) if rung not in one.rungs]
-        if one.about["error"]:
-            problems.append(f"parity: {title(one.about)}, seed {one.about['seed']}: ended early: {one.about['error']}")
+    for recording in recordings:
+        missing = [rung for rung in _expected(recording) if rung not in recording.rungs]
+        who = f"parity: {title(recording.about)}, seed {recording.about['seed']}"
+        if recording.about["error"]:
+            problems.append(f"{who}: ended early: {recording.about['error']}")
         elif missing:
-            problems.append(f"parity: {title(one.about)}, seed {one.about['seed']}: not recorded: {', '.join(missing)}")
+            problems.append(f"{who}: not recorded: {', '.join(missing)}")
     return problems
 
 
@@ -103,20 +104,21 @@ def rungs_of(about: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(rung for rung in rungs if rung != "outputs" or about["track"] != "native")
 
 
-def _expected(one: Recording) -> tuple[str, ...]:
+def _expected(recording: Recording) -> tuple[str, ...]:
     """The rungs that a recording has unless it ended early, as it does where a loss is no finite number."""
-    rungs = rungs_of(one.about)
-    losses = one.rungs.get("losses", {}).get("loss", np.zeros(1))
+    rungs = rungs_of(recording.about)
+    losses = recording.rungs.get("losses", {}).get("loss", np.zeros(1))
     return rungs if np.isfinite(losses).all() else rungs[: rungs.index("losses")]
 
 
 def _other_types(recordings: Sequence[Recording]) -> list[str]:
     """Exact recordings that are not exact: a layer with a type of its own, or an operation that has no float64."""
     first: dict[tuple[str, str, str], dict[str, None]] = {}  # the backends, each once
-    for one in recordings:
-        for location, array in one.rungs.get("outputs", {}).items() if one.about["numerics"] == EXACT else ():
+    for recording in recordings:
+        about = recording.about
+        for location, array in recording.rungs.get("outputs", {}).items() if about["numerics"] == EXACT else ():
             if array.dtype.kind == "f" and array.dtype != np.float64:
-                first.setdefault((one.about["workload"], location, array.dtype.name), {})[one.about["backend"]] = None
+                first.setdefault((about["workload"], location, array.dtype.name), {})[about["backend"]] = None
                 break
     return [
         f"parity: {stem(workload)}: layer {location} computes in {kind} on {', '.join(who)}, not float64"
@@ -131,8 +133,8 @@ def _not_finite(array: Array) -> npt.NDArray[np.bool_]:
 def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
     """Where a recording first has a value that is not a number: the workload's fault, or the backend's."""
     first: dict[tuple[str, str], dict[str, dict[str, None]]] = {}  # by numerics the backends, each once
-    for one in recordings:
-        for rung, arrays in one.rungs.items():
+    for recording in recordings:
+        for rung, arrays in recording.rungs.items():
             # Infinite outputs can be meant, as where attention is masked; infinite losses and gradients cannot.
             wrong = np.isnan if rung == "outputs" else _not_finite
             where = next((name for name, array in arrays.items() if wrong(array).any()), None)
@@ -140,8 +142,8 @@ def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
                 array = arrays[where]
                 places = {"outputs": f"layer {where}", "losses": f"the loss of step {array.size}"}
                 what = f"{places.get(rung, f'{rung}, {where},')} gives {array[wrong(array)].flat[0]}"
-                kinds = first.setdefault((one.about["workload"], what), {})
-                kinds.setdefault(one.about["numerics"], {})[one.about["backend"]] = None
+                kinds = first.setdefault((recording.about["workload"], what), {})
+                kinds.setdefault(recording.about["numerics"], {})[recording.about["backend"]] = None
                 break
     return [
         f"parity: {stem(workload)}: {what} in {kind} on {', '.join(backends)}"
@@ -153,11 +155,11 @@ def _not_numbers(recordings: Sequence[Recording]) -> list[str]:
 def _other_batches(recordings: Sequence[Recording], reference: str) -> list[str]:
     """Recordings that did not see the reference's batches: what follows would mean nothing."""
     digests: dict[tuple[str, int], str] = {}
-    started = [one for one in recordings if one.about["batches_digest"]]
-    for one in sorted(started, key=lambda one: one.about["backend"] != reference):
-        digests.setdefault((one.about["workload"], one.about["seed"]), one.about["batches_digest"])
+    started = [recording for recording in recordings if recording.about["batches_digest"]]
+    for recording in sorted(started, key=lambda recording: recording.about["backend"] != reference):
+        digests.setdefault((recording.about["workload"], recording.about["seed"]), recording.about["batches_digest"])
     return [
-        f"parity: {title(one.about)}, seed {one.about['seed']}: its batches are not those of {reference}"
-        for one in started
-        if one.about["batches_digest"] != digests[one.about["workload"], one.about["seed"]]
+        f"parity: {title(recording.about)}, seed {recording.about['seed']}: its batches are not those of {reference}"
+        for recording in started
+        if recording.about["batches_digest"] != digests[recording.about["workload"], recording.about["seed"]]
     ]

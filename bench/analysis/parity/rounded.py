@@ -48,11 +48,13 @@ class Crossing(NamedTuple):
 def crossings(recordings: Sequence[Recording], golden: Recording) -> Iterator[Crossing]:
     """Where rounding put outputs on the other side of zero."""
     theirs = golden.rungs.get("outputs", {})
-    for one in recordings:
-        for location, array in one.rungs.get("outputs", {}).items() if one.about["numerics"] != EXACT else ():
+    for recording in recordings:
+        if recording.about["numerics"] == EXACT:
+            continue
+        for location, array in recording.rungs.get("outputs", {}).items():
             count = on_the_other_side(array, theirs.get(location, MISSING))
             if count:
-                about = {name: one.about[name] for name in ("workload", "device", "numerics", "backend", "seed")}
+                about = {name: recording.about[name] for name in ("workload", "device", "numerics", "backend", "seed")}
                 yield Crossing(**about, location=location, elements=count)
 
 
@@ -95,7 +97,7 @@ def accuracies(table: pd.DataFrame, crossed: Sequence[Crossing]) -> pd.DataFrame
     units = rounded.assign(units=rounded["error"].astype(float) / rounded["numerics"].map(ROUNDING))
     keys = [*PLACE, "backend"]
     largest = units.pivot_table("units", keys, "rung", "max", sort=False)
-    unlucky = {(one.workload, one.device, one.numerics, one.seed) for one in crossed}
+    unlucky = {(crossing.workload, crossing.device, crossing.numerics, crossing.seed) for crossing in crossed}
     jumps = [key in unlucky for key in units[[*PLACE, "seed"]].itertuples(index=False, name=None)]
     parts = units[units["rung"].eq("outputs") | (units["rung"].eq("gradients") & ~np.array(jumps, dtype=bool))]
     # Only what all of them recorded can be averaged, and layers that compute nothing (flatten) would dilute it.

@@ -18,29 +18,29 @@ LAUNCH_VALUES = ["epoch_seconds", "cold_epoch_seconds", "setup_seconds", "test_m
 
 def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """What is written into the run's folder: nothing of what the run did not do."""
-    found: dict[str, pd.DataFrame] = {}
+    frames: dict[str, pd.DataFrame] = {}
     if analysis.run.description["plan"]:
-        found |= {
+        frames |= {
             "epochs.csv": analysis.run.epochs,
             "cases.csv": analysis.cases,
             "comparisons.csv": analysis.comparisons.table,
         }
         if len(analysis.targets):
-            found["targets.csv"] = analysis.targets
+            frames["targets.csv"] = analysis.targets
     if analysis.parity:
-        found["parity.csv"] = analysis.parity.table
-    return found
+        frames["parity.csv"] = analysis.parity.table
+    return frames
 
 
 def downloads(analysis: Analysis) -> dict[str, str]:
     """What the page lets people save, as CSV: the tables, and in place of every epoch every launch."""
-    found = {name: table for name, table in tables(analysis).items() if name != "epochs.csv"}
-    if "parity.csv" in found:
-        parity = found["parity.csv"]
-        found["parity.csv"] = parity.loc[parity.groupby([*parity.columns[:9]], sort=False)["error"].idxmax()]
+    frames = {name: table for name, table in tables(analysis).items() if name != "epochs.csv"}
+    if "parity.csv" in frames:
+        parity = frames["parity.csv"]
+        frames["parity.csv"] = parity.loc[parity.groupby([*parity.columns[:9]], sort=False)["error"].idxmax()]
     if len(analysis.run.launches):
-        found["launches.csv"] = analysis.run.launches[[*LAUNCH_HEAD, *LAUNCH_VALUES]]
-    return {name: table.to_csv(index=False) for name, table in found.items()}
+        frames["launches.csv"] = analysis.run.launches[[*LAUNCH_HEAD, *LAUNCH_VALUES]]
+    return {name: table.to_csv(index=False) for name, table in frames.items()}
 
 
 def to_json(analysis: Analysis, page: Page) -> str:
@@ -72,8 +72,8 @@ def write(analysis: Analysis, folder: Path) -> None:
         table.to_csv(folder / name, index=False)
 
 
-def two_runs_json(found: TwoRuns, older: str, newer: str) -> str:
+def two_runs_json(two_runs: TwoRuns, older: str, newer: str) -> str:
     """What became of each case between two runs, for programs."""
     return json.dumps(
-        {"older": older, "newer": newer, "problems": found.problems, "comparisons": _rows(found.table)}, indent=1
+        {"older": older, "newer": newer, "problems": two_runs.problems, "comparisons": _rows(two_runs.table)}, indent=1
     )

@@ -73,7 +73,7 @@ def _packed(content: str) -> str:
 
 def _values(sections: Iterable[Section], page: Page) -> dict[str, list[str]]:
     """Of each facet the values in the page, in their order, where there is a choice."""
-    found: dict[str, dict[str, None]] = {name: {} for name in (*FACETS, "machine")}
+    values_of: dict[str, dict[str, None]] = {name: {} for name in (*FACETS, "machine")}
     every: list[Mapping[str, str]] = [said.facets for said in (*page.verdicts, *page.remarks) if said.facets]
     for section in sections:
         every += [trace["meta"] for figure in section.figures for trace in figure.traces]
@@ -81,8 +81,8 @@ def _values(sections: Iterable[Section], page: Page) -> dict[str, list[str]]:
         every += [ladder.facets for grid in section.grids for ladder in grid.ladders]
     for facets in every:
         for name, value in facets.items():
-            found[name][value] = None
-    return {name: list(values) for name, values in found.items() if len(values) > 1}
+            values_of[name][value] = None
+    return {name: list(values) for name, values in values_of.items() if len(values) > 1}
 
 
 def _digest(script: str) -> str:

@@ -31,7 +31,7 @@ def write(analysis: Analysis, folder: Path) -> int:
     """
     keys = [*CASES, "repetition", "attempt"]
     epochs = analysis.run.epochs.merge(counted(analysis.run)[keys], on=keys)
-    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
     varying = [name for name in CASES if name not in OWN and epochs.groupby("workload")[name].nunique().gt(1).any()]
     began = _seconds(analysis.run.description.get("started"))
     runs: dict[Path, SummaryWriter] = {}  # a second writer of a folder, in the same second, would replace its file

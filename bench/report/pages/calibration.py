@@ -14,16 +14,16 @@ from bench.report.view import Page, Table
 SHOWN = (5, 10, 20)  # launches a stretch; the CSV file has all
 
 
-def page(found: Calibration) -> Page:
+def page(calibration: Calibration) -> Page:
     """Every table of a calibration."""
     tables = [
-        _same(found.same),
-        *_stretches(found.stretches),
-        *_power(found.power),
-        *_planted(found.planted),
-        *_candidates(found.candidates),
+        _same(calibration.same),
+        *_stretches(calibration.stretches),
+        *_power(calibration.power),
+        *_planted(calibration.planted),
+        *_candidates(calibration.candidates),
     ]
-    return Page(f"Calibration {found.run}", [], [], found.problems, tables)
+    return Page(f"Calibration {calibration.run}", [], [], calibration.problems, tables)
 
 
 def _same(frame: pd.DataFrame) -> Table:
@@ -56,7 +56,7 @@ def _power(table: pd.DataFrame) -> list[Table]:
         "called": "how often a side is called slower whose recorded times were multiplied; mean over the cases",
         "called_alike": "the same with a limit for each rule that leaves 5 % false verdicts, which no user knows",
     }
-    found = []
+    tables = []
     for column, heading in (("called", "Which slow-downs are seen"), ("called_alike", "At as many false verdicts")):
         # A score knows no margin.
         shown = table if column == "called" else table[table["rule"] != "ours, margin 0"]
@@ -65,14 +65,14 @@ def _power(table: pd.DataFrame) -> list[Table]:
             [rule, str(launches), *map(_percent, row)]
             for (rule, launches), row in zip(mean.index, mean.to_numpy(), strict=True)
         ]
-        found.append(Table(heading, ["rule", "launches a side", *factors], rows, [notes[column]]))
-    return found
+        tables.append(Table(heading, ["rule", "launches a side", *factors], rows, [notes[column]]))
+    return tables
 
 
 def _planted(table: pd.DataFrame) -> list[Table]:
     if table.empty:
         return []
-    found = []
+    tables = []
     for _, group in table.groupby(["workload", "backend", "device"], sort=False):
         seen = group.pivot_table(index="rule", columns="launches", values="called", sort=False)
         rows = [[rule, *map(_percent, row)] for rule, row in zip(seen.index, seen.to_numpy(), strict=True)]
@@ -81,8 +81,8 @@ def _planted(table: pd.DataFrame) -> list[Table]:
             f"{significant(group['ratio'].iloc[0])} times the seconds; how often it is called slower, by launches a "
             "side"
         )
-        found.append(Table("A slow-down that was really planted", ["rule", *map(str, seen.columns)], rows, [note]))
-    return found
+        tables.append(Table("A slow-down that was really planted", ["rule", *map(str, seen.columns)], rows, [note]))
+    return tables
 
 
 def _candidates(frame: pd.DataFrame) -> list[Table]:

@@ -19,33 +19,33 @@ from bench.report.view import Figure, Page, Row, Section, Sentence, Table, facet
 WORDS = {"epoch_seconds": "seconds per epoch or call", "ratio": "ratio to the reference"}
 
 
-def sections(found: History, page: Page) -> list[Section]:
+def sections(history: History, page: Page) -> list[Section]:
     """What the page with pictures shows of all runs."""
-    pictures = [Section(f"{words.capitalize()} over time", [*_figures(found, name)]) for name, words in WORDS.items()]
+    pictures = [Section(f"{words.capitalize()} over time", [*_figures(history, name)]) for name, words in WORDS.items()]
     return [*pictures, Section("Tables", tables=page.tables)]
 
 
-def where(found: History) -> str:
+def where(history: History) -> str:
     """How many runs on how many machines, in a line."""
-    return f"{len(found.runs)} runs on {found.runs['machine'].nunique()} machines, which are kept apart"
+    return f"{len(history.runs)} runs on {history.runs['machine'].nunique()} machines, which are kept apart"
 
 
-def page(found: History) -> Page:
+def page(history: History) -> Page:
     """The report of all runs."""
-    steps = found.steps.to_dict("records")
+    steps = history.steps.to_dict("records")
     notes = [
-        f"a step is told from {found.fewest} runs of a case on; without any, a page shows one in 5 %",
-        *found.left_out,
+        f"a step is told from {history.fewest} runs of a case on; without any, a page shows one in 5 %",
+        *history.left_out,
     ]
     return Page(
         "All runs",
-        [_step(row) for row in steps] or [Sentence(f"No case has stepped, as far as {len(found.runs)} runs tell.")],
+        [_step(row) for row in steps] or [Sentence(f"No case has stepped, as far as {len(history.runs)} runs tell.")],
         [
             Sentence(f"{row['backend']}: {row['words']}, from run {row['run']} on.", _of(row))
-            for row in _rows(found.changes)
+            for row in _rows(history.changes)
         ],
         [],
-        [_cases(found, notes), _runs(found)],
+        [_cases(history, notes), _runs(history)],
     )
 
 
@@ -57,7 +57,7 @@ def _step(row: Row) -> Sentence:
     )
 
 
-def _cases(found: History, notes: list[str]) -> Table:
+def _cases(history: History, notes: list[str]) -> Table:
     """A row per case and machine: its last run, and how many there are."""
     rows = [
         {
@@ -65,26 +65,26 @@ def _cases(found: History, notes: list[str]) -> Table:
             "runs": len(group),
             "slowest_by_fastest": group["epoch_seconds"].max() / group["epoch_seconds"].min(),
         }
-        for _, group in found.points.groupby(SERIES, sort=False)
+        for _, group in history.points.groupby(SERIES, sort=False)
     ]
     about = [{**facets(row), **_of(row)} for row in rows]
     return table(Kind.HISTORY, "Cases", rows, notes=notes, facets=about)
 
 
-def _runs(found: History) -> Table:
-    rows = _rows(found.runs)
+def _runs(history: History) -> Table:
+    rows = _rows(history.runs)
     return table(Kind.RUNS, "Runs", rows, facets=[_of(row) for row in rows])
 
 
-def _figures(found: History, value: str) -> Iterator[Figure]:
+def _figures(history: History, value: str) -> Iterator[Figure]:
     """A picture for each machine, workload, device and task in which something was measured twice."""
-    points = found.points[found.points[value].notna()]
+    points = history.points[history.points[value].notna()]
     for key, group in points.groupby(["machine", *PLACE], sort=False):
         if group["run"].nunique() < 2:
             continue
         machine, workload, device, task = key
         names = varying(group)
-        traces = [*_changes(found.changes[found.changes["machine"] == machine], group, value)]
+        traces = [*_changes(history.changes[history.changes["machine"] == machine], group, value)]
         for _, series in group.groupby([*CASES], sort=False):
             row = series.iloc[0].to_dict()
             traces.append(
@@ -102,7 +102,7 @@ def _figures(found: History, value: str) -> Iterator[Figure]:
                     "hovertemplate": "%{text}<br>%{y:.4g}<extra>%{fullData.name}</extra>",
                 }
             )
-        traces += _marked(found.steps, group, value)
+        traces += _marked(history.steps, group, value)
         yield Figure(
             f"{workload} on {device}{drawing.task(task)}: {WORDS[value]}",
             f"{machine}. Dotted: versions changed. A thick grey bar: a step.",

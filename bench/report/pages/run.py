@@ -82,7 +82,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
         facts.append((f"ceiling on {device}", words))
-    facts += [(stem(one["path"]), one["said"]) for one in description.get("options", {}).get("adopted", [])]
+    facts += [(stem(adopted["path"]), adopted["said"]) for adopted in description.get("options", {}).get("adopted", [])]
     for workload in description["workloads"]:
         facts += [(stem(workload["workload"]), note) for note in workload.get("notes", [])]
         if workload.get("uncounted"):

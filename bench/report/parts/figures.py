@@ -50,9 +50,9 @@ def ratios(analysis: Analysis) -> Iterator[Figure]:
 
 def _ratio(row: Row, name: str) -> list[dict[str, Any]]:
     """The noise floor as a band around 1, and on it the ratio."""
-    found = []
+    traces = []
     if not missing(row["noise_floor"]) and row["noise_floor"] > 1:
-        found.append(
+        traces.append(
             {
                 **drawing.about(row),
                 "type": "scatter",
@@ -63,7 +63,7 @@ def _ratio(row: Row, name: str) -> list[dict[str, Any]]:
                 "hovertemplate": f"noise floor {row['noise_floor']:.3g}<extra></extra>",
             }
         )
-    found.append(
+    traces.append(
         {
             **drawing.about(row),
             **drawing.marks(row["backend"]),
@@ -75,7 +75,7 @@ def _ratio(row: Row, name: str) -> list[dict[str, Any]]:
             "hovertemplate": f"%{{x:.3g}}, {row['verdict']}<extra></extra>",
         }
     )
-    return found
+    return traces
 
 
 def launches(analysis: Analysis) -> Iterator[Figure]:
@@ -127,7 +127,7 @@ def curves(analysis: Analysis) -> Iterator[Figure]:
     epochs = analysis.run.epochs.merge(
         counted(analysis.run)[[*CASES, "repetition", "attempt"]], on=[*CASES, "repetition", "attempt"]
     )
-    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
     for (workload, device), group in epochs.groupby(["workload", "device"], sort=False):
         names = drawing.varying(group)
         held = group["validation_metric"].notna().all()
@@ -156,9 +156,9 @@ def curves(analysis: Analysis) -> Iterator[Figure]:
 
 def _curve(case: pd.DataFrame, column: str, row: Row, name: str, line: dict[str, Any]) -> list[dict[str, Any]]:
     over = case.assign(value=case[column].astype(float)).groupby("epoch")["value"].agg(["mean", "min", "max", "size"])
-    x, found = [int(epoch) + 1 for epoch in over.index], []
+    x, traces = [int(epoch) + 1 for epoch in over.index], []
     if over["size"].max() > 1:
-        found.append(
+        traces.append(
             {
                 **drawing.about(row),
                 "type": "scatter",
@@ -173,7 +173,7 @@ def _curve(case: pd.DataFrame, column: str, row: Row, name: str, line: dict[str,
                 "legendgroup": name,
             }
         )
-    found.append(
+    traces.append(
         {
             **drawing.about(row),
             "type": "scatter",
@@ -187,7 +187,7 @@ def _curve(case: pd.DataFrame, column: str, row: Row, name: str, line: dict[str,
             "hovertemplate": "epoch %{x}: %{y:.4f}<extra>%{fullData.name}</extra>",
         }
     )
-    return found
+    return traces
 
 
 def phases(analysis: Analysis) -> Iterator[Figure]:

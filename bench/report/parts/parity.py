@@ -17,22 +17,22 @@ from bench.report.text import missing
 from bench.report.view import Cell, Grid, Ladder, Row, Sentence, Table, facets
 
 
-def tables(found: Parity | None) -> list[Table]:
+def tables(parity: Parity | None) -> list[Table]:
     """One table for exact mode, one for the other numerics; none where nothing was climbed."""
-    if found is None:
+    if parity is None:
         return []
-    return [*_exact(found), *_rounded(found)]
+    return [*_exact(parity), *_rounded(parity)]
 
 
-def _exact(found: Parity) -> Iterator[Table]:
-    if found.exact.empty:
+def _exact(parity: Parity) -> Iterator[Table]:
+    if parity.exact.empty:
         return
-    ladders = list(found.exact.groupby(LADDER, sort=False))
-    reference, seeds = found.exact["reference"].iloc[0], f", {found.seeds} seeds" if found.seeds > 1 else ""
+    ladders = list(parity.exact.groupby(LADDER, sort=False))
+    reference, seeds = parity.exact["reference"].iloc[0], f", {parity.seeds} seeds" if parity.seeds > 1 else ""
     yield table(
         Kind.EXACT,
-        f"Parity with {reference} in exact mode (float64): {found.steps} steps of batch {LADDER_BATCH}{seeds}",
-        [_ladder(rows, key in found.proved) for key, rows in ladders],
+        f"Parity with {reference} in exact mode (float64): {parity.steps} steps of batch {LADDER_BATCH}{seeds}",
+        [_ladder(rows, key in parity.proved) for key, rows in ladders],
         notes=[
             "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
             "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in LADDER_ERRORS)
@@ -54,27 +54,29 @@ def _ladder(rows: pd.DataFrame, proved: bool) -> Row:
     return ladder
 
 
-def _rounded(found: Parity) -> Iterator[Table]:
-    rows = found.accuracies().reset_index().to_dict("records")
+def _rounded(parity: Parity) -> Iterator[Table]:
+    rows = parity.accuracies().reset_index().to_dict("records")
     if rows:
         yield table(
             Kind.ROUNDED,
             "Rounded arithmetic against exact mode: largest error in units of its rounding",
             rows,
             notes=[
-                f"losses: of the first {min(found.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
+                f"losses: of the first {min(parity.steps, ROUNDED_STEPS)} steps; typical: geometric mean over "
                 "layers and gradients; less is better",
-                *_crossed(found),
+                *_crossed(parity),
             ],
             facets=[facets(row, "workload", "device", "numerics") for row in rows],
         )
 
 
-def _crossed(found: Parity) -> Iterator[str]:
+def _crossed(parity: Parity) -> Iterator[str]:
     """Whose gradients say nothing, since rounding decided what passed a relu."""
     ladders: dict[tuple[str, ...], list[Crossing]] = {}
-    for one in found.crossings:
-        ladders.setdefault((one.workload, one.backend, one.device, one.numerics), []).append(one)
+    for crossing in parity.crossings:
+        ladders.setdefault((crossing.workload, crossing.backend, crossing.device, crossing.numerics), []).append(
+            crossing
+        )
     for (workload, backend, device, numerics), crossed in ladders.items():
         first = crossed[0]
         outputs = f"{first.elements} output{'s' if first.elements > 1 else ''} of {first.location}"
@@ -85,14 +87,14 @@ def _crossed(found: Parity) -> Iterator[str]:
         )
 
 
-def grids(found: Parity | None) -> list[Grid]:
+def grids(parity: Parity | None) -> list[Grid]:
     """For each workload its ladders, green and red: each rung's largest error, and where the blamed one parts."""
-    if found is None or found.table.empty:
+    if parity is None or parity.table.empty:
         return []
-    return [_grid(stem(workload), rows, found) for workload, rows in found.table.groupby("workload", sort=False)]
+    return [_grid(stem(workload), rows, parity) for workload, rows in parity.table.groupby("workload", sort=False)]
 
 
-def _grid(workload: str, rows: pd.DataFrame, found: Parity) -> Grid:
+def _grid(workload: str, rows: pd.DataFrame, parity: Parity) -> Grid:
     rungs = [rung for rung in RUNGS if rung in set(rows["rung"])]
     ladders, said = [], []
     for key, ladder in rows.groupby(LADDER, sort=False):
@@ -107,7 +109,7 @@ def _grid(workload: str, rows: pd.DataFrame, found: Parity) -> Grid:
                 f"{name} parts from {worst['reference']} at {worst['rung']}: {worst['location']}, error "
                 f"{worst['error']:.1e}, tolerance {worst['tolerance']:.1e}"
             )
-        elif first["numerics"] == EXACT and key not in found.proved:
+        elif first["numerics"] == EXACT and key not in parity.proved:
             said.append(f"{name} was not climbed to the end")
     return Grid(f"{workload}: against {rows['reference'].iloc[0]} in exact mode", rungs, ladders, said)
 
@@ -125,22 +127,22 @@ def _cell(rows: pd.DataFrame) -> Cell:
     return Cell(state, text, f"{row['rung']} of {row['location']}: error {row['error']:.2g}{tolerance}")
 
 
-def proved(found: Parity | None) -> list[Sentence]:
+def proved(parity: Parity | None) -> list[Sentence]:
     """Of which backends exact mode proved that they compute the same."""
-    return [] if found is None else [said for rows in _whole(found) for said in _backends(rows, found.steps)]
+    return [] if parity is None else [said for rows in _whole(parity) for said in _backends(rows, parity.steps)]
 
 
-def remarks(found: Parity | None) -> list[Sentence]:
+def remarks(parity: Parity | None) -> list[Sentence]:
     """Of which tracks exact mode proved the same, and whose rounded arithmetic is the most accurate."""
-    if found is None:
+    if parity is None:
         return []
-    return [said for rows in _whole(found) for said in _tracks(rows)] + [*_most_accurate(found)]
+    return [said for rows in _whole(parity) for said in _tracks(rows)] + [*_most_accurate(parity)]
 
 
-def _whole(found: Parity) -> Iterator[pd.DataFrame]:
+def _whole(parity: Parity) -> Iterator[pd.DataFrame]:
     """The rows of each workload all of whose exact ladders agree."""
-    for _, rows in found.exact.groupby("workload", sort=False):
-        if all(key in found.proved for key, _ in rows.groupby(LADDER, sort=False)):
+    for _, rows in parity.exact.groupby("workload", sort=False):
+        if all(key in parity.proved for key, _ in rows.groupby(LADDER, sort=False)):
             yield rows
 
 
@@ -166,8 +168,8 @@ def _tracks(rows: pd.DataFrame) -> Iterator[Sentence]:
         )
 
 
-def _most_accurate(found: Parity) -> Iterator[Sentence]:
-    table = found.accuracies().reset_index()
+def _most_accurate(parity: Parity) -> Iterator[Sentence]:
+    table = parity.accuracies().reset_index()
     for (workload, device, numerics), rows in table.groupby(["workload", "device", "numerics"], sort=False):
         ordered = rows[rows["typical"].notna()].sort_values("typical")
         if len(ordered) > 1:

@@ -20,7 +20,7 @@ PLACE = [name for name in CASES if name != "backend"]
 def verdicts(analysis: Analysis) -> list[Sentence]:
     """For each place, which is a case without its backend, a sentence; then what Keras costs at each."""
     rows, several = comparisons(analysis, "backend"), _several(analysis)
-    found = [
+    sentences = [
         Sentence(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
         for group in _places(rows, PLACE)
         if group[0]["track"] == "fit" or not _has_fit(group[0], rows)
@@ -28,7 +28,7 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
     costs = [
         row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"].endswith("=native")
     ]
-    return found + [
+    return sentences + [
         Sentence(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
     ]
@@ -36,7 +36,7 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
 
 def remarks(analysis: Analysis) -> Iterator[Sentence]:
     """What would decide that which is undecided."""
-    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
     several = _several(analysis)
     for row in analysis.comparisons.table.to_dict("records"):
         if row["verdict"] == "undecided":
@@ -90,9 +90,8 @@ def _time(row: Row, reference: str) -> str:
 
 def _metric(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     """Whether all reach the same metric, or which do not, or of which it is not known."""
-    target = next(
-        one["target"] for one in analysis.run.description["workloads"] if one["workload"] == rows[0]["workload"]
-    )
+    workloads = {workload["workload"]: workload for workload in analysis.run.description["workloads"]}
+    target = workloads[rows[0]["workload"]]["target"]
     metric = target["metric"]
     by_verdict: dict[str, list[Row]] = {}
     for row in rows:
@@ -112,9 +111,9 @@ def _names(rows: Sequence[Row]) -> str:
     return " and ".join(str(row["backend"]) for row in rows)
 
 
-def _parity(workload: str, found: Parity) -> str:
+def _parity(workload: str, parity: Parity) -> str:
     """What exact mode says of a workload's training with fit."""
-    exact = found.exact
+    exact = parity.exact
     rows = exact[exact["workload"].eq(workload) & exact["track"].eq("fit")]
     if rows.empty:
         return "parity was not climbed"
@@ -122,7 +121,7 @@ def _parity(workload: str, found: Parity) -> str:
     if len(failed):
         first = failed.iloc[0]
         return f"parity is broken: {first['backend']} parts at {first['rung']} of {first['location']}"
-    proved = {ladder[:2] for ladder in found.proved if ladder[0] == workload}
+    proved = {ladder[:2] for ladder in parity.proved if ladder[0] == workload}
     climbed = {(workload, backend) for backend in rows["backend"]}
     return "parity is proved in exact mode" if climbed <= proved else "parity was not climbed to the end"
 
