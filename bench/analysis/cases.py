@@ -112,7 +112,7 @@ def _rate(samples_per_second: float | None, case: dict[str, Any], description: d
 
 
 def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
-    """What a case's epochs say besides its launches' values: quantiles of the steady ones, the last training metric."""
+    """What a case has from its epochs: quantiles of the steady ones, the mean of the last training metric."""
     steady = epochs.loc[~epochs["cold"].astype(bool), "seconds"].astype(float)
     last = epochs.sort_values("epoch").groupby(["repetition", "attempt"])["train_metric"].last()
     return {

@@ -78,10 +78,10 @@ def compare(run: Run) -> Comparisons:
 
 
 def opponents(case: dict[str, Any], reference: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What a case is held against: the reference backend's, and the tracks that say what its own costs.
+    """What a case is compared with: the reference backend, and the tracks that show what its own track costs.
 
     `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table. `shipped` trains other
-    batches than they, so it is held against the reference's alone. An input is held against one that costs nothing.
+    batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing.
     """
     if case["backend"] != reference:
         yield f"backend={reference}", {**case, "backend": reference}
@@ -94,7 +94,7 @@ def opponents(case: dict[str, Any], reference: str) -> Iterator[tuple[str, dict[
 
 
 def pairs(run: Run) -> tuple[list[Pair], list[str]]:
-    """The cases that can be held against an opponent, and in words why others cannot."""
+    """The cases that can be compared with an opponent, and in words why others cannot."""
     good = counted(run)
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
     workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
@@ -160,7 +160,7 @@ def time_columns(ratio: statistics.Interval, margin: float, launches: int | None
 
 
 def _different_start(ours: pd.DataFrame, theirs: pd.DataFrame, drawn: dict[str, str]) -> str | None:
-    """What was not equal at the start of two cases' launches, or not what was drawn for the run; None for nothing."""
+    """What was not equal at the start of two cases' launches, or not drawn for the run, in words; None if all was."""
     start = ["seed", "backend", "weights_digest", "batches_digest", "parameters"]
     sides = [side[start].to_dict("records") for side in (ours, theirs)]
     for launch in itertools.chain(*sides):

@@ -79,7 +79,7 @@ def history(output: Path) -> History:
 
 
 def machine_name(machine: dict[str, Any]) -> str:
-    """What makes two machines one for a history: processor, sizes, GPUs, system and flags, in words."""
+    """By what a history tells machines apart, in words: processor, sizes, GPUs, system and flags."""
     gpus = ", ".join(machine.get("gpus") or []) or "no GPU"
     flags = "".join(f", {name}={value}" for name, value in sorted((machine.get("flags") or {}).items()))
     size = f"{machine.get('logical_cpus')} CPUs, {round((machine.get('memory_mib') or 0) / 1024)} GiB"
@@ -88,7 +88,7 @@ def machine_name(machine: dict[str, Any]) -> str:
 
 
 def _started(run: Run) -> str:
-    """When a run began; an older one says it in its name, and one under another name not at all."""
+    """When a run began; an older run says it in its name alone. Empty where neither is there."""
     named = pd.to_datetime(run.description["id"][:16], format="%Y%m%dT%H%M%SZ", errors="coerce", utc=True)
     return str(run.description.get("started") or ("" if pd.isna(named) else named.isoformat()))
 

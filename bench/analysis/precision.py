@@ -1,4 +1,4 @@
-"""Precision to order: from a pilot's spread, how many launches bring every ratio within so many percent.
+"""From a pilot's spread: how many launches narrow every ratio's interval to so many percent.
 
 Two stages after Stein (Annals of Mathematical Statistics 16, 1945): the number of launches follows from the pilot alone
 and is then kept, so that looking at the intervals on the way cannot spoil their coverage.
@@ -87,7 +87,7 @@ def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
 
 
 def _launches(pilot: _Pilot, half: float) -> dict[Key, int]:
-    """Of each case as many as the widest of its comparisons takes."""
+    """Launches of each case: as many as its widest comparison needs."""
     counts: dict[Key, int] = {}
     for sides, half_of_one in pilot.shown.items():
         launches = needed(half_of_one, pilot.launches, pilot.most, half)
@@ -96,7 +96,7 @@ def _launches(pilot: _Pilot, half: float) -> dict[Key, int]:
 
 
 def _seconds(pilot: _Pilot, half: float) -> float:
-    """What the launches beyond the pilot take."""
+    """Seconds of the launches beyond the pilot."""
     counts = _launches(pilot, half)
     return sum(pilot.seconds[key] * (launches - pilot.launches) for key, launches in counts.items())
 

@@ -15,10 +15,10 @@ ENOUGH_FOR_P99 = 100  # values, below which a quantile of 99 % is little more th
 
 
 def launch_values(launch: dict[str, Any]) -> dict[str, Any]:
-    """The columns of an ok launch of inference that those of training take from epochs.
+    """The columns of an ok launch of inference; launches of training take these from their epochs.
 
-    A launch counts with its median call: of hundreds of calls it is sure, and it is what one waits for, where the
-    fastest is a call that nobody gets twice.
+    A launch counts with its median call, which is what a user waits for and steady over hundreds of calls; the fastest
+    call is luck.
     """
     calls = launch["calls"]
     return {

@@ -1,4 +1,4 @@
-"""What keeps a run from being a full success, in words."""
+"""Why a run is not a full success, in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.contract.case import QUICK_EPOCHS, title
 
 
 def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[str]:
-    """What keeps a run from being a full success: cases without a result, unusable records, metrics that differ."""
+    """Why a run is not a full success, a sentence each: cases without a result, unusable records, other metrics."""
     sentences = [
         f"{title(case)}: {case['status']}, {case['reason']}"
         for case, planned in zip(cases.to_dict("records"), run.description["plan"], strict=True)

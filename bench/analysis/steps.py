@@ -1,4 +1,4 @@
-"""Where a series of values steps: change points by permutation, which supposes nothing of how the noise is distributed.
+"""Where a series of values steps: change points by permutation, with no assumption on how the noise is distributed.
 
 A split is measured by how far the means on its sides lie apart in units of what they would vary by chance (the CUSUM
 statistic). The best split counts where at most `level` of random orders of the same values have one as good. Each side
@@ -48,7 +48,7 @@ def steps(values: npt.ArrayLike, level: float, margin: float) -> list[Step]:
 
 
 def fewest(level: float) -> int:
-    """How many values a series needs for a step in its middle to be found at this level, were there no noise."""
+    """How many values a series needs at least: with fewer, no step can be found at this level, even without noise."""
     count = 2 * SIDE
     while 2 / math.comb(count, count // 2) > level:
         count += 1
@@ -85,7 +85,7 @@ def _scores(orders: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _p(logs: Logs, score: float, level: float, generator: np.random.Generator) -> float:
-    """The share of orders, the given one among them, with a split at least as good."""
+    """The share of random orders, the given one included, that have a split at least as good."""
     wanted, as_good, tried = min(MOST, max(FIRST, math.ceil(20 / level))), 1, 1
     while tried < wanted:
         orders = generator.permuted(np.tile(logs, (FIRST, 1)), axis=1)

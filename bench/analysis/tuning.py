@@ -17,7 +17,7 @@ Knobs = dict[str, Any]
 class Choice(NamedTuple):
     """The outcome of the search for one case.
 
-    `gains` has for each knob that was turned how many times as long a step takes with that knob back at its default and
+    `gains` has for each changed knob how many times as long a step takes with that knob back at its default and
     the others as chosen; NaN where that was not tried. `gain` is the same for all of them at once. `without` says of
     values that could not be had why. All of it rests on a search's few steps; the launches are the measurement.
     """

@@ -19,7 +19,7 @@ MACHINE = ["cpu", "logical_cpus", "usable_cpus", "gpus", "flags"]
 
 
 class NotComparableError(Exception):
-    """Two runs cannot be held against each other; the message says why and how to mend it."""
+    """Two runs cannot be compared; the message says why and how to mend it."""
 
 
 class TwoRuns(NamedTuple):

@@ -51,7 +51,7 @@ def write(folder: Path, target: Path) -> str:
 
 
 def redacted(text: str, names: dict[str, str]) -> str:
-    """The text with names replaced and of each absolute path what says something about the software alone."""
+    """The text with names replaced and each absolute path cut to the part that says something about the software."""
     text = text.replace(f"{ROOT}{os.sep}", "")
     text = PATH.sub(lambda match: _short(match.group()), text)
     for name, word in names.items():
@@ -78,7 +78,7 @@ def _names(folder: Path) -> dict[str, str]:
 
 
 def _copy(folder: Path, clean: Path, redact: Callable[[str], str]) -> None:
-    """What everything else follows from, redacted."""
+    """Copy, redacted, the files that everything else is made from."""
     for part in ("launches", "logs", "ladders"):
         (clean / part).mkdir(parents=True)
     for path in (folder / "run.json", *sorted((folder / "launches").glob("[!.]*.json"))):

@@ -18,7 +18,7 @@ def plain(name: str) -> Cell:
 
 
 def formatted(name: str, form: str, before: str = "") -> Cell:
-    """A number in a format of Python's, also one that is not finite."""
+    """A number by a format specification, also one that is not finite; `before` stands in front of it."""
     return lambda row: f"{before}{row[name]:{form}}" if name in row else None
 
 

@@ -16,22 +16,25 @@ SMALLEST, LARGEST = 1e-5, 1e7  # of numbers that are written out
 
 
 def ratio_level(rows: Iterable[Row], against: str) -> str:
-    """The level of the ratios' intervals against such an opponent, for a heading; nothing where none was compared."""
+    """The level of these ratios' intervals as a heading says it, ` [98.75%]`; empty where none has such an opponent.
+
+    `against` is how the opponent begins: `backend`, `track=native`.
+    """
     return next((f" [{100 * row['level']:.4g}%]" for row in rows if str(row["against"]).startswith(against)), "")
 
 
 def missing(value: Any) -> bool:
-    """Whether there is no number to show."""
+    """Whether a value is no number that can be shown: None, NaN or infinite."""
     return value is None or pd.isna(value) or not math.isfinite(value)
 
 
 def number(value: Any, digits: int) -> str:
-    """So many digits after the point."""
+    """A number with so many digits after the point, a dash where it is missing."""
     return NOTHING if missing(value) else f"{value:.{digits}f}"
 
 
 def significant(value: Any) -> str:
-    """Three significant digits: more would claim what no launch here repeats."""
+    """A number with three significant digits, a dash where it is missing; launches do not repeat more digits."""
     if missing(value):
         return NOTHING
     if value and not SMALLEST <= abs(value) < LARGEST:  # the limits of two launches that are far apart, say
@@ -45,12 +48,12 @@ def _interval(low: Any, high: Any) -> str:
 
 
 def _limit(high: Any) -> str:
-    """An interval's upper end, which few launches at a high level leave without one."""
+    """An interval's upper limit; with few launches and a high level it is infinite."""
     return "∞" if high == math.inf else significant(high)
 
 
 def with_interval(value: Any, low: Any, high: Any) -> str:
-    """A value with its interval, where it has one."""
+    """A value with its interval from `low` to `high`, `1.57 [1.41, 1.74]`; without it where a limit is missing."""
     return f"{significant(value)} {_interval(low, high)}".rstrip()
 
 
@@ -76,19 +79,19 @@ def waiting_share(row: Row) -> str:
 
 
 def _share(ratio: float) -> float:
-    """In percent; of the limits that few launches leave, 0 and infinity, too."""
+    """1 − 1 / ratio in percent, also for a ratio of 0 or infinity, which few launches leave as limits."""
     return 100 * (1 - 1 / ratio) if ratio else -math.inf
 
 
 def disturbances(who: str, case: Row) -> Iterator[str]:
-    """How many launches of a case were disturbed, where any were."""
+    """A sentence on how many launches of a case were disturbed; none where no launch was. `who` names the case."""
     if case["disturbed"]:
         anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
         yield f"{who}: {case['disturbed']} launches were disturbed, {anew}; their records have the gauges"
 
 
 def launches(row: Row) -> str:
-    """What it takes to decide which of two is faster."""
+    """How many launches would decide an undecided comparison of times, in words."""
     if missing(row["ratio_low"]):
         return "a single launch, or launches that all took exactly as long, give no interval"
     if missing(row["ratio_launches"]):
@@ -97,7 +100,7 @@ def launches(row: Row) -> str:
 
 
 def seeds(row: Row) -> str:
-    """What it takes to decide whether a metric is equivalent."""
+    """How many seeds would decide an undecided comparison of metrics, in words."""
     if missing(row["metric_low"]):
         return "a single seed gives no interval" if not missing(row["metric_difference"]) else "no seed is in both"
     if missing(row["metric_seeds"]):

@@ -1,4 +1,4 @@
-"""The view that terminal, Markdown and HTML render, nothing but text, and how numbers become text."""
+"""A page before it has a form: text and tables of text, which terminal, Markdown and HTML render."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ FACETS = ("workload", "device", "track", "numerics")  # by which a reader filter
 
 
 class Sentence(NamedTuple):
-    """A sentence, and what it is of; None: of everything."""
+    """A sentence, and what it is about, by which a reader filters; None: about everything."""
 
     text: str
     facets: Facets | None = None
@@ -63,7 +63,7 @@ class Ladder(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The ladders of one workload, and what is to be said of them."""
+    """The ladders of one workload, and sentences on those that failed."""
 
     title: str
     columns: list[str]
@@ -81,7 +81,7 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A whole report, top to bottom: `verdicts` is what a hurried reader needs, `remarks` what else is to be said."""
+    """A whole report, top to bottom: `verdicts` is what a hurried reader needs, `remarks` the details."""
 
     title: str
     verdicts: list[Sentence]
@@ -94,5 +94,5 @@ class Page(NamedTuple):
 
 
 def facets(row: Any, *names: str) -> Facets:
-    """What a row is of, of all facets or of those named."""
+    """What a row is about: its values of all facets, or of those named."""
     return {name: stem(row[name]) if name == "workload" else str(row[name]) for name in names or FACETS}

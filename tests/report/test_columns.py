@@ -13,6 +13,7 @@ from bench.contract.paths import ROOT
 from bench.report import columns
 from bench.report.columns import Column, Kind
 from bench.report.forms import terminal
+from bench.report.pages import run as run_page
 
 FOLDER = ROOT / "bench" / "report"
 
@@ -83,3 +84,14 @@ def test_pages_know_parts_and_forms_know_neither(room, unknown):
 
     assert FOLDER / room / "__init__.py" in files
     assert arrows == []
+
+
+def test_a_table_of_all_cases_stands_for_those_of_training_where_there_are_pictures(tracked):
+    analysis = analyse(tracked)
+    page = run_page.page(analysis)
+    training = [table for table in page.tables if table.kind == Kind.TRAINING]
+    shown = run_page.sections(analysis, page)[-1].tables
+
+    assert len(training) == 10  # two workloads with five tracks each
+    assert shown[0].title.startswith("All cases")
+    assert shown[1:] == [table for table in page.tables if table not in training]

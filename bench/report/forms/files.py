@@ -17,7 +17,7 @@ LAUNCH_VALUES = ["epoch_seconds", "cold_epoch_seconds", "setup_seconds", "test_m
 
 
 def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """What is written into the run's folder: nothing of what the run did not do."""
+    """The tables that are written into the run's folder, by file name; none for what the run did not measure."""
     frames: dict[str, pd.DataFrame] = {}
     if analysis.run.description["plan"]:
         frames |= {
@@ -33,7 +33,7 @@ def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
 
 
 def downloads(analysis: Analysis) -> dict[str, str]:
-    """What the page lets people save, as CSV: the tables, and in place of every epoch every launch."""
+    """What can be saved from the page, as CSV by file name: the tables, with launches in place of epochs."""
     frames = {name: table for name, table in tables(analysis).items() if name != "epochs.csv"}
     if "parity.csv" in frames:
         parity = frames["parity.csv"]

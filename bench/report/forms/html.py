@@ -67,12 +67,12 @@ def document(
 
 
 def _packed(content: str) -> str:
-    """Text, deflated, as letters: figures become a tenth of what they would be, the library a third."""
+    """Text, compressed and as letters: figures shrink to a tenth, the library to a third."""
     return base64.b64encode(zlib.compress(content.encode())).decode()
 
 
 def _values(sections: Iterable[Section], page: Page) -> dict[str, list[str]]:
-    """Of each facet the values in the page, in their order, where there is a choice."""
+    """For each facet with more than one value on the page, these values in their order."""
     values_of: dict[str, dict[str, None]] = {name: {} for name in (*FACETS, "machine")}
     every: list[Mapping[str, str]] = [said.facets for said in (*page.verdicts, *page.remarks) if said.facets]
     for section in sections:

@@ -9,7 +9,7 @@ def render(page: Page) -> str:
     if page.verdicts:
         parts.append("\n".join(f"- {_text(said.text)}" for said in page.verdicts))
     if page.problems:
-        parts.append("\n".join(["**Not everything is well:**", "", *(f"- {_text(line)}" for line in page.problems)]))
+        parts.append("\n".join(["**Problems:**", "", *(f"- {_text(line)}" for line in page.problems)]))
     parts += [_table(table) for table in page.tables]
     if page.remarks:
         parts.append("\n".join(["## Remarks", "", *(f"- {_text(said.text)}" for said in page.remarks)]))

@@ -25,7 +25,7 @@ class Amount(IntEnum):
 
 
 def amount(quiet: bool, verbose: bool) -> Amount:
-    """What two options of the command line ask for."""
+    """How much to print, by the options --quiet and --verbose."""
     return Amount.QUIET if quiet else Amount.VERBOSE if verbose else Amount.NORMAL
 
 
@@ -51,7 +51,7 @@ def show(page: Page, path: Path | None, console: Console, amount: Amount = Amoun
     if amount > Amount.QUIET:
         _remarks(page, console, amount)
     for problem in page.problems:
-        console.print(Text(f"not well: {problem}", style="red"))
+        console.print(Text(f"problem: {problem}", style="red"))
     for name, text in page.facts:
         if amount == Amount.VERBOSE or (amount == Amount.NORMAL and name == "wall time"):
             console.print(Text(f"{name}: {text}"))
@@ -69,7 +69,7 @@ def _remarks(page: Page, console: Console, amount: Amount) -> None:
 
 
 def _fitting(table: Table, width: int) -> Iterator[list[int]]:
-    """The columns in groups that fit the width, each beginning with those again that name the row."""
+    """The columns in groups that fit the width; each group begins with the columns that name a row."""
     widths = [max(len(row[index]) for row in [table.columns, *table.rows]) for index in range(len(table.columns))]
     names = list(range(table.names))
     group = [*names]

@@ -1,4 +1,4 @@
-"""What a calibration found, in text."""
+"""The report of a calibration."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _stretches(frame: pd.DataFrame) -> list[Table]:
 
 
 def _power(table: pd.DataFrame) -> list[Table]:
-    """Over the cases, the mean of what each rule calls slower: as it is, and where all are wrong equally often."""
+    """How often each rule calls a side slower, as a mean over cases: as it is, and with equally many false verdicts."""
     factors = [f"{factor - 1:.0%} slower" if factor > 1 else "equal: false" for factor in table["factor"].unique()]
     notes = {
         "called": "how often a side is called slower whose recorded times were multiplied; mean over the cases",

@@ -33,7 +33,7 @@ def page(analysis: Analysis) -> Page:
 
 
 def sections(analysis: Analysis, page: Page) -> list[Section]:
-    """What the page with pictures shows of a run: of the tables of training a single one of all cases."""
+    """What the page with pictures shows of a run; one table of all cases stands for the tables of training."""
     optional = [table for table in page.tables if table.kind != Kind.TRAINING]
     return [
         Section("How fast", [*figures.ratios(analysis)]),
@@ -58,7 +58,7 @@ def where(analysis: Analysis) -> str:
 
 
 def _optional_tables(analysis: Analysis) -> list[Table]:
-    """The tables of what only some runs ask for."""
+    """The tables that only some runs have."""
     return [
         *tracks.tables(analysis),
         *inputs.tables(analysis),
@@ -109,7 +109,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def _settings(analysis: Analysis) -> list[tuple[str, str]]:
-    """Versions and what was in force, as each backend's first ok launch read it back."""
+    """Versions and settings in force, as each backend's first ok launch read them back."""
     good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
     said = []
     for (backend, device, task, track), group in good.groupby(["backend", "device", "task", "track"], sort=False):

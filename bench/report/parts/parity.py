@@ -1,4 +1,4 @@
-"""Parity's part of a report: exact mode's agreement, and whose rounded arithmetic comes closest to it."""
+"""What a report says of parity: do the backends agree in exact mode, and whose rounded arithmetic is closest to it?"""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _rounded(parity: Parity) -> Iterator[Table]:
 
 
 def _crossed(parity: Parity) -> Iterator[str]:
-    """Whose gradients say nothing, since rounding decided what passed a relu."""
+    """A sentence for each ladder whose gradients cannot be judged: rounding decided which outputs a relu let pass."""
     ladders: dict[tuple[str, ...], list[Crossing]] = {}
     for crossing in parity.crossings:
         ladders.setdefault((crossing.workload, crossing.backend, crossing.device, crossing.numerics), []).append(
@@ -88,7 +88,7 @@ def _crossed(parity: Parity) -> Iterator[str]:
 
 
 def grids(parity: Parity | None) -> list[Grid]:
-    """For each workload its ladders, green and red: each rung's largest error, and where the blamed one parts."""
+    """A grid for each workload: the largest error of each rung of a ladder, green or red, and where a ladder failed."""
     if parity is None or parity.table.empty:
         return []
     return [_grid(stem(workload), rows, parity) for workload, rows in parity.table.groupby("workload", sort=False)]
@@ -128,19 +128,19 @@ def _cell(rows: pd.DataFrame) -> Cell:
 
 
 def proved(parity: Parity | None) -> list[Sentence]:
-    """Of which backends exact mode proved that they compute the same."""
+    """For each workload, which backends are proved to compute the same in exact mode."""
     return [] if parity is None else [said for rows in _whole(parity) for said in _backends(rows, parity.steps)]
 
 
 def remarks(parity: Parity | None) -> list[Sentence]:
-    """Of which tracks exact mode proved the same, and whose rounded arithmetic is the most accurate."""
+    """For each workload, which tracks are proved to compute the same, and whose rounded arithmetic is most accurate."""
     if parity is None:
         return []
     return [said for rows in _whole(parity) for said in _tracks(rows)] + [*_most_accurate(parity)]
 
 
 def _whole(parity: Parity) -> Iterator[pd.DataFrame]:
-    """The rows of each workload all of whose exact ladders agree."""
+    """For each workload whose exact ladders all agree, its rows."""
     for _, rows in parity.exact.groupby("workload", sort=False):
         if all(key in parity.proved for key, _ in rows.groupby(LADDER, sort=False)):
             yield rows

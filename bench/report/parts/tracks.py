@@ -90,7 +90,7 @@ def _what_stands_there(comparisons: Compared) -> str:
 
 
 def _knob_notes(analysis: Analysis, rows: Iterable[Row]) -> Iterator[str]:
-    """A sentence per backend and track: which knobs were turned, what each brought, what could not be had."""
+    """A sentence per backend and track: which knobs were changed, what each brought, which were not available."""
     places = {case_key(row) for row in rows}
     for choice in analysis.choices:
         if case_key(choice.case) in places:
@@ -110,9 +110,9 @@ def _sentence(choice: Choice) -> str:
             for name, gain in choice.gains.items()
         ]
         all_of_them = "" if missing(choice.gain) else f"; the default takes {significant(choice.gain)} times as long"
-        said = f"{who}: the fastest of {choice.tried} configurations turns {', '.join(parts)}{all_of_them}"
+        said = f"{who}: the fastest of {choice.tried} configurations changes {', '.join(parts)}{all_of_them}"
     without = [f"{value}: {reason}" for value, reason in choice.without.items()]
-    return f"{said}; not to be had: {'; '.join(without)}" if without else said
+    return f"{said}; not available: {'; '.join(without)}" if without else said
 
 
 def _batch_sizes(group: pd.DataFrame) -> Table:
@@ -133,7 +133,7 @@ def _batch_sizes(group: pd.DataFrame) -> Table:
 
 
 def snippets(analysis: Analysis) -> list[tuple[str, str]]:
-    """For each search of track `tuned` a name and the call it found, as code to be pasted."""
+    """For each search of track `tuned`, its case's title and the best call of fit as code to paste."""
     return [(title(choice.case), _call(choice)) for choice in analysis.choices if choice.case["track"] == "tuned"]
 
 

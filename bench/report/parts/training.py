@@ -22,7 +22,7 @@ def tables(analysis: Analysis) -> list[Table]:
 
 
 def _place(rows: list[Row], words: dict[str, str]) -> Table:
-    """The table of what differs in its backend alone."""
+    """The table of one place: cases that differ in their backend alone."""
     first = rows[0]
     notes = [_target_note(first["target"], first["attempted"])]
     notes += [f"{row['backend']}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
@@ -77,7 +77,7 @@ def _rows(analysis: Analysis) -> list[Row]:
 
 
 def _words(analysis: Analysis) -> dict[str, str]:
-    """What fills the headings of both kinds of tables."""
+    """The words that fill the headings of both kinds of tables."""
     level = ratio_level(comparisons(analysis, "backend"), "backend")
     return {"reference": analysis.run.description["reference"], "level": level}
 

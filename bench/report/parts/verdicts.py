@@ -18,7 +18,7 @@ PLACE = [name for name in CASES if name != "backend"]
 
 
 def verdicts(analysis: Analysis) -> list[Sentence]:
-    """For each place, which is a case without its backend, a sentence; then what Keras costs at each."""
+    """A sentence for each place, which is a case without its backend; then one on what Keras costs there."""
     rows, several = comparisons(analysis, "backend"), _several(analysis)
     sentences = [
         Sentence(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
@@ -35,7 +35,7 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
 
 
 def remarks(analysis: Analysis) -> Iterator[Sentence]:
-    """What would decide that which is undecided."""
+    """For each undecided comparison: how many launches or seeds would decide it."""
     metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
     several = _several(analysis)
     for row in analysis.comparisons.table.to_dict("records"):
@@ -52,7 +52,7 @@ def remarks(analysis: Analysis) -> Iterator[Sentence]:
 
 
 def _places(rows: Sequence[Row], names: Sequence[str]) -> Iterator[list[Row]]:
-    """Rows that agree in these columns, in the order of their first."""
+    """Rows in groups that agree in these columns, in the order in which groups begin."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
@@ -89,7 +89,7 @@ def _time(row: Row, reference: str) -> str:
 
 
 def _metric(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
-    """Whether all reach the same metric, or which do not, or of which it is not known."""
+    """Which backends reach an equivalent metric, which a different one, and which are undecided."""
     workloads = {workload["workload"]: workload for workload in analysis.run.description["workloads"]}
     target = workloads[rows[0]["workload"]]["target"]
     metric = target["metric"]
