@@ -15,7 +15,6 @@ from bench.analysis.frames import CASES, Run, counted
 from bench.analysis.steps import fewest, steps
 from bench.contract.case import case_key, stem
 
-MACHINE = ("cpu", "logical_cpus", "memory_mib", "gpus", "system", "flags")
 LEVEL = 0.05  # the chance of any step on a page of series that have none
 VALUES = ("epoch_seconds", "ratio")
 POINTS = [

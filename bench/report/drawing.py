@@ -18,7 +18,7 @@ COLOURS = {"jax": "#0072b2", "tensorflow": "#d55e00", "torch": "#008f68", "openv
 OTHERS = ("#8a7400", "#5a78c8", "#767676")  # for backends that nobody chose a colour for
 SYMBOLS = {"jax": "circle", "tensorflow": "square", "torch": "diamond", "openvino": "triangle-up"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # of what differs besides the backend
-PLACE = ("workload", "device", "task")  # one picture each
+PICTURE = ("workload", "device", "task")  # what a picture shows one of each of
 GREY = "rgba(128, 128, 128, 0.8)"  # of what is no backend's
 WIDTHS = (6, 3.5, 1.5)  # of lines that may lie on each other
 

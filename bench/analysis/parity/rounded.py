@@ -27,7 +27,7 @@ UNREMARKABLE = {name: (64 if name == "float32" else 32) * unit for name, unit in
 # 2 % of the largest, losses by up to 1.2 % after 20 steps. So a loss only counts where it is far off or no number, and
 # so do the gradients of a backend that has such an element.
 DIVERGED = 0.1  # of a loss, or of the largest gradient
-PLACE = ["workload", "device", "numerics"]
+ARITHMETIC = ["workload", "device", "numerics"]  # in which backends are compared
 
 
 class Crossing(NamedTuple):
@@ -95,14 +95,14 @@ def accuracies(table: pd.DataFrame, crossed: Sequence[Crossing]) -> pd.DataFrame
     """
     rounded = table[table["numerics"].ne(EXACT) & table["rung"].ne("weights")]
     units = rounded.assign(units=rounded["error"].astype(float) / rounded["numerics"].map(ROUNDING))
-    keys = [*PLACE, "backend"]
+    keys = [*ARITHMETIC, "backend"]
     largest = units.pivot_table("units", keys, "rung", "max", sort=False)
     unlucky = {(crossing.workload, crossing.device, crossing.numerics, crossing.seed) for crossing in crossed}
-    jumps = [key in unlucky for key in units[[*PLACE, "seed"]].itertuples(index=False, name=None)]
+    jumps = [key in unlucky for key in units[[*ARITHMETIC, "seed"]].itertuples(index=False, name=None)]
     parts = units[units["rung"].eq("outputs") | (units["rung"].eq("gradients") & ~np.array(jumps, dtype=bool))]
     # Only what all of them recorded can be averaged, and layers that compute nothing (flatten) would dilute it.
-    places = parts.groupby([*PLACE, "seed", "rung", "location"])["units"]
-    everybody = parts.groupby(PLACE)["backend"].transform("nunique")
+    places = parts.groupby([*ARITHMETIC, "seed", "rung", "location"])["units"]
+    everybody = parts.groupby(ARITHMETIC)["backend"].transform("nunique")
     worst = places.transform("max").astype(float)
     alive = parts[(places.transform("count") == everybody) & (worst > 0) & np.isfinite(worst)]
     logs = np.log(alive["units"].clip(lower=1e-3))

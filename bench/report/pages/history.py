@@ -12,7 +12,7 @@ from bench.analysis.history import SERIES, History
 from bench.contract.case import title
 from bench.report import drawing
 from bench.report.columns import Kind, table
-from bench.report.drawing import GREY, PLACE, colour, errors, label, marks, numbers, varying
+from bench.report.drawing import GREY, PICTURE, colour, errors, label, marks, numbers, varying
 from bench.report.text import NOTHING, significant
 from bench.report.view import Figure, Page, Row, Section, Sentence, Table, facets
 
@@ -79,7 +79,7 @@ def _runs(history: History) -> Table:
 def _figures(history: History, value: str) -> Iterator[Figure]:
     """A picture for each machine, workload, device and task in which something was measured twice."""
     points = history.points[history.points[value].notna()]
-    for key, group in points.groupby(["machine", *PLACE], sort=False):
+    for key, group in points.groupby(["machine", *PICTURE], sort=False):
         if group["run"].nunique() < 2:
             continue
         machine, workload, device, task = key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN
@@ -70,6 +71,20 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     description = analysis.run.description
+    facts = [*_machine(description), *_workloads(description), *_settings(analysis)]
+    if "ordered" in description:
+        facts.append(("precision", description["ordered"]["words"]))
+    if analysis.spent:
+        total = description["wall_seconds"]
+        parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
+        facts.append(("wall time", f"{total:.0f} s: {parts}"))
+    if len(analysis.comparisons.table):
+        facts.append(("intervals", _intervals(analysis)))
+    return facts
+
+
+def _machine(description: dict[str, Any]) -> list[tuple[str, str]]:
+    """State, machine, and what its matrix products reach."""
     machine = description["machine"]
     size = f"{machine['logical_cpus']} logical CPUs, {machine['memory_mib']} MiB"
     facts = [
@@ -82,30 +97,30 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
         facts.append((f"ceiling on {device}", words))
-    facts += [(stem(adopted["path"]), adopted["said"]) for adopted in description.get("options", {}).get("adopted", [])]
-    for workload in description["workloads"]:
-        facts += [(stem(workload["workload"]), note) for note in workload.get("notes", [])]
-        if workload.get("uncounted"):
-            facts.append(
-                (stem(workload["workload"]), f"operations not counted, because of {', '.join(workload['uncounted'])}")
-            )
-    facts += _settings(analysis)
-    if "ordered" in description:
-        facts.append(("precision", description["ordered"]["words"]))
-    if analysis.spent:
-        total = description["wall_seconds"]
-        parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
-        facts.append(("wall time", f"{total:.0f} s: {parts}"))
-    if len(analysis.comparisons.table):
-        kinds = [
-            f"the {len(rows)} ratios against {against} at {rows[0]['level']:.2%} each"
-            for kind, against in FAMILIES.items()
-            if (rows := comparisons(analysis, kind))
-        ]
-        families = f"{', '.join(kinds)}, so that all hold together with 95 %, the differences likewise"
-        margins = f"margins {TIME_MARGIN:.0%} of time and the target's own of its metric"
-        facts.append(("intervals", f"s/epoch at {INTERVAL_LEVEL:.0%}; {families}; {margins}"))
     return facts
+
+
+def _workloads(description: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was adopted from a user's files, and what is to be known of each workload."""
+    facts = [(stem(adopted["path"]), adopted["said"]) for adopted in description.get("options", {}).get("adopted", [])]
+    for workload in description["workloads"]:
+        name = stem(workload["workload"])
+        facts += [(name, note) for note in workload.get("notes", [])]
+        if workload.get("uncounted"):
+            facts.append((name, f"operations not counted, because of {', '.join(workload['uncounted'])}"))
+    return facts
+
+
+def _intervals(analysis: Analysis) -> str:
+    """At which levels the intervals are, and by which margins the verdicts."""
+    kinds = [
+        f"the {len(rows)} ratios against {against} at {rows[0]['level']:.2%} each"
+        for kind, against in FAMILIES.items()
+        if (rows := comparisons(analysis, kind))
+    ]
+    families = f"{', '.join(kinds)}, so that all hold together with 95 %, the differences likewise"
+    margins = f"margins {TIME_MARGIN:.0%} of time and the target's own of its metric"
+    return f"s/epoch at {INTERVAL_LEVEL:.0%}; {families}; {margins}"
 
 
 def _settings(analysis: Analysis) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ def ratios(analysis: Analysis) -> Iterator[Figure]:
     table = analysis.comparisons.table
     for kind in table["against"].map(family).unique():
         rows = table[table["against"].map(family) == kind]
-        for (workload, device, task), group in rows.groupby([*drawing.PLACE], sort=False):
+        for (workload, device, task), group in rows.groupby([*drawing.PICTURE], sort=False):
             names = drawing.varying(group, (*CASES, "against"))
             traces = []
             for row in group[group["ratio"].notna()].to_dict("records"):
@@ -81,7 +81,7 @@ def _ratio(row: Row, name: str) -> list[dict[str, Any]]:
 def launches(analysis: Analysis) -> Iterator[Figure]:
     """Every ok launch as a point over its repetition; disturbed ones are crosses, those that do not count pale."""
     good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
-    for (workload, device, task), group in good.groupby([*drawing.PLACE], sort=False):
+    for (workload, device, task), group in good.groupby([*drawing.PICTURE], sort=False):
         names = drawing.varying(group)
         traces = []
         for _, case in group.groupby([*CASES], sort=False):
@@ -193,7 +193,7 @@ def _curve(case: pd.DataFrame, column: str, row: Row, name: str, line: dict[str,
 def phases(analysis: Analysis) -> Iterator[Figure]:
     """Setup, the cold epoch and a steady one side by side."""
     good = analysis.cases[analysis.cases["epoch_seconds"].notna()]
-    for (workload, device, task), group in good.groupby([*drawing.PLACE], sort=False):
+    for (workload, device, task), group in good.groupby([*drawing.PICTURE], sort=False):
         names = drawing.varying(group)
         what = ("first call", "median call") if task == "predict" else ("cold epoch", "steady epoch")
         words = [*reversed(what), "setup"]

@@ -183,7 +183,7 @@ def figures(analysis: Analysis) -> Iterator[Figure]:
 def batch_figures(analysis: Analysis) -> Iterator[Figure]:
     """Samples per second over the batch size."""
     good = analysis.cases[analysis.cases["samples_per_second"].notna()]
-    for (workload, device, task), group in good.groupby([*drawing.PLACE], sort=False):
+    for (workload, device, task), group in good.groupby([*drawing.PICTURE], sort=False):
         if group["batch_size"].nunique() < 2:
             continue
         names = [name for name in drawing.varying(group) if name not in ("batch_size", "samples")]
