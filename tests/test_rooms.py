@@ -135,6 +135,19 @@ def test_a_circle_of_rooms_and_its_arrow_up_are_found(tmp_path):
     assert rooms.broken(rooms.rooms(house)) == [("plan", "launch"), ("plan", "run")]
 
 
+@pytest.mark.parametrize(
+    ("graph", "up"),
+    [
+        ({"a": "b", "b": "ac", "c": "a"}, 1),
+        ({"a": "bc", "b": "a", "c": "a"}, 2),
+        ({"a": "b", "b": "c", "c": ""}, 0),
+        ({"a": "bcd", "b": "c", "c": "d", "d": "a"}, 1),
+    ],
+)
+def test_the_fewest_arrows_that_open_every_circle_point_up(graph, up):
+    assert graphs.arrows_up(graph) == up
+
+
 def test_a_file_that_lies_in_bench_itself_is_a_room_but_for_the_entrance(tmp_path):
     house = small_house(tmp_path, {"__main__": "import bench.options", "options": ""})
 
