@@ -93,9 +93,9 @@ def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -
     """The geometric mean of ratios within repetitions, with a t interval on the log scale.
 
     Neighbours in time share what the machine does to them, so their ratio varies less than they do (see
-    docs/results/calibration.md). With `pilot`, those of the ratios that decided how many there are, and after Stein only they give the
-    deviation and its degrees of freedom: with all of them the interval would be too narrow. NaN limits for a single
-    ratio, or without spread.
+    docs/results/calibration.md). With `pilot`, those of the ratios that decided how many there are, and after Stein
+    only they give the deviation and its degrees of freedom: with all of them the interval would be too narrow. NaN
+    limits for a single ratio, or without spread.
     """
     if pilot is None or len(pilot) == len(ratios):
         return mean_interval(ratios, level)
