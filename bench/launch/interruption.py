@@ -27,7 +27,7 @@ def interruptible(hang_up: bool = True) -> Iterator[list[int]]:
         if number == signal.SIGINT:
             insisted.append(number)
 
-    # In the background of a shell Ctrl-C is somebody else's.
+    # In the background of a shell, Ctrl-C is meant for another program.
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {one: signal.getsignal(one) for one in signals if signal.getsignal(one) != signal.SIG_IGN}
     for number in previous:

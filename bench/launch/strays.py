@@ -19,7 +19,7 @@ def mark() -> str:
 
 
 def end_own(grace_seconds: float = GRACE_SECONDS) -> int:
-    """End what this process's workers left; returns how many processes had to be killed."""
+    """End the processes that this process's workers left; returns how many had to be killed."""
     return _end(lambda found: found == mark(), grace_seconds)
 
 

@@ -44,7 +44,7 @@ class Gpu:
 
     @property
     def in_use(self) -> str:
-        """Who uses the card, in words; empty where nobody does."""
+        """Who uses the card, in words; empty for an idle card."""
         if self.processes:
             return f"process {', '.join(map(str, self.processes))} computes on it"
         busy = self.busy_percent is not None and self.busy_percent >= IDLE_PERCENT
@@ -77,7 +77,7 @@ def find(library: Any = None) -> Found:
     cards = []
     for index in range(or_default(nvml.nvmlDeviceGetCount, default=0)):
         handle = or_default(functools.partial(nvml.nvmlDeviceGetHandleByIndex, index), default=None)
-        if handle is not None:  # a card that has fallen off the bus has a number and no more
+        if handle is not None:  # a card that has fallen off the bus still has a number, but nothing else
             cards.append(_card(nvml, index, handle))
     cuda = or_default(nvml.nvmlSystemGetCudaDriverVersion, default=0)
     driver = or_default(nvml.nvmlSystemGetDriverVersion, default=None)

@@ -27,7 +27,7 @@ class PlannedCase:
     launches: int
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in run.json."""
+        """The entry of run.json."""
         return {**asdict(self), "case": asdict(self.case)}
 
 

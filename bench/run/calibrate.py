@@ -1,4 +1,4 @@
-"""Are the verdicts right on this machine? Many launches of a short workload, held against themselves.
+"""Are the verdicts right on this machine? Many launches of a short workload, compared with each other.
 
 Besides the backends' own launches the reference backend trains, in turns with them, on a tenth more batches: a
 slow-down that is really there. What the launches show is worked out in bench/analysis/calibration/calibrate.py.

@@ -22,8 +22,8 @@ from bench.plan.schedule import group_of
 from bench.run.console import Progress
 from bench.run.prepare import Prepared
 
-LIMIT_SECONDS = 300.0  # no launch is ended before
-LIMIT_FACTOR = 10.0  # nor before this many times what the case took last
+LIMIT_SECONDS = 300.0  # seconds; no launch is ended earlier
+LIMIT_FACTOR = 10.0  # nor before this many times what the case took last time
 GUESS_FACTOR = 30.0  # nor, where it has not run yet, before this many times what the reference backend's speed suggests
 GIVE_UP_AFTER = (
     2  # failures in a row, or repetitions anew that were disturbed too: more would most likely only cost time

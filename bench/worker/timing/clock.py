@@ -34,7 +34,7 @@ class Epoch:
     noise: Noise
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the record: the gauges among the other values."""
+        """The epoch's entry in the record: the gauges among the other values."""
         return {**{name: value for name, value in vars(self).items() if name != "noise"}, **self.noise.to_json()}
 
 

@@ -66,7 +66,7 @@ def load_workload(name: str) -> Workload:
 
 
 def metrics(workload: Workload) -> list[Any]:
-    """What `model.compile(metrics=…)` takes."""
+    """The metrics for `model.compile(metrics=…)`."""
     import keras
 
     from models.metrics import METRICS
