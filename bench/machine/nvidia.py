@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs, found without importing a framework: what is there, whom it serves, and which one is measured.
+"""NVIDIA's GPUs, found without importing a framework: which there are, who uses them, and which one is measured.
 
     python -m bench.machine.nvidia
 
@@ -144,7 +144,7 @@ def choose(found: Found, number: int | None, shared: bool) -> Gpu:
 
 
 def prefix() -> list[str]:
-    """What a command begins with so that it runs on the chosen card when it is typed by hand."""
+    """The beginning of a command that runs on the chosen card when typed by hand."""
     return ["env", *(f"{name}={os.environ[name]}" for name in (ORDER, VISIBLE) if name in os.environ)]
 
 

@@ -95,7 +95,7 @@ def reusable(rows: Sequence[Row], case: Case, now: str) -> list[Row]:
 
 
 def choose(rows: Sequence[Row]) -> Row | None:
-    """The fastest configuration, or one within 3 % of it that turns fewer knobs; None where none worked."""
+    """The fastest configuration, or one within 3 % of it with fewer changed knobs; None where none worked."""
     good = [row for row in rows if row["status"] == "ok"]
     if not good:
         return None
@@ -161,7 +161,7 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: R
 
 
 def _blame(output: Path, reason: str) -> bool:
-    """Write down that the configuration under way took its process down; False where none was."""
+    """Record that the configuration under way ended its process; False where none was under way."""
     lines = _lines(output)
     if not lines or "begun" not in lines[-1]:
         return False
@@ -172,7 +172,7 @@ def _blame(output: Path, reason: str) -> bool:
 
 
 def _lines(output: Path) -> list[Row]:
-    """What a search's process has written so far; it may have been ended within a line."""
+    """The rows a search's process has written so far; the last may be incomplete."""
     found = []
     for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else ():
         with contextlib.suppress(ValueError):

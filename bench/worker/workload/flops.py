@@ -60,7 +60,7 @@ def step_flops(model: keras.Model, samples: Any, batch_size: int) -> Count:
 
 
 class _Observer:
-    """What is known of a forward pass while it runs."""
+    """The state of the count while a forward pass runs."""
 
     def __init__(self) -> None:
         self.flops = 0
