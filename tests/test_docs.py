@@ -36,6 +36,13 @@ def test_every_link_of_a_page_leads_somewhere(page):
         assert not anchor or anchor in anchors(path), f"{path}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_the_code_that_a_page_names_is_there(page):
+    named = re.findall(r"`((?:bench|models|tests)/[\w./-]+)`", CODE.sub("", page.read_text(encoding="utf-8")))
+
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
 def test_every_page_of_the_docs_can_be_reached_from_the_readme():
     reached, waiting = set(), [README]
     while waiting:
