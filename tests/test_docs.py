@@ -37,7 +37,7 @@ def test_every_link_of_a_page_leads_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_file_of_the_code_that_a_page_names_is_there(page):
+def test_every_source_file_that_a_page_names_exists(page):
     named = re.findall(r"`((?:bench|models|tests)/[\w./-]+)`", CODE.sub("", page.read_text(encoding="utf-8")))
 
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
@@ -55,7 +55,7 @@ def test_every_page_of_the_docs_can_be_reached_from_the_readme():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_line_of_a_page_is_longer_than_120_characters_but_in_a_table(page):
+def test_no_line_outside_tables_is_longer_than_120_characters(page):
     lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
 
     assert [number for number, line in lines if len(line) > 120 and not line.startswith("|")] == []

@@ -49,7 +49,7 @@ def test_every_import_between_rooms_is_one_that_the_law_allows():
     assert rooms.broken(GRAPH) == []
 
 
-def test_the_law_knows_the_rooms_and_lets_no_arrow_point_up():
+def test_the_law_covers_every_room_without_a_circle():
     assert set(GRAPH) == set(rooms.ALLOWED)
     assert graphs.circles(rooms.ALLOWED) == []
 
@@ -148,7 +148,7 @@ def test_the_fewest_arrows_that_open_every_circle_point_up(graph, up):
     assert graphs.arrows_up(graph) == up
 
 
-def test_a_file_that_lies_in_bench_itself_is_a_room_but_for_the_entrance(tmp_path):
+def test_a_loose_file_of_bench_is_a_room(tmp_path):
     house = small_house(tmp_path, {"__main__": "import bench.options", "options": ""})
 
     assert rooms.rooms(house) == {"bench": {"options"}, "options": set()}
@@ -167,7 +167,7 @@ def test_the_drawing_leaves_out_arrows_that_follow_from_others():
     assert graphs.without_shortcuts(graph) == {"run": ["plan"], "plan": ["contract"], "contract": []}
 
 
-def test_the_command_prints_the_figures_and_refuses_a_folder_that_is_no_checkout(tmp_path):
+def test_the_command_prints_figures_and_refuses_other_folders(tmp_path):
     command = [sys.executable, "-I", "-S", str(ROOT / "tests" / "support" / "rooms.py"), "--root"]
     here, nowhere = (
         subprocess.run([*command, str(root)], capture_output=True, text=True, check=False) for root in (ROOT, tmp_path)
