@@ -15,6 +15,7 @@ neither figure depends on where a count begins. One that unfolds circles, from s
 import argparse
 import ast
 import io
+import signal
 import sys
 import tokenize
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -295,4 +296,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
     sys.exit(main())
