@@ -64,7 +64,7 @@ def ensure_backends(session: nox.Session, given: options.Selection, backends: It
     for backend in backends:
         try:
             ensure(session, [backend] if backend not in given.python else [])
-        except CommandFailed:  # what it was to do ends as failed, with this reason; the others go on
+        except CommandFailed:  # its cases end as failed, with this reason; the others go on
             session.warn(f"the environment of {backend} could not be built; what needs it will be reported as failed")
 
 
@@ -93,7 +93,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def parity(session: nox.Session) -> None:
-    """Prove that the backends compute the same, or name where they part: `nox -s parity -- --workloads mlp`."""
+    """Prove that the backends compute the same, or name where they differ: `nox -s parity -- --workloads mlp`."""
     given = checked(session, parse.parse_parity)
     ensure_backends(session, given, given.backends)
     python(session, "bench", "-m", "bench", "parity", *session.posargs)
@@ -115,7 +115,7 @@ def history(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def compare(session: nox.Session) -> None:
-    """Hold a run against an older one: `nox -s compare -- RUN_A RUN_B`; fails where a case became slower."""
+    """Compare a run with an older one: `nox -s compare -- RUN_A RUN_B`; fails where a case became slower."""
     ensure(session, ["bench"])
     python(session, "bench", "-m", "bench", "compare", *session.posargs)
 

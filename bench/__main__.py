@@ -18,7 +18,7 @@ LIBRARIES = ("jinja2", "pandas", "plotly", "psutil", "rich", "scipy", "tensorboa
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 all well, 1 something failed or disagrees, 2 the user asked for something that cannot be."""
+    """Exit status: 0 all well, 1 something failed or disagrees, 2 a mistake in the user's input."""
     try:
         given = parse(arguments)
         if given.command != "new":  # which needs nothing, and means the folder it is called in

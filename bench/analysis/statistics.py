@@ -36,7 +36,7 @@ def launch_value(steady_seconds: Sequence[float] | npt.NDArray[np.float64]) -> f
     """The one value a launch gives: its fastest steady epoch, in seconds.
 
     What a shared machine does to an epoch only adds to it, so the fastest varies least from launch to launch: half the
-    variance of the median's, and hence half the launches for the same certainty (README.md beside this file).
+    variance of the median's, and hence half the launches for the same certainty (docs/results/calibration.md).
     """
     return float(np.min(steady_seconds))
 
@@ -92,10 +92,10 @@ def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame, *, column: str = "ep
 def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -> Interval:
     """The geometric mean of ratios within repetitions, with a t interval on the log scale.
 
-    Neighbours in time share what the machine does to them, so their ratio varies less than they do (README.md beside
-    this file). With `pilot`, those of the ratios that decided how many there are, and after Stein only they give the
-    deviation and its degrees of freedom: with all of them the interval would be too narrow. NaN limits for a single
-    ratio, or without spread.
+    Neighbours in time share what the machine does to them, so their ratio varies less than they do (see
+    docs/results/calibration.md). With `pilot`, those of the ratios that decided how many there are, and after Stein
+    only they give the deviation and its degrees of freedom: with all of them the interval would be too narrow. NaN
+    limits for a single ratio, or without spread.
     """
     if pilot is None or len(pilot) == len(ratios):
         return mean_interval(ratios, level)

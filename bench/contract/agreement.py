@@ -13,7 +13,7 @@ TOLERANCES = {"float32": 1e-4, "tf32": 1e-2, "float16": 1e-2, "bfloat16": 1e-1} 
 
 
 def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The largest difference of two outputs over the largest of theirs; infinite where these are not as many."""
+    """The largest difference of two outputs over their largest value; infinite where their lengths differ."""
     if len(ours) != len(theirs):
         return math.inf
     return max(abs(one - other) for one, other in zip(ours, theirs, strict=True)) / (max(map(abs, theirs)) or 1.0)

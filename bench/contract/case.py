@@ -10,7 +10,7 @@ from typing import Any
 NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
 TASKS = ("train", "predict")
-TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from what one types to what one writes without Keras
+TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from the call a user types to code without Keras
 DEVICES = ("cpu", "gpu")
 INFERENCE_TRACKS = ("fit", "loop", "native")  # of task predict: `model.predict`, the compiled call, the exported one
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
@@ -56,7 +56,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """What tells the case apart from its neighbours, for people."""
+        """The case in a few words, for people."""
         return title(asdict(self))
 
 
@@ -86,11 +86,11 @@ def variant_of(workload: str) -> str:
     return "" if workload.endswith(".py") else workload.partition("-")[2]
 
 
-USUAL = {"numerics": "float32", "input": "arrays"}  # what goes without saying
+USUAL = {"numerics": "float32", "input": "arrays"}  # the defaults, which a title leaves out
 
 
 def title(case: Any) -> str:
-    """What tells a case, or a row with its columns, apart from its neighbours, for people."""
+    """A case, or a row with its columns, in a few words, for people."""
     task = [] if case["task"] == "train" else [case["task"]]
     words = [stem(case["workload"]), case["backend"], case["device"], *task, case["track"]]
     words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]

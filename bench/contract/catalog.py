@@ -26,7 +26,7 @@ def workload_modules() -> tuple[str, ...]:
 
 @functools.cache
 def names_of(module: str) -> tuple[str, ...]:
-    """The workloads that a module in `models/` defines, read without importing it, for Keras may not be here."""
+    """The workloads that a module in `models/` defines, read without importing it: Keras may be missing."""
     tree = ast.parse((ROOT / "models" / f"{module}.py").read_text(encoding="utf-8"))
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and any(
@@ -42,12 +42,12 @@ def backend_names() -> tuple[str, ...]:
 
 
 def training_backends() -> tuple[str, ...]:
-    """The backends that can train, which so have a training loop; the others take part in task predict alone."""
+    """The backends that can train: those with a training loop. The others take part in task predict alone."""
     return tuple(name for name in backend_names() if (BACKENDS / name / "loop.py").is_file())
 
 
 def dataset_names() -> tuple[str, ...]:
-    """The keys of `DATASETS` in models/datasets, read without importing it, for NumPy may not be here."""
+    """The keys of `DATASETS` in models/datasets, read without importing it: NumPy may be missing."""
     tree = ast.parse((ROOT / "models" / "datasets" / "__init__.py").read_text(encoding="utf-8"))
     for statement in tree.body:
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.value, ast.Dict):

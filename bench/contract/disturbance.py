@@ -1,7 +1,7 @@
 """When does an epoch count as disturbed? Rules on its noise gauges alone, never on its time; standard library only.
 
 A run replaces disturbed launches by new ones while it measures, and the analysis marks them again from the records, so
-both worlds share these rules. How they were chosen: bench/analysis/README.md.
+both worlds share these rules. How they were chosen: docs/results/calibration.md.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class BundleError(Exception):
-    """The archive cannot be written; the message says why and how to mend it."""
+    """The archive cannot be written; the message says why and how to fix it."""
 
 
 class UsageError(Exception):
-    """The user asked for something that cannot be: one line with what was passed, what is known, how to mend it."""
+    """A mistake in the user's input. One line: what was given, what is allowed, how to fix it."""
 
 
 class RunError(Exception):
@@ -16,4 +16,4 @@ class RunError(Exception):
 
 
 class OwnModelError(Exception):
-    """A model of the user's own cannot be used: one line with what it is, what was expected and how to mend it."""
+    """A model of the user's cannot be used. One line: what it is, what was expected, how to fix it."""

@@ -19,5 +19,5 @@ CLIMBS = {  # a track with its optimizer: `own` is the workload's, SGD what ever
 
 
 def is_climbed(workload: Mapping[str, Any]) -> bool:
-    """Whether a described workload is climbed on parity's ladder, which for one made for a GPU would take too much."""
+    """Whether a described workload climbs parity's ladder; one made for a GPU would take too long."""
     return not workload.get("memory_mib")

@@ -14,7 +14,7 @@ def changed_knobs(knobs: Mapping[str, Any], default: Mapping[str, Any]) -> list[
 
 
 def knob_words(knobs: Mapping[str, Any]) -> str:
-    """Knobs for people."""
+    """Knobs as one text, for people."""
     return ", ".join(f"{name}={value}" for name, value in knobs.items())
 
 

@@ -39,5 +39,5 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value that may be anything, for a message: its beginning."""
+    """The beginning of any value, for a message."""
     return reprlib.repr(value)

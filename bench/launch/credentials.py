@@ -1,4 +1,4 @@
-"""What a worker must not see: the user's credentials. It runs models, and models may be anybody's."""
+"""The user's credentials, kept from workers: a worker runs models, and models may be anybody's."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP: once, in good order."""
+"""Ctrl-C, SIGTERM and SIGHUP end a run once, in good order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.launch import lock, strays
 def interruptible(hang_up: bool = True) -> Iterator[list[int]]:
     """Let SIGTERM (a batch system) and, unless told otherwise, SIGHUP (a terminal gone) end a run as Ctrl-C does.
 
-    Once interrupted, more signals change nothing until what was measured is safe. Ctrl-C pressed again stands in the
-    list that this gives; a terminal that goes may send its signal twice.
+    Once interrupted, more signals change nothing until what was measured is safe. Every further Ctrl-C is added to the
+    list that this yields; a terminal that closes may send its own signal twice.
     """
     seen: list[int] = []
     insisted: list[int] = []
@@ -27,7 +27,7 @@ def interruptible(hang_up: bool = True) -> Iterator[list[int]]:
         if number == signal.SIGINT:
             insisted.append(number)
 
-    # In the background of a shell Ctrl-C is somebody else's.
+    # In the background of a shell, Ctrl-C is meant for another program.
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {one: signal.getsignal(one) for one in signals if signal.getsignal(one) != signal.SIG_IGN}
     for number in previous:
@@ -41,9 +41,9 @@ def interruptible(hang_up: bool = True) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def under_way(say: Callable[[str], None]) -> Iterator[None]:
-    """A run alone on its machine, which ends in good order when it is interrupted; what killed ones left is ended.
+    """A run alone on its machine, which ends in good order when interrupted; first, end what killed runs left.
 
-    Raises UsageError while another is under way, and KeyboardInterrupt at its end for who interrupted more than once.
+    Raises UsageError while another run is under way, and KeyboardInterrupt at its end after a second interruption.
     """
     with lock.alone(), interruptible() as insisted:
         ended = strays.end_abandoned()

@@ -14,7 +14,7 @@ LONGEST = 20  # characters of the file that are believed to be a process's numbe
 
 
 def path() -> Path:
-    """The lock's file, which every run on this machine knows: in TMPDIR, by default /tmp."""
+    """The lock's file, the same for every run on this machine: in TMPDIR, by default /tmp."""
     return Path(tempfile.gettempdir()) / "keras-backend-benchmarks.lock"
 
 
@@ -22,7 +22,7 @@ _held: list[str] = []  # the identity of the file that this process holds
 
 
 def identity() -> str:
-    """Of the file that this process holds, else of that in its place, which no other file has; empty without one."""
+    """The identity of the lock's file: of the one this process holds, else of the one on disk; empty without one."""
     try:
         return _held[0] if _held else _identity(path().stat())
     except OSError:

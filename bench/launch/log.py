@@ -17,7 +17,7 @@ class WorkerLog:
         self._end = bytearray()
 
     def write(self, output: bytes) -> None:
-        """Take up what the worker printed."""
+        """Append what the worker printed."""
         room = max(0, KEPT_BYTES - self._size)
         if room:
             self._file.write(output[:room])

@@ -157,7 +157,7 @@ def _copy(printed: int, output: WorkerLog) -> bool:
 def _received(ours: socket.socket) -> bytes:
     try:
         return ours.recv(65536)
-    except OSError:  # the worker died with our answer unread
+    except OSError:  # the worker ended before it read our answer
         return b""
 
 

@@ -1,6 +1,6 @@
 """Processes that outlive the worker that started them: found by a mark in their environment, and ended.
 
-A worker's process group is ended whole, but a process may leave its group; its environment it takes along.
+A worker's process group is ended whole. A process may leave its group, but keeps its environment.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ GRACE_SECONDS = 1.0  # in which helpers of a worker that has ended, such as mult
 
 
 def mark() -> str:
-    """What the environment of every worker says: whose it is, and under which lock."""
+    """The mark in every worker's environment: its parent's number and the lock."""
     return f"{os.getpid()} {lock.identity()}"
 
 
 def end_own(grace_seconds: float = GRACE_SECONDS) -> int:
-    """End what this process's workers left; returns how many processes had to be killed."""
+    """End the processes that this process's workers left; returns how many had to be killed."""
     return _end(lambda found: found == mark(), grace_seconds)
 
 
 def end_abandoned() -> int:
-    """End what runs left that were killed themselves.
+    """End the processes of runs that were killed.
 
-    Only for who holds the lock. Runs under another one are others', such as those of a container with files of its own.
+    Only the holder of the lock may call it. Runs under another lock, such as a container's, are left alone.
     """
     import psutil
 

@@ -65,12 +65,12 @@ def interpreter(backend: str, given: Mapping[str, Path]) -> Path | None:
 
 
 def missing_reason(backend: str) -> str:
-    """Why a backend without an interpreter cannot run, and how to mend it."""
+    """Why a backend without an interpreter cannot run, and how to fix it."""
     return f'no complete environment; build it with nox -s "env({backend})" or pass --python {backend}=PATH'
 
 
 def probe(python: Path, backend: str) -> dict[str, Any]:
-    """What an environment says of itself: `versions`, `devices`, and in `missing` what keeps it from working."""
+    """What an environment reports: `versions`, `devices`, and in `missing` what keeps it from working."""
     answer = ask(python, "bench.worker.programs.probe", "--backend", backend)
     return {"missing": [answer["error"]]} if "error" in answer else answer
 

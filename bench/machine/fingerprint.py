@@ -58,7 +58,7 @@ def fingerprint() -> dict[str, Any]:
 
 
 def _first(found: nvidia.Found) -> dict[str, Any] | None:
-    """What a figure depends on of the first GPU, which is the one measured once a run has begun."""
+    """The properties of the first GPU that a figure depends on; once a run has begun, it is the one measured."""
     if not found.gpus:
         return None
     told = {name: getattr(found.gpus[0], name) for name in ("name", "memory_mib", "power_limit_watts", "max_mhz")}
@@ -66,7 +66,7 @@ def _first(found: nvidia.Found) -> dict[str, Any] | None:
 
 
 def others(root: Path = Path("/"), system: str = platform.system(), kind: str = platform.machine()) -> list[str]:
-    """Accelerators here that are not measured, each with what the backends make of it, in words."""
+    """Accelerators here that are not measured, each with what the backends can do with it, in words."""
     vendors = {_read(path) for path in (root / "sys/bus/pci/devices").glob("*/vendor")}
     found = []
     if (root / "dev/kfd").exists():

@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs, found without importing a framework: what is there, whom it serves, and which one is measured.
+"""NVIDIA's GPUs, found without importing a framework: which there are, who uses them, and which one is measured.
 
     python -m bench.machine.nvidia
 
@@ -44,7 +44,7 @@ class Gpu:
 
     @property
     def in_use(self) -> str:
-        """Who uses the card, in words; empty where nobody does."""
+        """Who uses the card, in words; empty for an idle card."""
         if self.processes:
             return f"process {', '.join(map(str, self.processes))} computes on it"
         busy = self.busy_percent is not None and self.busy_percent >= IDLE_PERCENT
@@ -77,7 +77,7 @@ def find(library: Any = None) -> Found:
     cards = []
     for index in range(or_default(nvml.nvmlDeviceGetCount, default=0)):
         handle = or_default(functools.partial(nvml.nvmlDeviceGetHandleByIndex, index), default=None)
-        if handle is not None:  # a card that has fallen off the bus has a number and no more
+        if handle is not None:  # a card that has fallen off the bus still has a number, but nothing else
             cards.append(_card(nvml, index, handle))
     cuda = or_default(nvml.nvmlSystemGetCudaDriverVersion, default=0)
     driver = or_default(nvml.nvmlSystemGetDriverVersion, default=None)
@@ -144,7 +144,7 @@ def choose(found: Found, number: int | None, shared: bool) -> Gpu:
 
 
 def prefix() -> list[str]:
-    """What a command begins with so that it runs on the chosen card when it is typed by hand."""
+    """The beginning of a command that runs on the chosen card when typed by hand."""
     return ["env", *(f"{name}={os.environ[name]}" for name in (ORDER, VISIBLE) if name in os.environ)]
 
 

@@ -22,7 +22,7 @@ class Ladder:
 
     @property
     def title(self) -> str:
-        """What tells the ladder apart from its neighbours, for people."""
+        """The ladder in a few words, for people."""
         return f"{self.backend} {self.device} {self.numerics}"
 
 

@@ -27,7 +27,7 @@ class PlannedCase:
     launches: int
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in run.json."""
+        """The entry of run.json."""
         return {**asdict(self), "case": asdict(self.case)}
 
 
@@ -43,7 +43,7 @@ class PlannedLaunch:
 
 @dataclass(frozen=True)
 class Limits:
-    """What keeps a case from being run here.
+    """What rules a case out here.
 
     `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
     `lacking` which numerics a device does not have, and why.
@@ -55,12 +55,12 @@ class Limits:
 
 
 def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
-    """The numerics asked for, or a device's own: a GPU is used with TF32 as often as without."""
+    """The numerics asked for, or the device's default: a GPU is used with TF32 as often as without."""
     return options.numerics or (("float32", "tf32") if device == "gpu" else ("float32",))
 
 
 def tracks_of(options: RunOptions, device: str) -> tuple[str, ...]:
-    """The tracks asked for, or a device's own: on a GPU what is shipped differs in its precision too."""
+    """The tracks asked for, or the device's default: on a GPU `shipped` differs in its precision too."""
     return options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
 
 
@@ -83,7 +83,7 @@ def reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -
 
 
 def _too_small(description: Mapping[str, Any], device: str, memory_mib: Mapping[str, float]) -> str | None:
-    """Why a device's memory does not do for a workload; None where it does, or is not known."""
+    """Why a device's memory is too small for a workload; None where it is enough, or not known."""
     needed, there = description.get("memory_mib", 0), memory_mib.get(device, math.inf)
     return f"needs {needed:,} MiB of memory, the {device} has {there:,.0f}" if there < needed else None
 

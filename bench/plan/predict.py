@@ -17,7 +17,7 @@ CALLS = {"quick": 100, "default": 200, "full": 1_000}
 MOST_SAMPLES, FORWARD = 25_600, 1 / 3
 FEWEST_CALLS = 10
 LARGE_BATCH = 256  # for throughput, where no batch size is asked for; latency takes batches of one
-CALL_SECONDS = 0.03  # guessed: what a call takes besides computing
+CALL_SECONDS = 0.03  # a guess: the overhead of a call
 
 
 def predict_cases(

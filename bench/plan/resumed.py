@@ -65,7 +65,7 @@ def resumed_options(given: argparse.Namespace, kind: type[Resumed], finished: bo
 
 
 def _check_stored(options: RunOptions) -> None:
-    """Raise ValueError where what run.json says the options were is nothing that they can have been."""
+    """Raise ValueError where the options in run.json cannot have been a run's."""
     words = (*options.workloads, *options.backends, *options.pass_env, options.profile, options.reference)
     chosen: list[tuple[Sequence[str], Collection[str]]] = [(options.inputs, INPUTS), (options.tasks, TASKS)]
     chosen += [(options.tracks or (), TRACKS), (options.numerics or (), NUMERICS), (options.devices or (), DEVICES)]

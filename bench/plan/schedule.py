@@ -1,4 +1,4 @@
-"""In which order they take turns."""
+"""The order of the launches."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def schedule(cases: Sequence[PlannedCase], seed: int, begun: int = 0) -> list[Pl
 
 
 def _ranks(repetitions: int) -> list[int]:
-    """For each repetition when its turn comes to be taken, so that the first n to be taken lie evenly, for every n.
+    """Van der Corput ranks of the repetitions: the first n are spread evenly, for every n.
 
-    Van der Corput's order. Who takes fewer repetitions than another takes some of the other's, which so are pairs.
+    A case with fewer repetitions than another takes some of the other's, so all its launches have a partner.
     """
     digits = max(repetitions - 1, 1).bit_length()
     order = sorted(range(repetitions), key=lambda one: int(f"{one:0{digits}b}"[::-1], 2))
@@ -53,7 +53,7 @@ def _due(launches: int, repetitions: int, repetition: int) -> bool:
 
 
 def group_of(case: Case) -> Case:
-    """What cases have in common that take turns: those that differ only in their backend, track and input."""
+    """What the cases of a group share: all but backend, track and input."""
     return replace(case, backend="", track="", input="")
 
 

@@ -56,7 +56,7 @@ def train_cases(
 
 
 def _executions(options: RunOptions, device: str) -> list[tuple[str, str]]:
-    """The tracks, each with its input; where inputs are compared, `fit` has every one, and one that costs nothing."""
+    """The tracks, each with its input; where inputs are compared, `fit` has all of them, and the resident one."""
     inputs = options.inputs if options.inputs == ("arrays",) else dict.fromkeys((*options.inputs, RESIDENT))
     return [(track, one) for track in tracks_of(options, device) for one in (inputs if track == "fit" else ("arrays",))]
 

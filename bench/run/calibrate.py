@@ -1,4 +1,4 @@
-"""Are the verdicts right on this machine? Many launches of a short workload, held against themselves.
+"""Are the verdicts right on this machine? Many launches of a short workload, compared with each other.
 
 Besides the backends' own launches the reference backend trains, in turns with them, on a tenth more batches: a
 slow-down that is really there. What the launches show is worked out in bench/analysis/calibration/calibrate.py.
@@ -33,7 +33,7 @@ def calibrate(options: CalibrateOptions, console: RunConsole) -> Path:
 
 
 def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCase]:
-    """The first backend's cases, which is the reference where it works, each with more batches."""
+    """The reference backend's cases, or the first backend's that works, each with more batches."""
     available = {one["workload"]: one["train_samples"] for one in prepared.workloads}
     found = []
     for planned in cases:
@@ -51,7 +51,7 @@ def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCa
 
 @contextlib.contextmanager
 def _load(processes: int) -> Iterator[None]:
-    """Keep so many cores busy meanwhile."""
+    """Keep this many cores busy meanwhile."""
     busy = [subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True) for _ in range(processes)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the machine can do at best, measured when a run begins: one large matrix product on each backend and device."""
+"""The machine's peak, measured when a run begins: one large matrix product on each backend and device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Ceilings = dict[str, dict[str, float]]  # device and backend to floating-point o
 
 
 def measure(prepared: Prepared, cases: Sequence[PlannedCase], console: RunConsole) -> Ceilings:
-    """Of every backend and device that the plan trains on; one that gives none is left out, and said."""
+    """The peak of every backend and device that the plan trains on; one that gives none is left out, with a remark."""
     found: Ceilings = {}
     trained = [planned.case for planned in cases if planned.skip is None and planned.case.task == "train"]
     for device, backend in dict.fromkeys((case.device, case.backend) for case in trained):

@@ -1,4 +1,4 @@
-"""Is the epoch clock right? Launches held against a bare clock, in the same process and in processes of its own.
+"""Is the epoch clock right? Launches compared with a bare clock in the same process, and with bare scripts.
 
 python -m bench.commands.clock --workloads mlp --launches 10 [options of run]
 """

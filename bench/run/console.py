@@ -25,13 +25,13 @@ def duration(seconds: float) -> str:
 
 
 class Lasting:
-    """Standard output for a run, which goes on where it goes away: a terminal that is closed, a pipe that has ended."""
+    """Standard output for a run that outlives it: the terminal may be closed, the pipe may end."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        """Write, or from now on to nowhere."""
+        """Write; once that fails, drop this text and all later ones."""
         try:
             self._file.write(text)
             self._file.flush()
@@ -40,7 +40,7 @@ class Lasting:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: nothing is buffered here."""
 
     def _leave(self) -> None:
         with suppress(OSError, ValueError):  # what is printed later, at the end of the process too, fails no more
@@ -74,7 +74,7 @@ class RunConsole(Console):
 
     def _flush(self) -> None:
         if self._log is not None:
-            with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # no measurement ends for it
+            with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # measuring goes on without
                 file.writelines(self._before)
             self._before.clear()
 
@@ -96,7 +96,7 @@ class Progress:
             self._live.stop()
 
     def expect(self, launches: int) -> None:
-        """So many more launches are to come."""
+        """Add launches that are to come."""
         self._launches += launches
 
     def skip(self) -> None:

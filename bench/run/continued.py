@@ -1,4 +1,4 @@
-"""Is it still the same measurement?"""
+"""Does a resumed run still measure the same thing?"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def measured_gpus(options: Selection, shared: bool = False) -> tuple[Gpu, ...]:
 
 
 def limits_here(cards: Sequence[Gpu], pythons: Mapping[str, Path | None]) -> Limits:
-    """What keeps cases from being run on this machine, which has these GPUs."""
+    """What rules cases out on this machine, which has these GPUs."""
     return Limits(without_gpu(pythons) if cards else {}, memory_mib(cards), nvidia.lacking(cards))
 
 
@@ -47,7 +47,7 @@ def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
 
 
 def most_memory(options: Selection) -> float:
-    """What the largest of the devices has, in MiB; infinite where that is not known."""
+    """The memory of the largest device, in MiB; infinite where it is not known."""
     cards = nvidia.find().gpus
     there = memory_mib(cards)
     return max(there.get(device, math.inf) for device in devices_of(options, cards))

@@ -24,7 +24,7 @@ from bench.run.prepare import Prepared
 
 RUNS_LOOKED_AT = 5
 LAST = datetime(9999, 1, 1, tzinfo=UTC)  # names can be no later
-AHEAD = timedelta(minutes=1)  # of the clock: from here on a run's name is worth a word
+AHEAD = timedelta(minutes=1)  # of the clock: from here on a run says that its name is ahead
 LOG = "run.log"  # what the run said
 PARTS = ("launches", "ladders", "logs", "weights")
 
@@ -48,7 +48,7 @@ def new_run(output: Path, now: datetime | None = None) -> Path:
 
 
 def clock_warning(folder: Path) -> str:
-    """What to say where a new run's name is ahead of the clock; empty where it is not."""
+    """A warning where a new run's name is ahead of the clock; else empty."""
     named, now = named_time(folder), datetime.now(UTC)
     if named is None or named - now < AHEAD:
         return ""

@@ -1,4 +1,4 @@
-"""One process a ladder, before anything is measured."""
+"""One process per ladder, before anything is measured."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from bench.run.prepare import Prepared
 
 SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
 SHORT_TEST_SAMPLES = 1_000
-LIMIT_SECONDS = 600.0  # no ladder is ended before
-STEP_FACTOR = 100.0  # nor before each step took so many times what it takes in float32 on the reference backend
+LIMIT_SECONDS = 600.0  # seconds; no ladder is ended earlier
+STEP_FACTOR = 100.0  # nor before it took this many times as long as its steps take in float32 on the reference backend
 
 
 def climb(

@@ -22,8 +22,8 @@ from bench.plan.schedule import group_of
 from bench.run.console import Progress
 from bench.run.prepare import Prepared
 
-LIMIT_SECONDS = 300.0  # no launch is ended before
-LIMIT_FACTOR = 10.0  # nor before this many times what the case took last
+LIMIT_SECONDS = 300.0  # seconds; no launch is ended earlier
+LIMIT_FACTOR = 10.0  # nor before this many times what the case took last time
 GUESS_FACTOR = 30.0  # nor, where it has not run yet, before this many times what the reference backend's speed suggests
 GIVE_UP_AFTER = (
     2  # failures in a row, or repetitions anew that were disturbed too: more would most likely only cost time
@@ -35,7 +35,7 @@ LEAST = 2  # repetitions that are measured whatever the budget: one gives no int
 class Measuring:
     """Executes launches one after the other; each leaves its record, whatever happens but an interruption.
 
-    `known` takes up what each took, for the time left and the next one's limit.
+    Each launch's seconds are added to `known`, for the time left and for the next one's limit.
     """
 
     prepared: Prepared
@@ -50,10 +50,10 @@ class Measuring:
     ) -> list[PlannedCase]:
         """Launch all, then the disturbed ones anew; returns the cases with the launches they came to.
 
-        What has its record already is not launched again. A repetition that would begin after `until` is left out,
+        A launch that has its record is not repeated. A repetition that would begin after `until` is left out,
         unless there are not two yet. Where a launch was disturbed, all backends of its group repeat that repetition, so
-        that they go on taking turns and none is chosen by what only it felt. Once two such repetitions of a group in a
-        row are disturbed too, its others are kept as they are: the machine is like that.
+        that they go on taking turns and no backend gets a second try alone. Once two such repetitions of a group in a
+        row are disturbed too, its others are kept as they are: that is how the machine is.
         """
         self.progress.expect(len(launches))
         left_out = dict.fromkeys((planned.case for planned in cases), 0)
@@ -170,7 +170,7 @@ def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict
 
 
 def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
-    """What a worker left, and its place in the run, which it does not know; RecordError where it is of no use."""
+    """A worker's record, with its place in the run added; RecordError for an unusable one."""
     if not path.exists():
         raise RecordError("it wrote none")
     content = files.load(path)

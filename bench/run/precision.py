@@ -27,7 +27,7 @@ def order_launches(
     left: float | None,
     console: RunConsole,
 ) -> dict[str, Any]:
-    """From the pilot's spread, how many launches the ordered precision takes: into the plan, said, and as run.json."""
+    """From the pilot's spread, how many launches the ordered precision takes: planned, printed and returned."""
     from bench.analysis import frames, precision  # pandas and scipy: only between launches
 
     order = precision.order(frames.load(prepared.folder), options.launches, MOST_LAUNCHES, options.within, left)

@@ -81,7 +81,7 @@ def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: flo
 
 
 def remarks(options: Selection, prepared: Prepared) -> list[str]:
-    """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
+    """Remarks on the workloads, a line each: what was decided for the user's own models, and their data."""
     said = [one.said for one in options.adopted]
     return said + [
         f"{stem(workload['workload'])}: {note}" for workload in prepared.workloads for note in workload.get("notes", [])
@@ -124,7 +124,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
         refusals.append(content["error"])
     if refusals:
         refusal = refusals[0]
-        for one in options.adopted:  # the user knows the model, not the file that was written for it
+        for one in options.adopted:  # a message names the user's model, not the file written for it
             refusal = refusal.replace(one.path, one.source)
         raise UsageError(refusal)
     raise RunError("no backend works here: " + "; ".join(failures))

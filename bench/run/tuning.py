@@ -32,8 +32,8 @@ FILE = "tuning.csv"
 PASS_SECONDS, MOST_STEPS = 0.25, 128  # of a pass over a few steps
 FEWEST_STEPS = {"tuned": 32, "loop": 8, "native": 8}  # 32 fill the longest of `steps_per_execution`
 LIMIT_SECONDS = 600.0  # of a process, in which a search goes through its configurations
-GAIN = 1.03  # for less, no knob is turned
-MOST_DEATHS = 5  # of a search's process: after more it is given up
+GAIN = 1.03  # for a smaller gain a knob stays at its default
+MOST_DEATHS = 5  # processes of a search that may end early: after more it is given up
 # What decides how a track is executed: a search is repeated where one of these has changed.
 SOURCES = (
     "bench/worker/workload/train.py",
@@ -95,7 +95,7 @@ def reusable(rows: Sequence[Row], case: Case, now: str) -> list[Row]:
 
 
 def choose(rows: Sequence[Row]) -> Row | None:
-    """The fastest configuration, or one within 3 % of it that turns fewer knobs; None where none worked."""
+    """The fastest configuration, or one within 3 % of it with fewer changed knobs; None where none worked."""
     good = [row for row in rows if row["status"] == "ok"]
     if not good:
         return None
@@ -105,7 +105,7 @@ def choose(rows: Sequence[Row]) -> Row | None:
 
 
 def circumstances(case: Case, python: Path) -> str:
-    """A digest of what a search's outcome hangs on besides the case: machine, packages, the workload, our own code."""
+    """A digest of what a search's outcome depends on besides the case: machine, packages, workload, our own code."""
     name = case.workload if case.workload.endswith(".py") else f"models/{module_of(case.workload)}.py"
     sources = [ROOT / name, *(ROOT / source for source in SOURCES)]
     sources += sorted((ROOT / "bench" / "worker" / "backends" / case.backend).glob("*.py"))
@@ -117,7 +117,7 @@ def circumstances(case: Case, python: Path) -> str:
 
 @functools.cache
 def _here() -> str:
-    """What of the machine matters to a search; asking for its GPUs starts a process."""
+    """The part of the machine's fingerprint that a search depends on; asking for its GPUs starts a process."""
     found = fingerprint()
     return repr([found[key] for key in ("cpu", "usable_cpus", "gpus", "flags")])
 
@@ -161,7 +161,7 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: R
 
 
 def _blame(output: Path, reason: str) -> bool:
-    """Write down that the configuration under way took its process down; False where none was."""
+    """Record that the configuration under way ended its process; False where none was under way."""
     lines = _lines(output)
     if not lines or "begun" not in lines[-1]:
         return False
@@ -172,7 +172,7 @@ def _blame(output: Path, reason: str) -> bool:
 
 
 def _lines(output: Path) -> list[Row]:
-    """What a search's process has written so far; it may have been ended within a line."""
+    """The rows a search's process has written so far; the last may be incomplete."""
     found = []
     for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else ():
         with contextlib.suppress(ValueError):

@@ -1,1 +1,1 @@
-"""What runs inside a backend's environment: keras, numpy and pytest; never pandas."""
+"""The programs and modules that run inside a backend's environment, beside Keras; never pandas."""

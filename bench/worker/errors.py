@@ -1,4 +1,4 @@
-"""A start that cannot be, in one line."""
+"""Why a launch cannot start, in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LONGEST = 300  # characters of a user's error that are told
 
 
 class StartError(Exception):
-    """The workload, its data or its weights cannot be used; the message names what and says how to mend it."""
+    """The workload, its data or its weights cannot be used; the message names what and says how to fix it."""
 
 
 def reason(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class MovedError(Exception):
-    """A private name that is replaced here is not where it was; the message names it."""
+    """A private name of Keras has moved; the message names it."""
 
 
 def found(module: str, name: str) -> Any:

@@ -28,7 +28,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class ModelError(Exception):
-    """A user's model cannot be used; the message names it and says how to mend it."""
+    """A user's model cannot be used; the message names it and says how to fix it."""
 
 
 class OwnModel:
@@ -41,7 +41,7 @@ class OwnModel:
         self._compiled_loss: str | None = None
 
     def build(self) -> keras.Model:
-        """A fresh model; ModelError where what was made is none."""
+        """A fresh model; ModelError where the function made something else."""
         model = self._make()
         if not isinstance(model, keras.Model):
             found = type(model).__name__

@@ -201,7 +201,7 @@ RECORDINGS = sorted((Path(__file__).parents[1] / "recorded" / "calibration").glo
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.name.partition(".")[0])
 def test_on_recorded_launches_few_verdicts_are_false_and_intervals_cover(recording):
-    """What bench/analysis/README.md claims of these recordings, with fewer draws."""
+    """What docs/results/calibration.md claims of these recordings, with fewer draws."""
     epochs = pd.read_csv(recording)
     cases = calibrate.steady(epochs)
     walls = dict.fromkeys(cases, 6.0)

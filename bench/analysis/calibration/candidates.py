@@ -1,7 +1,7 @@
 """What was tried besides what `statistics` does: other values of a launch, other intervals of a ratio.
 
-Nothing here takes part in a report. `nox -s calibrate` holds each against recorded launches; README.md beside this
-file says what came out and what was chosen.
+Nothing here takes part in a report. `nox -s calibrate` holds each against recorded launches; docs/results/
+calibration.md says what came out and what was chosen.
 """
 
 from __future__ import annotations

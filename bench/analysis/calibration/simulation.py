@@ -1,7 +1,7 @@
 """Noise whose truth is known: does the interval of a ratio cover it, and does a verdict lie?
 
 Each model draws the epochs of launches that take turns, so that what a machine does in the course of time reaches both
-sides. Spreads are those of recorded launches of a small model on two shared cores (README.md beside this file).
+sides. Spreads are those of recorded launches of a small model on two shared cores (docs/results/calibration.md).
 
 python -m bench.analysis.calibration.simulation prints the table of that page.
 """

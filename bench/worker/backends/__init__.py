@@ -44,7 +44,7 @@ class Trainer(Protocol):
 
 
 class Backend(Protocol):
-    """What the worker asks of a backend; one that cannot train has no `gradients`.
+    """The protocol of a backend; one that cannot train has no `gradients`.
 
     The module imports its framework only inside the functions.
     """
@@ -65,10 +65,10 @@ class Backend(Protocol):
         """Let every operation on a GPU give the same bits each time. For parity alone, since it costs time."""
 
     def barrier(self) -> None:
-        """Return when the device has finished all that was asked of it."""
+        """Return when the device has finished all its work."""
 
     def synchronize(self) -> None:
-        """The framework's own call for that, against which the barrier is held."""
+        """The framework's own call for that, with which the barrier is compared."""
 
     def devices(self) -> list[str]:
         """The devices the framework sees, in its own words."""
@@ -116,7 +116,7 @@ def candidates(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
 
 
 def caller(backend: str, track: str, model: Any, example: Array, folder: Path) -> Call:
-    """What is called in track `loop` or `native` of task predict.
+    """The function that is timed in track `loop` or `native` of task predict.
 
     `loop` calls the Keras model without `predict`, `native` an export of it, written into `folder` and read back. Each
     takes batches of the shape and type of `example`, and returns when the outputs are on the host.

@@ -23,7 +23,7 @@ def enable(backend: str) -> None:
 
 
 class _Widened(ModuleType):
-    """A module, but for its float32, which is float64."""
+    """A module whose float32 is float64."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(module.__name__)
@@ -93,7 +93,7 @@ def _holds_python_floats(value: Any) -> bool:
 
 
 def _torch() -> None:
-    """Nothing besides what all backends need."""
+    """Do nothing: what all backends need is done."""
 
 
 PATCHES = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}

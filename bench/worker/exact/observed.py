@@ -1,4 +1,4 @@
-"""What layers compute, seen from outside."""
+"""The outputs of layers, observed from outside."""
 
 import functools
 from collections.abc import Iterator

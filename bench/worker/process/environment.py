@@ -10,7 +10,7 @@ import tempfile
 from bench.worker import backends
 from bench.worker.process.lifeline import die_with_parent
 
-# Each of these would change what is trained, or on what, behind the plan's back.
+# Each of these would change what is trained, or on what, without the plan's knowledge.
 FOREIGN = (
     "KERAS_MAX_EPOCHS",
     "KERAS_MAX_STEPS_PER_EPOCH",
@@ -81,7 +81,7 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
 
 
 def versions(backend: str) -> dict[str, str]:
-    """Of the modules imported here, whatever package brought them."""
+    """The versions of the modules imported here, whatever package brought them."""
     found = {"python": platform.python_version()}
     for name in ("keras", "numpy", "pytest_benchmark", backend, f"{backend}lib"):
         version = getattr(sys.modules.get(name), "__version__", None)

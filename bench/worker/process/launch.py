@@ -1,4 +1,4 @@
-"""What one launch was asked for."""
+"""The options of one launch."""
 
 from __future__ import annotations
 

@@ -21,4 +21,4 @@ def die_with_parent() -> None:
     except ProcessLookupError:  # it was killed before this
         os._exit(1)
     except OSError:
-        return  # somebody else's: its number has another meaning here
+        return  # another user's process: in this container the number means something else

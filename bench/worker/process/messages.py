@@ -1,4 +1,4 @@
-"""What a worker tells its parent while it runs, over a socket; without a parent it tells nobody."""
+"""A worker's messages to its parent, over a socket; without a parent none are sent."""
 
 import json
 import os

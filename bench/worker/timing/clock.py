@@ -1,4 +1,4 @@
-"""The epoch clock: what is timed, and how pytest-benchmark comes to know of it."""
+"""The epoch clock: what is timed, and how pytest-benchmark receives it."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Epoch:
     noise: Noise
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the record: the gauges among the other values."""
+        """The epoch's entry in the record: the gauges among the other values."""
         return {**{name: value for name, value in vars(self).items() if name != "noise"}, **self.noise.to_json()}
 
 
@@ -75,7 +75,7 @@ class EpochClock(keras.callbacks.Callback):
         self._called = now()
 
     def start(self) -> None:
-        """Note the time right before `fit` is called: what passes until the first epoch begins is setup."""
+        """Note the time right before `fit` is called: from there to the first epoch is setup."""
         self._called = self._now()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -122,7 +122,7 @@ class EpochClock(keras.callbacks.Callback):
         return self._now() - began
 
     def check_drained(self) -> None:
-        """Raise RuntimeError where most steady epochs were not over when they were taken to be: then no time is right.
+        """Raise RuntimeError where most steady epochs were not over when the barrier returned: then no time is right.
 
         Most, since a barrier that is wrong is wrong each time, and a collection of Python's objects or another process
         may hold up a single call. Not the first epoch, after which the call itself may be compiled.

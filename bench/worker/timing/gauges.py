@@ -60,7 +60,7 @@ class Noise:
     gpu: Gpu
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in an epoch of the record."""
+        """The gauges' fields of an epoch in the record."""
         return {**{name: value for name, value in vars(self).items() if name != "gpu"}, **self.gpu._asdict()}
 
 
@@ -105,7 +105,7 @@ def probe() -> float:
 
 
 def noise(before: Counters, after: Counters, probes: tuple[float, float], gpu: Gpu) -> Noise:
-    """What passed between two readings."""
+    """The differences between two readings."""
     ticks = after.total_ticks - before.total_ticks
     own = after.cpu_seconds - before.cpu_seconds
     return Noise(

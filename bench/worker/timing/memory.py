@@ -8,7 +8,7 @@ PROCESS = Path("/proc/self")
 
 
 def reset_peak() -> None:
-    """Let the peak begin anew at what is resident now; without effect where the system cannot."""
+    """Reset the peak to what is resident now; without effect where the system cannot."""
     with suppress(OSError):
         (PROCESS / "clear_refs").write_text("5", encoding="ascii")
 

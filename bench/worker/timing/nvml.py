@@ -1,4 +1,4 @@
-"""What the NVIDIA driver tells of the GPU; nothing where there is no driver, no `nvidia-ml-py`, or no answer.
+"""What the NVIDIA driver reports of the GPU; nothing where there is no driver, no `nvidia-ml-py`, or no answer.
 
 Built to NVML's documentation and tested against a stand-in for the library; not yet run on hardware.
 """

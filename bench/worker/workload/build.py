@@ -54,7 +54,7 @@ def memory_used(launch: Launch, held_mib: Sequence[float | None]) -> dict[str, f
 
 
 def resolved(launch: Launch, model: keras.Model, **more: Any) -> dict[str, Any]:
-    """What was in force, read back rather than repeated from the options; `more` is what only this task has."""
+    """The settings in force, read back rather than repeated from the options; `more` are this task's own."""
     return {
         **launch.knobs,
         **more,

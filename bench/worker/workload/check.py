@@ -1,6 +1,6 @@
-"""Do data, model and loss of a workload fit together? Asked before anything is trained, and refused in one line.
+"""Do data, model and loss of a workload fit together? Checked before training, and refused in one line.
 
-The frameworks would answer late, each in words of its own, or not at all: JAX gives loss 0 for a label out of range.
+The frameworks would fail late, each with its own message, or not at all: JAX gives loss 0 for a label out of range.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def step_flops(model: keras.Model, samples: Any, batch_size: int) -> Count:
 
 
 class _Observer:
-    """What is known of a forward pass while it runs."""
+    """The state of the count while a forward pass runs."""
 
     def __init__(self) -> None:
         self.flops = 0
@@ -176,7 +176,7 @@ def _size(value: Any) -> int:
 
 
 def _matrices(outputs: Any, first: Any, second: Any) -> list[Product]:
-    """Over the last axis of the first; a product by a single number is none."""
+    """A product over the last axis of the first; one by a single number is not counted."""
     if not first.shape or not second.shape:
         return []
     return [Product(2 * _size(outputs) * first.shape[-1], (first, second))]

@@ -1,4 +1,4 @@
-"""What `fit` is handed: the same batches in the same order, as arrays or as what the frameworks bring along."""
+"""What `fit` is handed: the same batches in the same order, as arrays or as a framework's own input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _py_dataset(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
 
 
 def _resident(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
-    """Each backend's tensors, handed out as they are by what costs the least there."""
+    """Each backend's tensors, handed out by whatever costs the least there."""
     whole = [part.reshape(-1, batch_size, *part.shape[1:]) for part in (x, y)]
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

@@ -66,7 +66,7 @@ def load_workload(name: str) -> Workload:
 
 
 def metrics(workload: Workload) -> list[Any]:
-    """What `model.compile(metrics=…)` takes."""
+    """The metrics for `model.compile(metrics=…)`."""
     import keras
 
     from models.metrics import METRICS
@@ -79,19 +79,19 @@ def metrics(workload: Workload) -> list[Any]:
 
 
 def is_synthetic(dataset: str) -> bool:
-    """Whether a data set has as many training samples as one asks for."""
+    """Whether a data set draws as many training samples as it is asked for."""
     return dataset in DATASETS and "samples" in inspect.signature(DATASETS[dataset]).parameters
 
 
 def training_samples(name: str, dataset: Dataset) -> int:
-    """How many training samples a data set has of its own, however many of them were drawn."""
+    """How many training samples a data set has by itself, whatever number was drawn."""
     if is_synthetic(name):
         return cast(int, inspect.signature(DATASETS[name]).parameters["samples"].default)
     return len(dataset.x_train)
 
 
 def evaluation_batch(workload: Workload) -> int:
-    """How many samples are evaluated at a time: of a workload made for a GPU as many as it trains with."""
+    """How many samples are evaluated at a time; a workload made for a GPU takes its training batch."""
     return workload.batch_size if workload.memory_mib else EVALUATION_BATCH
 
 
@@ -140,7 +140,7 @@ def unshuffled(dataset: Dataset, samples: int) -> Batches:
 
 
 def check_labels(labels: Array, classes: int, where: str) -> None:
-    """Refuse class labels out of range, for which JAX would give loss 0 without a word."""
+    """Refuse class labels out of range, for which JAX would silently give loss 0."""
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         raise StartError(f"{where}: labels from {labels.min()} to {labels.max()}, but the model has {classes} outputs")
 

@@ -1,4 +1,4 @@
-"""Inference: the batches of a launch, what is called on them, how long it takes, and whether its outputs are right."""
+"""Task predict: the batches of a launch, the function called on them, its time, whether its outputs are right."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The tracks: one workload trained as one types it, as it is compared, tuned, in a loop of its own, without Keras.
+"""The tracks: one workload trained as a user types it, controlled, tuned, in its own loop, and without Keras.
 
 Each is the same network from the same weights; `fit`, `tuned`, `loop` and `native` take the same batches in the same
 order. A *knob* is a choice of how a track is executed; which values are tried is said by `knobs`.
@@ -39,7 +39,7 @@ def knobs(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
 
 
 def defaults(backend: str, track: str) -> dict[str, Any]:
-    """What each knob is where nobody turned it."""
+    """The default of each knob."""
     if track not in SEARCHED:
         return {}
     return {**{name: values[0] for name, values in knobs(backend, track).items()}, "malloc": "default"}

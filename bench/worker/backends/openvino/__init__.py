@@ -29,15 +29,15 @@ def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: A
 
 
 def make_deterministic() -> None:
-    """Nothing to switch: it computes on the CPU."""
+    """Do nothing: OpenVINO computes on the CPU."""
 
 
 def barrier() -> None:
-    """Nothing to wait for: every call returns when its work is done."""
+    """Do nothing: every call returns when its work is done."""
 
 
 def synchronize() -> None:
-    """Nothing to wait for."""
+    """Do nothing, as `barrier` does."""
 
 
 def devices() -> list[str]:

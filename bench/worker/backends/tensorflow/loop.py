@@ -42,7 +42,7 @@ class Loop:
         return Pass(losses.numpy(), float(model.get_metrics_result()[self._metric]))
 
     def store(self) -> None:
-        """Nothing is left to do: the Keras model's own variables are trained."""
+        """Do nothing: the Keras model's own variables are trained."""
 
     def copies(self) -> Sequence[Any]:
         return ()

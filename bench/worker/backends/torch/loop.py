@@ -48,7 +48,7 @@ class Loop:
         return Pass(torch.stack(losses).tolist(), float(results[self._metric]))
 
     def store(self) -> None:
-        """Nothing to do: the weights were the model's own all the time."""
+        """Do nothing: the Keras model's own weights are trained."""
 
     def copies(self) -> Sequence[Any]:
         return ()
