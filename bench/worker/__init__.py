@@ -1,1 +1,1 @@
-"""What runs inside a backend's environment: keras, numpy and pytest; never pandas."""
+"""What runs inside a backend's environment: Keras, the backend, and our clock; never pandas, never pytest."""
