@@ -17,6 +17,7 @@ from support import campaign
 from bench.contract.catalog import training_backends
 from bench.machine import environments
 from bench.plan.parse import parse_run
+from bench.run import prepare
 from bench.run.console import RunConsole
 from bench.run.measure import run
 
@@ -71,6 +72,7 @@ def fake(tmp_path, recorded_run, monkeypatch):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
     python.chmod(0o755)
+    monkeypatch.setattr(prepare, "NODE", campaign.NODE)
     monkeypatch.setenv("FAKE_RECORD", str(next((recorded_run / "launches").glob("r000*mlp-jax*"))))
     given = [f"--python={backend}={python}" for backend in ("jax", "tensorflow", "torch")]
     return [*given, "--workloads=mlp", "--devices=cpu", f"--output={tmp_path / 'results'}"]

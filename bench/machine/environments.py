@@ -69,10 +69,17 @@ def missing_reason(backend: str) -> str:
     return f'no complete environment; build it with nox -s "env({backend})" or pass --python {backend}=PATH'
 
 
+@functools.cache
 def probe(python: Path, backend: str) -> dict[str, Any]:
-    """What an environment reports: `versions`, `devices`, and in `missing` what keeps it from working."""
+    """What an environment says of itself: `versions`, `devices`, `nvml`, and why it does not work in `missing`."""
     answer = ask(python, "bench.worker.programs.probe", "--backend", backend)
     return {"missing": [answer["error"]]} if "error" in answer else answer
+
+
+def lacking(python: Path, backend: str) -> list[str]:
+    """Which of Keras and the backend an environment lacks, by their packages' names; empty where it does not answer."""
+    missing: list[str] = ask(python, "bench.worker.programs.installed", "--backend", backend).get("missing", [])
+    return missing
 
 
 @functools.cache

@@ -142,7 +142,8 @@ def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: floa
         )
         content, outcome = _collect(left, planned, outcome)
     finally:
-        left.unlink(missing_ok=True)
+        for path in (left, left.with_name(f"{left.name}.measured")):  # the node's, and the worker's if both were ended
+            path.unlink(missing_ok=True)
     if content is None:
         _write_empty(final, planned, outcome, shown)
     else:

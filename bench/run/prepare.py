@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ from bench.contract.errors import RunError, UsageError
 from bench.launch.process import launch
 from bench.machine import environments, nvidia
 from bench.own_models.adopt import remove, write
+from bench.plan.cases import devices_of
 from bench.plan.options import Selection
 from bench.plan.planned import PlannedLaunch
 from bench.run.devices import most_memory
 
+NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
 LIMIT_SECONDS = 900.0  # the weights of what is made for a GPU take seconds a seed
 
 
@@ -41,19 +44,9 @@ class Prepared:
         return self.folder / "weights" / f"{number}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
 
     def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
-        """The command that runs one launch: a pytest node with the case as its options."""
-        script = f"bench/worker/programs/bench_{planned.case.task}.py"
+        """The command that runs one launch: a pytest node with the case as its options, and who measures it."""
         card = nvidia.prefix() if planned.case.device == "gpu" else []
-        command = [
-            *card,
-            str(python),
-            "-m",
-            "pytest",
-            "-c",
-            "bench/worker/programs/pytest.ini",
-            script,
-            *planned.case.options(),
-        ]
+        command = [*card, sys.executable, *NODE, f"--python={python}", *planned.case.options()]
         knobs = self.knobs.get(planned.case)
         command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
         command += [f"--validation-split={self.held_out}"] if self.held_out else []
@@ -81,11 +74,33 @@ def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: flo
 
 
 def remarks(options: Selection, prepared: Prepared) -> list[str]:
-    """Remarks on the workloads, a line each: what was decided for the user's own models, and their data."""
-    said = [one.said for one in options.adopted]
+    """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
+    said = [one.said for one in options.adopted] + _without_gauges(options, prepared)
     return said + [
         f"{stem(workload['workload'])}: {note}" for workload in prepared.workloads for note in workload.get("notes", [])
     ]
+
+
+def _without_gauges(options: Selection, prepared: Prepared) -> list[str]:
+    """A line for each environment that measures on a GPU without the package that reads its gauges."""
+    if "gpu" not in devices_of(options, nvidia.find().gpus):
+        return []
+    return [
+        f"{backend}: its environment lacks nvidia-ml-py, so that no energy, clock and memory of the card are recorded"
+        for backend, python in prepared.pythons.items()
+        if python and not environments.probe(python, backend).get("nvml")
+    ]
+
+
+def _check_given(options: Selection) -> None:
+    """Refuse an interpreter of the user's whose environment lacks Keras or the backend."""
+    for backend, python in options.python.items():
+        missing = environments.lacking(python, backend) if backend in options.backends else []
+        if missing:
+            raise UsageError(
+                f"--python {backend}={python}: this environment lacks {' and '.join(missing)}; install "
+                f"{'it' if len(missing) == 1 else 'them'} there with its pip, or name another environment"
+            )
 
 
 def _write(options: Selection) -> list[Path]:
@@ -96,6 +111,7 @@ def _write(options: Selection) -> list[Path]:
 
 
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
+    _check_given(options)
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
     weights = folder / "weights" if draw else None
     failures, refusals = [], []

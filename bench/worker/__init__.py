@@ -1,1 +1,1 @@
-"""The programs and modules that run inside a backend's environment, beside Keras; never pandas."""
+"""What runs inside a backend's environment: Keras, the backend, and our clock; never pandas, never pytest."""

@@ -15,6 +15,7 @@ from bench.launch import log
 from bench.launch import process as launching
 from bench.launch.process import launch
 from bench.machine import environments
+from bench.run.prepare import NODE
 
 SEND = """
 import os, socket, sys
@@ -209,8 +210,7 @@ def real_worker(backend, asked, *options):
     """The command of a launch in a backend's own environment that asks for a backend."""
     python = environments.interpreter(backend, {})
     assert python, environments.missing_reason(backend)
-    words = ["-m", "pytest", "-c", "bench/worker/programs/pytest.ini", "bench/worker/programs/bench_train.py"]
-    return [str(python), *words, *replace(CASE, backend=asked).options(), "--seed=0", *options]
+    return [sys.executable, *NODE, f"--python={python}", *replace(CASE, backend=asked).options(), "--seed=0", *options]
 
 
 @pytest.mark.parametrize("backend", training_backends())

@@ -21,13 +21,15 @@ from bench.run.measure import run as measure
 
 ROWS = pytest.StashKey[list]()  # fault, expected, observed, records lost, processes left behind
 LIMIT_SECONDS = 3
+NODE = ("-S", "-E", str(Path(__file__).with_name("fake_python.py")))  # in place of a launch's real one
 # A shell that starts the tests in the background ignores Ctrl-C, and nohup SIGHUP, for all that descend from it.
 # Limits are shortened.
 START = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from bench.run import launches, measure
+from bench.run import launches, measure, prepare
+prepare.NODE = {node!r}
 launches.LIMIT_SECONDS, launches.GUESS_FACTOR, launches.LIMIT_FACTOR = {limit}, 0, 0
 write_state = measure.write_state
 def slowed(*given, **more):
@@ -64,7 +66,7 @@ class Bench:
         return self.folder / "results"
 
     def command(self, *words):
-        return [sys.executable, "-c", START.format(limit=LIMIT_SECONDS, slow=self.slow), *words]
+        return [sys.executable, "-c", START.format(limit=LIMIT_SECONDS, slow=self.slow, node=NODE), *words]
 
     def start(self, *words, **more):
         """The command, under way; a new run with the options of all of them."""

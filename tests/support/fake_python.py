@@ -1,5 +1,8 @@
 """Stands in for a backend's interpreter: plays back recorded launches, or a fault named by FAKE_FAULT.
 
+Where it is not asked for a program it stands in for a launch's node and its worker in one process, which spares the
+many launches of a test the start of pytest; tests/launch/test_node.py holds the real node against the same faults.
+
 FAKE_FAULT is `BACKEND:FAULT`; the faults are in `misbehave`. FAKE_RECORD is the launch record to play back.
 """
 
@@ -15,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a worker has it
 
-from bench.worker.process.lifeline import die_with_parent
+from bench.contract.lifeline import die_with_parent
 
 DEVICE_MEMORY = {  # the first line of what each framework says
     "jax": "XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 85899345920 bytes.",
@@ -37,6 +40,16 @@ DESCRIPTION = {
     "without_native": "",
     "without_native_ladder": "",
 }
+
+
+def as_worker() -> bool:
+    """Whether this is the worker that a node started, and not node and worker in one."""
+    return "-m" in sys.argv
+
+
+def output() -> str:
+    """Where the worker, or the node, leaves what was measured."""
+    return option("--output" if as_worker() else "--benchmark-json")
 
 
 def option(name: str) -> str:
@@ -66,7 +79,7 @@ def prepare() -> None:
 
 
 def train() -> None:
-    """What bench_train does."""
+    """What bench.worker.programs.train does."""
     die_with_parent()
     backend, fault = os.environ.get("FAKE_FAULT", ":").split(":")
     if backend == option("--backend"):
@@ -92,9 +105,16 @@ def train() -> None:
         content = spoilt(content, fault)
     if os.environ.get("FAKE_SEEN"):
         Path(os.environ["FAKE_SEEN"]).write_text(json.dumps(dict(os.environ)))
-    Path(option("--benchmark-json")).write_text(json.dumps(content))
+    Path(output()).write_text(json.dumps(measured(content) if as_worker() else content))
     if backend == option("--backend"):
         end_badly(fault)
+
+
+def measured(record):
+    """What a worker writes of what stands in a record: the launch, and what the benchmark's table says of it."""
+    seconds = [epoch["seconds"] for epoch in record["launch"]["epochs"][1:]] or [1.0]
+    rounds = {"group": "mlp", "name": "mlp", "seconds": seconds, "extra_info": {}}
+    return {**record, "schema": record["launch"]["schema"], "rounds": rounds}
 
 
 def spoilt(content, fault):
@@ -132,9 +152,8 @@ def end_badly(fault):
 
 def stolen(fault: str) -> bool:
     """Whether the host takes half of this launch's time: always, or only of the backend's first."""
-    output = Path(option("--benchmark-json"))
     return fault == "stolen" or (
-        fault == "stolen once" and not list(output.parent.glob(f"*{option('--backend')}*.json"))
+        fault == "stolen once" and not list(Path(output()).parent.glob(f"*{option('--backend')}*.json"))
     )
 
 
@@ -195,7 +214,7 @@ def misbehave(fault: str) -> None:
         os.setsid()
         time.sleep(600)
     if fault in ("hangs", "waits", "child, then hangs"):
-        whole = Path(os.environ.get("FAKE_PID") or option("--benchmark-json")).with_suffix(".pid")
+        whole = Path(os.environ.get("FAKE_PID") or output()).with_suffix(".pid")
         part = whole.with_suffix(".part")
         part.write_text(str(os.getpid()))
         part.rename(whole)  # so that a test never reads half of it
@@ -222,15 +241,17 @@ def misbehave(fault: str) -> None:
     if fault == "no record":
         raise SystemExit(0)
     if fault == "deep record":
-        Path(option("--benchmark-json")).write_text('{"launch": ' + "[" * 10**5 + "]" * 10**5 + "}")
+        Path(output()).write_text('{"launch": ' + "[" * 10**5 + "]" * 10**5 + "}")
         raise SystemExit(0)
     if fault == "half a record":
-        Path(option("--benchmark-json")).write_text('{"launch": {')
+        Path(output()).write_text('{"launch": {')
         raise SystemExit(0)
 
 
 def send(message: object) -> None:
-    """Tell the parent and wait for its answer."""
+    """Tell the parent, if there is one, and wait for its answer."""
+    if "BENCH_MESSAGES" not in os.environ:
+        return
     with socket.socket(fileno=os.dup(int(os.environ["BENCH_MESSAGES"]))) as channel:
         channel.sendall(json.dumps(message).encode() + b"\n")
         channel.recv(1)

@@ -58,13 +58,12 @@ def case(backend_name):
 
 @pytest.fixture
 def launch(case, tmp_path):
-    """Run a worker by its command; gives the finished process and what it recorded."""
+    """Run a worker by its command; gives the finished process and what it measured."""
 
     def run(*options, **columns):
-        path = tmp_path / "launch.json"
-        script = f"bench/worker/programs/bench_{columns.get('task', 'train')}.py"
-        command = [sys.executable, "-m", "pytest", "-c", "bench/worker/programs/pytest.ini", script]
-        command += [*case(**columns).options(), "--seed=3", f"--benchmark-json={path}", *options]
+        path = tmp_path / "measured.json"
+        program = f"bench.worker.programs.{columns.get('task', 'train')}"
+        command = [sys.executable, "-m", program, *case(**columns).options(), "--seed=3", f"--output={path}", *options]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
         return done, json.loads(path.read_text()) if path.exists() else None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.worker.timing.clock import EpochClock, ReplayClock
+from bench.worker.timing.clock import EpochClock
 from bench.worker.timing.gauges import Counters
 from bench.worker.timing.nvml import Gpu
 
@@ -222,14 +222,3 @@ def test_the_parent_is_told_after_the_span(time):
         clock.on_epoch_end(number, LOGS)
 
     assert told == [(0, 1.25), (1, 1.25)]
-
-
-def test_a_replay_clock_moves_by_the_recorded_durations_only():
-    clock = ReplayClock()
-    clock.load([1.5, 2.5])
-    readings = [clock()]
-    for _ in range(2):
-        clock.advance()
-        readings.append(clock())
-
-    assert readings == [0.0, 1.5, 4.0]

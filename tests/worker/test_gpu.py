@@ -189,11 +189,11 @@ def test_counters_and_seeds_may_stay_on_the_host(trained):
 
 
 @pytest.fixture
-def on_card(request, case, backend, monkeypatch):
+def on_card(case, backend, monkeypatch):
     """A launch in this process as on a GPU: here are stand-ins for the card, its driver and the parent."""
-    request.config.addinivalue_line("markers", "benchmark: what pytest-benchmark is told")
     from bench.worker.process.launch import Launch
-    from bench.worker.programs import bench_predict, bench_train
+    from bench.worker.programs import predict as predicting
+    from bench.worker.programs import train as training
 
     held, joules, events = itertools.count(1), itertools.count(7_000, 5_000), []
     card = SimpleNamespace(
@@ -212,8 +212,7 @@ def on_card(request, case, backend, monkeypatch):
         stand_in = SimpleNamespace(**asked, device_of=lambda _value: device_of(events), synchronize=synchronize)
         messenger = SimpleNamespace(send=lambda event, **_: events.append(event))
         given = Launch(case(device="gpu", task=task), 3, None, {}, 0.0, stand_in, messenger, {"phases": {}})
-        benchmark = SimpleNamespace(extra_info={}, pedantic=lambda *_, **__: None)
-        (bench_train.bench_epochs if task == "train" else bench_predict.bench_calls)(given, benchmark)
+        (training if task == "train" else predicting).measure(given)
         return given.record
 
     return run

@@ -1,4 +1,4 @@
-"""Whole launches on this backend, by the command that the report prints."""
+"""Whole launches on this backend: the bare process that trains."""
 
 import io
 import json
@@ -24,12 +24,12 @@ def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, 
     found = content["launch"]
 
     assert record.check({"launch": {**found, "repetition": 0}}, "launch") is None
-    assert [len(found["epochs"]), len(content["benchmarks"][0]["stats"]["data"])] == [3, 2]
-    assert content["benchmarks"][0]["stats"]["data"] == pytest.approx([e["seconds"] for e in found["epochs"][1:]])
+    assert len(found["epochs"]) == 3
+    assert content["rounds"]["seconds"] == [epoch["seconds"] for epoch in found["epochs"][1:]]
     assert found["weights_digest"] == digests["3"]
     assert found["batches_digest"] == load.batches(load.load_dataset("fashion_mnist"), 1_300, 128, 3).digest
     assert found["test"]["metric"] > 0.5
-    assert content["benchmarks"][0]["extra_info"]["test_accuracy"] == found["test"]["metric"]
+    assert content["rounds"]["extra_info"]["test_accuracy"] == found["test"]["metric"]
     assert found["resolved"]["device"] == "cpu"
     assert found["resolved"]["flags"]["deterministic"] is False
     assert found["memory"]["peak_device_nvml_mib"] is None
@@ -64,42 +64,25 @@ def test_setup_and_epochs_fit_into_the_fit(launch):
     assert recorded <= found["phases"]["fit"]
 
 
-def test_a_launch_is_a_file_that_pytest_benchmark_compares(launch, tmp_path):
-    launch()
-    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(tmp_path / "launch.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert "mlp[" in done.stdout + done.stderr
-
-
-def test_no_plugin_of_pytest_stands_between_keras_and_its_warnings_or_log_messages(launch):
-    done, _ = launch("--collect-only", "--trace-config")
-    _, _, listed = done.stdout.partition("active plugins:")
-    plugins = dict(line.split(":", 1) for line in listed.splitlines() if ":" in line)
-    active = {name.strip() for name, module in plugins.items() if module.strip() != "None"}
-
-    assert "benchmark" in active
-    assert not active & {"warnings", "logging", "logging-plugin"}
+LOADED = """
+import runpy, sys
+sys.argv = ["train", *sys.argv[1:]]
+runpy.run_module("bench.worker.programs.train", run_name="__main__")
+import threading
+print(threading.active_count(), *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+FOREIGN = {"pytest", "_pytest", "pluggy", "pytest_benchmark", "pandas", "psutil", "pynvml", "msgspec"}
 
 
-def test_no_import_hook_of_pytest_stands_in_a_worker(tmp_path):
-    """It seems to cost torch something, see bench/worker/programs/pytest.ini."""
-    file = tmp_path / "bench_hooks.py"
-    file.write_text("import sys\ndef bench_hooks():\n    print('hooks', [str(hook) for hook in sys.meta_path])\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        "bench/worker/programs/pytest.ini",
-        str(file),
-        f"--rootdir={tmp_path}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+def test_the_timed_process_holds_keras_its_backend_and_our_clock(case, tmp_path):
+    words = [*case().options(), "--seed=3", f"--output={tmp_path / 'measured.json'}"]
+    command = [sys.executable, "-c", LOADED, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    count, *modules = done.stdout.splitlines()[-1].split()
 
-    assert "hooks [" in done.stdout, done.stdout + done.stderr
-    assert "Rewriting" not in done.stdout
+    assert {"keras", "bench"} <= set(modules)
+    assert not set(modules) & FOREIGN
+    assert count == "1"  # no thread of ours
 
 
 def test_settings_of_the_users_own_do_not_reach_the_worker(launch, monkeypatch, tmp_path):
@@ -128,8 +111,8 @@ def test_a_model_that_fails_ends_the_launch_without_a_record(launch, tmp_path, c
     done, content = launch(workload=str(path))
 
     assert done.returncode != 0
-    assert reason in done.stdout
-    assert content is None or content["benchmarks"] == []
+    assert reason in done.stderr
+    assert content is None
 
 
 def test_a_gpu_that_is_not_there_is_an_error_and_not_a_cpu_figure(launch, monkeypatch):

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from bench.worker.errors import StartError
+
 Array = npt.NDArray[np.generic]
 Call = Callable[[Array], Any]  # a batch on the host to its outputs on the host: an array, or a structure of arrays
 Knobs = Mapping[str, Any]  # how a track is executed: the knob's name to its value
@@ -104,14 +106,13 @@ def placed(x: Any, y: Any, whole: bool, put: Callable[[Any], Any]) -> Any:
 
 def trainer(backend: str, track: str, model: Any, metric: str, knobs: Knobs) -> Trainer:
     """The trainer of a compiled model in track `loop` or `native`; StartError where `native` cannot take it over."""
-    module = import_module(f"{__name__}.{backend}.{track}")
-    made: Trainer = module.make(model, metric, knobs)
+    made: Trainer = _part(backend, track).make(model, metric, knobs)
     return made
 
 
 def candidates(backend: str, track: str) -> Mapping[str, Sequence[Any]]:
     """The knobs of track `loop` or `native`, each with the values that a search tries; the first is the default."""
-    found: Mapping[str, Sequence[Any]] = import_module(f"{__name__}.{backend}.{track}").KNOBS
+    found: Mapping[str, Sequence[Any]] = _part(backend, track).KNOBS
     return found
 
 
@@ -121,5 +122,15 @@ def caller(backend: str, track: str, model: Any, example: Array, folder: Path) -
     `loop` calls the Keras model without `predict`, `native` an export of it, written into `folder` and read back. Each
     takes batches of the shape and type of `example`, and returns when the outputs are on the host.
     """
-    made: Call = getattr(import_module(f"{__name__}.{backend}.predict"), track)(model, example, folder)
+    made: Call = getattr(_part(backend, "predict"), track)(model, example, folder)
     return made
+
+
+def _part(backend: str, name: str) -> ModuleType:
+    """A module of a backend's folder; StartError where it needs a package that this environment lacks."""
+    try:
+        return import_module(f"{__name__}.{backend}.{name}")
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"{name} on {backend} needs {error.name}, which this environment lacks; install it there, or leave it out"
+        ) from None

@@ -7,8 +7,8 @@ import shutil
 import sys
 import tempfile
 
+from bench.contract.lifeline import die_with_parent
 from bench.worker import backends
-from bench.worker.process.lifeline import die_with_parent
 
 # Each of these would change what is trained, or on what, without the plan's knowledge.
 FOREIGN = (
@@ -83,7 +83,7 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
 def versions(backend: str) -> dict[str, str]:
     """The versions of the modules imported here, whatever package brought them."""
     found = {"python": platform.python_version()}
-    for name in ("keras", "numpy", "pytest_benchmark", backend, f"{backend}lib"):
+    for name in ("keras", "numpy", backend, f"{backend}lib"):
         version = getattr(sys.modules.get(name), "__version__", None)
         if version is not None:
             found[name] = version

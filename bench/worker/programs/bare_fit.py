@@ -1,28 +1,22 @@
-"""The same training as bench_train's, with nothing of ours in it: no callback, no pytest, one clock around `fit`.
+"""The same training as a launch's, with nothing of ours in it: no callback, one clock around `fit`.
 
     python -m bench.worker.programs.bare_fit --workload=mlp … --seed=0 --weights=FILE --output=FILE
 
 It takes a launch's options and writes `{"fit_seconds": …}`; `python -m bench.commands.clock` holds launches against it.
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
 
-from bench.contract.case import CASE_OPTIONS, Case
+from bench.contract.case import Case
 from bench.worker.process import environment
+from bench.worker.process.launch import options
 
 
 def main() -> None:
     """Train once and write how long `fit` took."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for option, kind in CASE_OPTIONS.items():
-        parser.add_argument(option, type=kind, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    given = vars(parser.parse_args())
+    given = vars(options(__doc__).parse_args())
     seed, weights, output = (given.pop(name) for name in ("seed", "weights", "output"))
     seconds = fit_seconds(Case(**given), seed, weights)
     output.write_text(json.dumps({"fit_seconds": seconds}), encoding="utf-8")

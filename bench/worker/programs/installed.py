@@ -1,9 +1,34 @@
-"""What is installed in this environment? One JSON line on standard output: each package's version, nothing imported."""
+"""What is installed in this environment? One JSON line on standard output, nothing imported.
 
+python -m bench.worker.programs.installed                    # each package's version
+python -m bench.worker.programs.installed --backend torch    # what a worker of this backend lacks: {"missing": [name]}
+"""
+
+import argparse
 import importlib.metadata
 import json
 import platform
+from importlib.util import find_spec
+
+
+def main() -> None:
+    """Answer one of the two questions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend")
+    backend = parser.parse_args().backend
+    print(json.dumps(versions() if backend is None else {"missing": missing(backend)}))
+
+
+def versions() -> dict[str, str]:
+    """The version of Python and of each package."""
+    found = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
+    return {"python": platform.python_version(), **dict(sorted(found.items()))}
+
+
+def missing(backend: str) -> list[str]:
+    """Which of the two modules that a worker needs are not there; NumPy comes with Keras."""
+    return [name for name in ("keras", backend) if find_spec(name) is None]
+
 
 if __name__ == "__main__":
-    found = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
-    print(json.dumps({"python": platform.python_version(), **dict(sorted(found.items()))}))
+    main()

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.contract.messages import Messenger
 from bench.contract.parity import LADDER_BATCH, ROUNDED_STEPS
 from bench.worker import backends
 from bench.worker.exact.observed import array, observed
 from bench.worker.process import environment
-from bench.worker.process.messages import Messenger
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
 CHUNK = 256  # steps that a trainer is given at a time

@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import platform
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -20,10 +21,10 @@ def main() -> None:
 
 
 def probe(backend: str) -> dict[str, Any]:
-    """`{"versions", "devices", "missing"}`; `missing` says in words what keeps it from working."""
+    """`{"versions", "devices", "nvml", "missing"}`: `missing` says in words what keeps it from working."""
     versions, missing, devices = {"python": platform.python_version()}, [], list[str]()
     os.environ["KERAS_BACKEND"] = backend
-    for package in (backend, "keras", "numpy", "pytest", "pytest_benchmark"):
+    for package in (backend, "keras", "numpy"):
         try:
             versions[package] = importlib.import_module(package).__version__
         except ModuleNotFoundError as error:
@@ -34,7 +35,8 @@ def probe(backend: str) -> dict[str, Any]:
         from bench.worker import backends
 
         devices = backends.load(backend).devices()
-    return {"versions": versions, "devices": devices, "missing": list(dict.fromkeys(missing))}
+    nvml = find_spec("pynvml") is not None
+    return {"versions": versions, "devices": devices, "nvml": nvml, "missing": list(dict.fromkeys(missing))}
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.case import CASE_OPTIONS, Case, input_unavailable
+from bench.contract.messages import Messenger
 from bench.contract.tuning import changed_knobs
 from bench.worker.process import environment
-from bench.worker.process.messages import Messenger
 
 # Passes over the steps: the first is cold, the fastest of the others counts.
 LEAST_PASSES, MOST_PASSES, ENOUGH_SECONDS = 3, 12, 0.5

@@ -1,4 +1,4 @@
-"""The epoch clock: what is timed, and how pytest-benchmark receives it."""
+"""The epoch clock: what is timed."""
 
 import time
 from collections.abc import Callable
@@ -143,26 +143,3 @@ class EpochClock(keras.callbacks.Callback):
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-class ReplayClock:
-    """A clock that moves only when told: pytest-benchmark's `timer`, through which it receives recorded durations."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._durations: list[float] = []
-
-    def __repr__(self) -> str:
-        return "ReplayClock()"  # stands in every record, where an address would only make noise
-
-    def load(self, durations: list[float]) -> None:
-        """The durations, in seconds, that the next calls of `advance` take."""
-        self._durations = list(durations)
-
-    def __call__(self) -> float:
-        """The time in seconds."""
-        return self._now
-
-    def advance(self) -> None:
-        """Let the next recorded duration pass."""
-        self._now += self._durations.pop(0)

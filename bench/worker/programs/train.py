@@ -1,23 +1,25 @@
-"""pytest-benchmark: epochs of training, the whole training in one go, each epoch a round."""
+"""A launch of task train: the whole training in one go, each epoch timed.
+
+python -m bench.worker.programs.train --workload=mlp … --seed=0 --output=FILE
+"""
 
 import math
 import time
 
-import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
-
-from bench.worker.process.launch import Launch
-from bench.worker.timing import memory, nvml
-from bench.worker.timing.clock import Epoch, EpochClock, ReplayClock
-from bench.worker.workload import load, train
-from bench.worker.workload.build import build, check_device, memory_used, resolved
-
-REPLAY = ReplayClock()
+from bench.worker.process.launch import Launch, Rounds, run
 
 
-@pytest.mark.benchmark(timer=REPLAY, disable_gc=False)
-def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
-    """Train the case once; the steady epochs become the benchmark's rounds."""
+def measure(launch: Launch) -> Rounds:
+    """Train the case once; the steady epochs are the rounds."""
+    # Late, since Keras asks for its backend when it is imported.
+    from bench.worker.timing import memory, nvml
+    from bench.worker.timing.clock import Epoch, EpochClock
+    from bench.worker.workload import load, train
+    from bench.worker.workload.build import build, check_device, memory_used, resolved
+
+    launch.knobs = {**train.defaults(launch.case.backend, launch.case.track), **launch.knobs}
+    if launch.knobs.get("malloc") == "keep":
+        train.keep_freed_memory()
     case, record, phases = launch.case, launch.record, launch.record["phases"]
 
     began = time.perf_counter()
@@ -77,8 +79,13 @@ def bench_epochs(launch: Launch, benchmark: BenchmarkFixture) -> None:
     compiled = {} if case.track in train.OWN_LOOP else {"jit_compile": model.jit_compile}
     record["resolved"] = resolved(launch, model, **compiled, optimizer=type(model.optimizer).__name__)
 
-    benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.track}"
-    benchmark.name = f"{case.workload}[{case.backend}]"
-    benchmark.extra_info |= {f"test_{metric}": record["test"]["metric"], "cold_epoch_seconds": clock.epochs[0].seconds}
-    REPLAY.load([epoch.seconds for epoch in clock.epochs[1:]])
-    benchmark.pedantic(REPLAY.advance, rounds=len(clock.epochs) - 1)
+    return Rounds(
+        group=f"{case.workload} {case.device} {case.numerics} {case.track}",
+        name=f"{case.workload}[{case.backend}]",
+        seconds=[epoch.seconds for epoch in clock.epochs[1:]],
+        extra_info={f"test_{metric}": record["test"]["metric"], "cold_epoch_seconds": clock.epochs[0].seconds},
+    )
+
+
+if __name__ == "__main__":
+    run(measure, __doc__)

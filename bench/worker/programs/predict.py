@@ -1,25 +1,23 @@
-"""pytest-benchmark: calls of inference, each a round."""
+"""A launch of task predict: calls of inference, each timed.
+
+python -m bench.worker.programs.predict --workload=mlp … --seed=0 --output=FILE
+"""
 
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
-
-from bench.worker.process.launch import Launch
-from bench.worker.timing import memory, nvml
-from bench.worker.timing.clock import ReplayClock
-from bench.worker.workload import load, predict
-from bench.worker.workload.build import build, check_device, memory_used, resolved
-
-REPLAY = ReplayClock()
+from bench.worker.process.launch import Launch, Rounds, run
 
 
-@pytest.mark.benchmark(timer=REPLAY, disable_gc=False)
-def bench_calls(launch: Launch, benchmark: BenchmarkFixture) -> None:
-    """Call the model of the case on the test samples, batch after batch."""
+def measure(launch: Launch) -> Rounds:
+    """Call the model of the case on the test samples, batch after batch; each call is a round."""
+    # Late, since Keras asks for its backend when it is imported.
+    from bench.worker.timing import memory, nvml
+    from bench.worker.workload import load, predict
+    from bench.worker.workload.build import build, check_device, memory_used, resolved
+
     case, record, phases = launch.case, launch.record, launch.record["phases"]
 
     began = time.perf_counter()
@@ -57,8 +55,13 @@ def bench_calls(launch: Launch, benchmark: BenchmarkFixture) -> None:
     compiled = {"jit_compile": model.jit_compile} if case.track == "fit" else {}
     record["resolved"] = resolved(launch, model, **compiled)
 
-    benchmark.group = f"{case.workload} {case.device} {case.numerics} {case.task} {case.track} batch {case.batch_size}"
-    benchmark.name = f"{case.workload}[{case.backend}]"
-    benchmark.extra_info["first_call_seconds"] = calls["first_seconds"]
-    REPLAY.load(calls["seconds"])
-    benchmark.pedantic(REPLAY.advance, rounds=len(calls["seconds"]))
+    return Rounds(
+        group=f"{case.workload} {case.device} {case.numerics} {case.task} {case.track} batch {case.batch_size}",
+        name=f"{case.workload}[{case.backend}]",
+        seconds=calls["seconds"],
+        extra_info={"first_call_seconds": calls["first_seconds"]},
+    )
+
+
+if __name__ == "__main__":
+    run(measure, __doc__)
