@@ -95,7 +95,7 @@ def document(
                 "img-src data: blob:",
             ]
         ),
-        colours=drawing.COLOURS,
+        colours=drawing.colours(),
         links=links or {},
     )
 

@@ -10,6 +10,8 @@ import os
 import platform
 from typing import Any
 
+from bench.contract.catalog import facts_of
+
 
 def main() -> None:
     """Import the backend, train nothing."""
@@ -23,7 +25,7 @@ def probe(backend: str) -> dict[str, Any]:
     """`{"versions", "devices", "missing"}`; `missing` says in words what keeps it from working."""
     versions, missing, devices = {"python": platform.python_version()}, [], list[str]()
     os.environ["KERAS_BACKEND"] = backend
-    for package in (backend, "keras", "numpy", "pytest", "pytest_benchmark"):
+    for package in (facts_of(backend).packages[0], "keras", "numpy", "pytest", "pytest_benchmark"):
         try:
             versions[package] = importlib.import_module(package).__version__
         except ModuleNotFoundError as error:
