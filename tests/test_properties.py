@@ -24,7 +24,7 @@ from bench.analysis import analyse, frames, history, two_runs
 from bench.analysis.frames import CASES, GAUGES
 from bench.contract import files as json_files
 from bench.contract import record, values
-from bench.contract.case import DEVICES, INFERENCE_TRACKS, INPUTS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key
+from bench.contract.case import DEVICES, INFERENCE_TRACKS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key, input_kinds
 from bench.contract.files import RecordError
 from bench.report.forms import files, html, terminal
 
@@ -114,7 +114,7 @@ def cases(draw, workloads=PATHS):
         "samples": min(values.MOST_WHOLE, batch_size * draw(st.integers(1, 5))),
         "epochs": draw(st.integers(2, 4)) if task == "train" else 1,
         "batch_size": batch_size,
-        "input": draw(st.sampled_from(list(INPUTS))),
+        "input": draw(st.sampled_from(list(input_kinds()))),
         "backend": draw(st.sampled_from(["jax", "tensorflow", "torch", "openvino", "another_one"])),
         "device": draw(st.sampled_from(DEVICES)),
         "numerics": draw(st.sampled_from(NUMERICS)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from bench.contract.catalog import facts_of_all
 
 NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
@@ -15,13 +17,6 @@ DEVICES = ("cpu", "gpu")
 INFERENCE_TRACKS = ("fit", "loop", "native")  # of task predict: `model.predict`, the compiled call, the exported one
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing
-INPUTS = {  # what `fit` is handed, and the backend whose environment alone has it
-    "arrays": None,
-    "PyDataset": None,
-    "tf.data": "tensorflow",
-    "DataLoader": "torch",
-    RESIDENT: None,
-}
 QUICK_EPOCHS = 3  # of the smoke test
 
 
@@ -65,9 +60,21 @@ def case_key(row: Any) -> tuple[Any, ...]:
     return tuple(row[name] for name in CASE_COLUMNS)
 
 
+def input_kinds() -> Mapping[str, str | None]:
+    """What `fit` may be handed, each kind with the backend whose environment alone has it; None where all have it."""
+    own = {kind: facts.name for facts in facts_of_all() for kind in facts.inputs}
+    return {"arrays": None, "PyDataset": None, **own, RESIDENT: None}
+
+
+def known_words() -> dict[str, Sequence[str]]:
+    """The columns whose words are known, with those words."""
+    kinds = tuple(input_kinds())
+    return {"input": kinds, "device": DEVICES, "numerics": NUMERICS, "task": TASKS, "track": TRACKS}
+
+
 def input_unavailable(kind: str, backend: str) -> str:
     """Why a backend is not handed this kind of input; empty where it can be."""
-    needed = INPUTS[kind] or backend
+    needed = input_kinds()[kind] or backend
     return "" if needed == backend else f"{kind} needs {needed}, which the environment of {backend} does not have"
 
 
@@ -100,12 +107,5 @@ def title(case: Any) -> str:
 CASE_COLUMNS = tuple(field.name for field in fields(Case))
 CASE_TYPES: dict[str, type] = {
     name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
-}
-KNOWN_WORDS: dict[str, Sequence[str]] = {
-    "input": tuple(INPUTS),
-    "device": DEVICES,
-    "numerics": NUMERICS,
-    "task": TASKS,
-    "track": TRACKS,
 }
 CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case

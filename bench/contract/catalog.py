@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 import functools
 
+from bench.contract import backend_facts
+from bench.contract.backend_facts import BackendFacts
 from bench.contract.paths import ROOT
 
 BACKENDS = ROOT / "bench" / "worker" / "backends"
@@ -41,9 +43,20 @@ def backend_names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in BACKENDS.glob("*/__init__.py")))
 
 
+@functools.cache
+def facts_of(name: str) -> BackendFacts:
+    """The plain facts about a backend; UsageError where its `backend.toml` is missing or wrong."""
+    return backend_facts.read(BACKENDS / name)
+
+
+def facts_of_all() -> tuple[BackendFacts, ...]:
+    """The plain facts about every backend."""
+    return tuple(map(facts_of, backend_names()))
+
+
 def training_backends() -> tuple[str, ...]:
-    """The backends that can train: those with a training loop. The others take part in task predict alone."""
-    return tuple(name for name in backend_names() if (BACKENDS / name / "loop.py").is_file())
+    """The backends that can train, which so have a training loop; the others take part in task predict alone."""
+    return tuple(facts.name for facts in facts_of_all() if facts.trains)
 
 
 def dataset_names() -> tuple[str, ...]:

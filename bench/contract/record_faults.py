@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.contract.case import CASE_COLUMNS, CASE_TYPES, INFERENCE_TRACKS, KNOWN_WORDS
+from bench.contract.case import CASE_COLUMNS, CASE_TYPES, INFERENCE_TRACKS, known_words
 from bench.contract.record import READABLE, STATUSES
 from bench.contract.values import (
     LEAST_SECONDS,
@@ -38,7 +38,7 @@ def case_fault(case: object) -> str | None:
         return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
     if not all(1 <= case[name] <= MOST_WHOLE for name in ("samples", "epochs", "batch_size")):
         return f"samples, epochs and batch_size have to be positive, and at most {MOST_WHOLE}"
-    for name, known in KNOWN_WORDS.items():
+    for name, known in known_words().items():
         if case[name] not in known:
             return f"unknown {name} {shown(case[name])}, known: {', '.join(known)}"
     if case["task"] == "predict" and case["track"] not in INFERENCE_TRACKS:

@@ -1,6 +1,7 @@
 """One worker in its backend's environment: started, watched, limited; one outcome whatever happens."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.contract.catalog import facts_of_all
 from bench.contract.paths import ROOT
 from bench.contract.values import printable
 from bench.launch import strays
@@ -27,11 +29,20 @@ LONGEST_MESSAGE = 2**20  # bytes; a worker that sends more without an end is not
 LONGEST_REASON = 500  # characters
 FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # would bring a user's plugins back into the timed span
 MESSAGES = "BENCH_MESSAGES"  # tells the worker its end of the socket; without it, by hand, it sends no messages
-OUT_OF_MEMORY = re.compile(  # the host's and, in the words of each framework and of CUDA's libraries, the device's
-    r"out of memory|OutOfMemory|RESOURCE_?EXHAUSTED|\bOOM when allocating|(CUBLAS|CUDNN)\w*_ALLOC_FAILED"
-    r"|MemoryError|bad_alloc|Cannot allocate memory",
-    re.IGNORECASE,
+# The host's words for no memory, and those of CUDA and its libraries; what a framework says is in its backend's facts.
+OUT_OF_MEMORY = (
+    r"out of memory",
+    r"(CUBLAS|CUDNN)\w*_ALLOC_FAILED",
+    "MemoryError",
+    "bad_alloc",
+    "Cannot allocate memory",
 )
+
+
+@functools.cache
+def _out_of_memory() -> re.Pattern[str]:
+    words = (word for facts in facts_of_all() for word in facts.no_memory)
+    return re.compile("|".join(f"(?:{word})" for word in (*OUT_OF_MEMORY, *words)), re.IGNORECASE)
 
 
 def launch(
@@ -91,7 +102,7 @@ def launch(
     if process.returncode == 0:
         return Outcome("ok", "", wall_seconds, remark)
     reason = _reason(process.returncode, failure, tail)
-    out_of_memory = OUT_OF_MEMORY.search(reason) or (
+    out_of_memory = _out_of_memory().search(reason) or (
         process.returncode == -signal.SIGKILL and _oom_kills() > killed_before
     )
     return Outcome("out of memory" if out_of_memory else "failed", reason, wall_seconds, remark)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.contract.catalog import facts_of_all
 from bench.machine import nvidia
 from bench.machine.nvidia import Gpu
 
-# Settings that change what the frameworks do; recorded where the user has set them.
+# Settings that change what the frameworks do, besides their own; recorded where the user has set them.
 FLAGS = (
-    "XLA_FLAGS",
-    "TF_XLA_FLAGS",
-    "TF_ENABLE_ONEDNN_OPTS",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "CUDA_VISIBLE_DEVICES",
@@ -21,11 +19,6 @@ FLAGS = (
     "LD_PRELOAD",
 )
 GOOGLE = "0x1ae0"  # its number among the makers of PCI devices
-UNMEASURED = {  # what each backend has for it, as their installation guides say
-    "AMD GPU": "JAX, TensorFlow and torch each have builds for ROCm of their own",
-    "Apple GPU": "Keras on torch computes on it (mps), TensorFlow and JAX with Apple's plug-ins (Metal)",
-    "TPU": "JAX computes on it (jax[tpu]), TensorFlow through a distribution strategy, Keras on torch does not",
-}
 
 
 def memory_mib(cards: Sequence[Gpu]) -> dict[str, float]:
@@ -53,8 +46,12 @@ def fingerprint() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "load_average": list(psutil.getloadavg()),
-        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
+        "flags": {name: os.environ[name] for name in _flags() if name in os.environ},
     }
+
+
+def _flags() -> tuple[str, ...]:
+    return (*(name for facts in facts_of_all() for name in facts.recorded_settings), *FLAGS)
 
 
 def _first(found: nvidia.Found) -> dict[str, Any] | None:
@@ -76,8 +73,14 @@ def others(root: Path = Path("/"), system: str = platform.system(), kind: str = 
     if (system, kind) == ("Darwin", "arm64"):
         found.append("Apple GPU")
     return [
-        f"{name}: {UNMEASURED[name]}; not measured here, where devices are the CPU and NVIDIA's GPUs" for name in found
+        f"{name}: {_made_of(name)}; not measured here, where devices are the CPU and NVIDIA's GPUs" for name in found
     ]
+
+
+def _made_of(device: str) -> str:
+    """What each backend makes of an accelerator, as its installation guide says."""
+    told = [f"{facts.name} {facts.other_devices[device]}" for facts in facts_of_all() if device in facts.other_devices]
+    return ", ".join(told) or "no backend has words for it"
 
 
 def _read(path: Path) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bench.contract.case import DEVICES, INPUTS, NUMERICS, TASKS, TRACKS
+from bench.contract.case import DEVICES, NUMERICS, TASKS, TRACKS, input_kinds
 from bench.contract.catalog import backend_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
 from bench.contract.record import DIFFERENCES
 from bench.own_models.adopt import LOSSES
-from bench.plan.options import PROFILES
+from bench.plan.options import PROFILES, REFERENCE
 from bench.plan.words import at_least, choice, dataset, interpreter, loss, percent, several, time_span, workloads
 
 FORMATS = ("markdown", "json")
@@ -62,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,…",
         help=f"{', '.join(NUMERICS)}; default float32, on a GPU with tf32",
     )
-    inputs = several(choice(tuple(INPUTS), "input"), tuple(INPUTS))
-    run.add_argument("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(INPUTS)}; default arrays")
+    kinds = tuple(input_kinds())
+    inputs = several(choice(kinds, "input"), kinds)
+    run.add_argument("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(kinds)}; default arrays")
     run.add_argument(
         "--to-target", action="store_true", help="hold out a tenth of the samples; how long to the target?"
     )
@@ -138,7 +139,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--shared-gpu", action="store_true", help="measure on a GPU that somebody else uses too")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="the first; default 0")
-    parser.add_argument("--reference", type=backend, metavar="NAME", help="default jax")
+    parser.add_argument("--reference", type=backend, metavar="NAME", help=f"default {REFERENCE}")
     parser.add_argument(
         "--python",
         type=interpreter,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contract.case import INFERENCE_TRACKS, INPUTS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS
+from bench.contract.case import INFERENCE_TRACKS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, input_kinds
 from bench.contract.catalog import backend_names, training_backends, workload_names
 from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.parity import CLIMBS
@@ -122,7 +122,7 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         tasks=tasks,
         tracks=tracks,
         numerics=given.numerics and tuple(sorted(given.numerics, key=NUMERICS.index)),
-        inputs=tuple(sorted(given.inputs or ("arrays",), key=list(INPUTS).index)),
+        inputs=tuple(sorted(given.inputs or ("arrays",), key=list(input_kinds()).index)),
         to_target=given.to_target,
         within=None if given.within is None else given.within / 100,
         budget_seconds=given.budget,

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
-from bench.contract.case import DEVICES, INPUTS, NUMERICS, TASKS, TRACKS
+from bench.contract.case import DEVICES, NUMERICS, TASKS, TRACKS, input_kinds
 from bench.contract.catalog import backend_names
 from bench.contract.errors import UsageError
 from bench.contract.results import resumable
@@ -67,7 +67,7 @@ def resumed_options(given: argparse.Namespace, kind: type[Resumed], finished: bo
 def _check_stored(options: RunOptions) -> None:
     """Raise ValueError where the options in run.json cannot have been a run's."""
     words = (*options.workloads, *options.backends, *options.pass_env, options.profile, options.reference)
-    chosen: list[tuple[Sequence[str], Collection[str]]] = [(options.inputs, INPUTS), (options.tasks, TASKS)]
+    chosen: list[tuple[Sequence[str], Collection[str]]] = [(options.inputs, input_kinds()), (options.tasks, TASKS)]
     chosen += [(options.tracks or (), TRACKS), (options.numerics or (), NUMERICS), (options.devices or (), DEVICES)]
     chosen += [(options.backends, backend_names())]
     numbers = [

@@ -10,22 +10,32 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.frames import CASES
+from bench.contract.catalog import facts_of_all
 from bench.report.text import missing
 from bench.report.view import Row, facets
 
-# Okabe and Ito's palette for the colour-blind (2008), each at least 3 : 1 against the page's white and its black.
-COLOURS = {"jax": "#0072b2", "tensorflow": "#d55e00", "torch": "#008f68", "openvino": "#b86092"}
-OTHERS = ("#8a7400", "#5a78c8", "#767676")  # for backends that nobody chose a colour for
-SYMBOLS = {"jax": "circle", "tensorflow": "square", "torch": "diamond", "openvino": "triangle-up"}
+# Backends' colours are from Okabe and Ito's palette for the colour-blind (2008), each at least 3 : 1 against the page's
+# white and its black.
+OTHERS = ("#8a7400", "#5a78c8", "#767676")  # for backends of old runs, which are gone
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # of what differs besides the backend
 PICTURE = ("workload", "device", "task")  # what a picture shows one of each of
 GREY = "rgba(128, 128, 128, 0.8)"  # of what is no backend's
 WIDTHS = (6, 3.5, 1.5)  # of lines that may lie on each other
 
 
+def colours() -> dict[str, str]:
+    """Each backend's colour."""
+    return {facts.name: facts.colour for facts in facts_of_all()}
+
+
 def colour(backend: str) -> str:
     """A backend's colour, the same everywhere."""
-    return COLOURS.get(backend) or OTHERS[sum(backend.encode()) % len(OTHERS)]
+    return colours().get(backend) or OTHERS[sum(backend.encode()) % len(OTHERS)]
+
+
+def symbol(backend: str) -> str:
+    """A backend's symbol, for those who do not see its colour."""
+    return {facts.name: facts.symbol for facts in facts_of_all()}.get(backend, "cross")
 
 
 def about(row: Row) -> dict[str, Any]:
@@ -34,8 +44,8 @@ def about(row: Row) -> dict[str, Any]:
 
 
 def marks(backend: str) -> dict[str, Any]:
-    """A backend's marks: its colour, and a symbol for those who do not see it."""
-    return {"marker": {"color": colour(backend), "symbol": SYMBOLS.get(backend, "cross"), "size": 8}}
+    """A backend's marks: its colour and its symbol."""
+    return {"marker": {"color": colour(backend), "symbol": symbol(backend), "size": 8}}
 
 
 def bar(backend: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
     for backend, python in pythons.items():
         answer = environments.probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}
         devices = answer.get("devices", [])
-        if not any(device.startswith(("gpu", "cuda")) for device in devices):
+        if not any(device.startswith("gpu") for device in devices):
             seen = "; ".join(answer["missing"] or devices)
             blind[backend] = f"the environment of {backend} sees no GPU ({seen})"
     return blind

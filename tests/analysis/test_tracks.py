@@ -7,7 +7,7 @@ import pytest
 
 from bench.analysis import analyse, comparisons, frames, statistics, tuning
 from bench.analysis.cases import cases
-from bench.contract.case import Case
+from bench.contract.case import RESIDENT, Case, input_kinds
 from bench.contract.tuning import TUNING_COLUMNS
 from bench.report.pages import run as run_page
 from bench.report.parts import tracks
@@ -155,7 +155,7 @@ def test_a_damaged_search_is_left_out_with_a_warning_and_the_rest_is_reported(se
     assert tuning.choices(run) == []
 
 
-@pytest.mark.parametrize("handed", list(tracks.INPUTS))
+@pytest.mark.parametrize("handed", [kind for kind in input_kinds() if kind != RESIDENT])
 def test_every_input_can_be_pasted(handed):
     given = {"jit_compile": True, "steps_per_execution": 32, "input": handed, "malloc": "default"}
     choice = tuning.Choice(vars(a_case()), given, given, 1.0, {}, {}, 1)

@@ -118,7 +118,7 @@ def test_a_backend_has_one_colour_in_all_pictures(tracked):
             chosen = trace.get("line", {}).get("color") or trace["marker"]["color"]
             seen.setdefault(trace["name"].split(",")[0].split()[0], set()).add(chosen)
 
-    assert seen == {name: {drawing.COLOURS[name]} for name in ("jax", "tensorflow", "torch")}
+    assert seen == {name: {drawing.colours()[name]} for name in ("jax", "tensorflow", "torch")}
 
 
 def test_a_backend_that_nobody_chose_a_colour_for_has_one_all_the_same():

@@ -21,7 +21,7 @@ from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import train
 from bench.worker.workload.build import check_device, resolved
 
-SET = ("CUDA_DEVICE_ORDER", "KERAS_HOME", "KERAS_BACKEND", *environment.FOREIGN)
+SET = ("CUDA_DEVICE_ORDER", "KERAS_HOME", "KERAS_BACKEND", *environment.foreign_settings())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench.contract.case import INPUTS, input_unavailable
+from bench.contract.case import input_kinds, input_unavailable
 from bench.contract.paths import ROOT
 from bench.worker import backends
 from bench.worker.programs.prepare import describe
@@ -138,7 +138,7 @@ def test_dropout_drops_while_training(backend_name, model, batches):
     assert np.isfinite(still).all()
 
 
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("kind", input_kinds())
 def test_every_input_hands_fit_the_same_batches(backend_name, model, batches, kind):
     if input_unavailable(kind, backend_name):
         pytest.skip(input_unavailable(kind, backend_name))

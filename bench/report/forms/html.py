@@ -61,7 +61,7 @@ def document(
                 "img-src data: blob:",
             ]
         ),
-        colours=drawing.COLOURS,
+        colours=drawing.colours(),
         links=links or {},
     )
 

@@ -183,7 +183,7 @@ def _curve(case: pd.DataFrame, column: str, row: Row, name: str, line: dict[str,
             "x": x,
             "y": drawing.numbers(over["mean"]),
             "line": line,
-            "marker": {"symbol": drawing.SYMBOLS.get(row["backend"], "cross"), "size": 6},
+            "marker": {"symbol": drawing.symbol(row["backend"]), "size": 6},
             "hovertemplate": "epoch %{x}: %{y:.4f}<extra>%{fullData.name}</extra>",
         }
     )

@@ -10,7 +10,9 @@ import pandas as pd
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.tuning import Choice
+from bench.contract.backend_facts import InputFacts
 from bench.contract.case import TRACKS, case_key, stem, title
+from bench.contract.catalog import facts_of_all
 from bench.contract.tuning import knob_words
 from bench.report import drawing
 from bench.report.columns import Kind, case_column, table
@@ -23,15 +25,7 @@ MEMORY = """\
 import ctypes
 ctypes.CDLL(None).mallopt(-4, 0), ctypes.CDLL(None).mallopt(-1, 2**31 - 1)
 """
-INPUTS = {
-    "arrays": "x, y, batch_size={batch}",
-    "PyDataset": "Batches(x, y, {batch})",
-    "tf.data": "tf.data.Dataset.from_tensor_slices((x, y)).batch({batch}).prefetch(tf.data.AUTOTUNE)",
-    "DataLoader": "DataLoader(samples, sampler=BatchSampler(SequentialSampler(samples), {batch}, drop_last=True), "
-    "batch_size=None)",
-}
-BEFORE = {
-    "PyDataset": """\
+BATCHES = """\
 class Batches(keras.utils.PyDataset):
     def __init__(self, x, y, size):
         super().__init__()
@@ -44,11 +38,10 @@ class Batches(keras.utils.PyDataset):
         batch = slice(index * self.size, (index + 1) * self.size)
         return self.x[batch], self.y[batch]
 
-""",
-    "DataLoader": """\
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
-samples = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
-""",
+"""
+INPUTS = {  # that every backend has
+    "arrays": InputFacts("x, y, batch_size={batch}", ""),
+    "PyDataset": InputFacts("Batches(x, y, {batch})", BATCHES),
 }
 
 
@@ -140,13 +133,19 @@ def snippets(analysis: Analysis) -> list[tuple[str, str]]:
 def _call(choice: Choice) -> str:
     knobs = choice.knobs
     how = "".join(f", {name}={knobs[name]!r}" for name in ("jit_compile", "steps_per_execution"))
-    handed = INPUTS[knobs["input"]].format(batch=choice.case["batch_size"])
+    handed = _pasted(knobs["input"])
+    call = handed.call.format(batch=choice.case["batch_size"])
     return (
         (MEMORY if knobs["malloc"] == "keep" else "")
-        + BEFORE.get(knobs["input"], "")
+        + handed.before
         + f"model.compile(optimizer=…, loss=…, metrics=[…]{how})\n"
-        + f"model.fit({handed}, epochs={choice.case['epochs']}, shuffle=False, verbose=0)"
+        + f"model.fit({call}, epochs={choice.case['epochs']}, shuffle=False, verbose=0)"
     )
+
+
+def _pasted(kind: str) -> InputFacts:
+    own = {name: one for facts in facts_of_all() for name, one in facts.inputs.items()}
+    return {**INPUTS, **own}[kind]
 
 
 def figures(analysis: Analysis) -> Iterator[Figure]:

@@ -1,13 +1,14 @@
 """One package per backend, named as KERAS_BACKEND spells it, each with the same functions; see `Backend`.
 
-`__init__` of each is what every track needs; `loop` and `native` train without Keras's `fit`, and `predict` has the
-calls of task predict. A backend without `loop` cannot train.
+`backend.toml` of each has the plain facts, which `bench.contract.catalog` reads for every world. `__init__` is what
+every track needs; `loop` and `native` train without Keras's `fit`, `inputs` is what `fit` is handed, `exact` is what
+parity needs, and `predict` has the calls of task predict. A backend without `loop` cannot train: of these it needs
+`predict` alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, cast
@@ -15,10 +16,14 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from bench.contract import catalog
 from bench.worker.errors import StartError
 
 Array = npt.NDArray[np.generic]
 Call = Callable[[Array], Any]  # a batch on the host to its outputs on the host: an array, or a structure of arrays
+Matrix = npt.NDArray[np.float32]
+Product = Callable[[], Any]  # multiplies, and may return before the device has done it
+Maker = Callable[[Any, Any, int], Mapping[str, Any]]  # x, y and the batch size to the arguments of `fit`
 Knobs = Mapping[str, Any]  # how a track is executed: the knob's name to its value
 
 
@@ -46,7 +51,7 @@ class Trainer(Protocol):
 
 
 class Backend(Protocol):
-    """The protocol of a backend; one that cannot train has no `gradients`.
+    """The protocol of a backend; one that cannot train has neither `product` nor `gradients`.
 
     The module imports its framework only inside the functions.
     """
@@ -73,7 +78,7 @@ class Backend(Protocol):
         """The framework's own call for that, with which the barrier is compared."""
 
     def devices(self) -> list[str]:
-        """The devices the framework sees, in its own words."""
+        """The devices the framework sees: each what `device_of` calls it, a colon, and the framework's own words."""
 
     def device_of(self, value: Any) -> str:
         """Where a variable's value lives: `cpu`, `gpu`, or what the framework calls another device."""
@@ -84,8 +89,33 @@ class Backend(Protocol):
     def flags(self) -> dict[str, Any]:
         """Threads and precision as the framework reports them, read back."""
 
+    def product(self, first: Matrix, second: Matrix) -> Product:
+        """The product of two matrices, which lie on the device; compiled where the framework does that."""
+
     def gradients(self, model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
         """The loss of a compiled model on one batch, training, and its gradient by each trainable variable in turn."""
+
+
+class Inputs(Protocol):
+    """What `fit` is handed on one backend alone; the order of samples is kept."""
+
+    MAKERS: Mapping[str, Maker]  # by the names that its `backend.toml` has under `inputs`
+
+    def resident(self, x: Any, y: Any) -> Mapping[str, Any]:
+        """The arguments of `fit` for batches of shape (steps, batch, …), placed before, by what costs least."""
+
+
+class Exact(Protocol):
+    """What parity needs of a backend: float64 where Keras passes through float32, and words of 32 bits to draw from."""
+
+    def patch_float64(self) -> None:
+        """Keep float32 out of this process; nothing may have been built. MovedError where a private name is gone."""
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of tensors, compiled where operations one by one would each be."""
+
+    def word(self, value: int) -> Any:
+        """A number below 2^32 as what becomes a tensor of Keras's type uint32."""
 
 
 def load(name: str) -> Backend:
@@ -95,8 +125,18 @@ def load(name: str) -> Backend:
 
 
 def trains(name: str) -> bool:
-    """Whether Keras can train on a backend; asked without importing its framework."""
-    return find_spec(f"{__name__}.{name}.loop") is not None
+    """Whether Keras can train on a backend."""
+    return catalog.facts_of(name).trains
+
+
+def inputs(name: str) -> Inputs:
+    """What only this backend is handed; imports its framework."""
+    return cast(Inputs, import_module(f"{__name__}.{name}.inputs"))
+
+
+def exact(name: str) -> Exact:
+    """What parity needs of a backend; imports its framework."""
+    return cast(Exact, import_module(f"{__name__}.{name}.exact"))
 
 
 def placed(x: Any, y: Any, whole: bool, put: Callable[[Any], Any]) -> Any:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
+from bench.worker import backends
 from bench.worker.keras_internals import found, replace
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -147,13 +147,11 @@ def _stream(shape: Sequence[int], key: tuple[Tensor, Tensor], stream: int) -> tu
 
 @functools.cache
 def _compiled_threefry() -> Callable[..., tuple[Tensor, Tensor]]:
-    """On JAX one compilation for each shape, where eager operations would take one each."""
-    if keras.backend.backend() != "jax":
-        return threefry
-    import jax
+    return _exact().compiled(threefry)
 
-    compiled: Callable[..., tuple[Tensor, Tensor]] = jax.jit(threefry)
-    return compiled
+
+def _exact() -> backends.Exact:
+    return backends.exact(keras.backend.backend())
 
 
 def _key(seed: Seed) -> tuple[Tensor, Tensor]:
@@ -209,9 +207,8 @@ def _working(kind: str) -> str:
 
 
 def _word(value: int) -> Tensor:
-    # torch has no arithmetic on uint32; Keras's uint32 is int64 there, so words are kept below 2^32 by `_wrapped`.
-    number = value if keras.backend.backend() == "torch" else np.uint32(value)
-    return keras.ops.convert_to_tensor(number, dtype="uint32")
+    # Where a backend computes with wider integers, words are kept below 2^32 by `_wrapped`.
+    return keras.ops.convert_to_tensor(_exact().word(value), dtype="uint32")
 
 
 def _wrapped(words: Tensor) -> Tensor:

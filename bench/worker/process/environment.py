@@ -7,50 +7,27 @@ import shutil
 import sys
 import tempfile
 
+from bench.contract import catalog
 from bench.contract.lifeline import die_with_parent
 from bench.worker import backends
 
-# Each of these would change what is trained, or on what, without the plan's knowledge.
+# Each would change what is trained, or on what, without the plan's knowledge; a backend's own are in its facts.
 FOREIGN = (
     "KERAS_MAX_EPOCHS",
     "KERAS_MAX_STEPS_PER_EPOCH",
     "KERAS_NNX_ENABLED",
-    "JAX_COMPILATION_CACHE_DIR",  # cold epochs would come from the disk
-    "JAX_DEBUG_NANS",
-    "JAX_DISABLE_JIT",
-    "JAX_ENABLE_X64",
-    "TF_DETERMINISTIC_OPS",
-    "TF_CUDNN_DETERMINISTIC",
-    "CUBLAS_WORKSPACE_CONFIG",  # with torch's deterministic algorithms, which are for parity
+    "CUBLAS_WORKSPACE_CONFIG",  # goes with deterministic algorithms, which are for parity
     "CUBLASLT_WORKSPACE_SIZE",
-    # Precision, for which each numerics has its setting, and `shipped` the frameworks' own;
-    "DNNL_DEFAULT_FPMATH_MODE",  # oneDNN's, by its old name and the new
+    "DNNL_DEFAULT_FPMATH_MODE",  # oneDNN's precision, by its old name and the new
     "ONEDNN_DEFAULT_FPMATH_MODE",
-    "TF_SET_ONEDNN_FPMATH_MODE",
-    "JAX_DEFAULT_MATMUL_PRECISION",
     "NVIDIA_TF32_OVERRIDE",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-    "TF_CONV2D_USE_FP16_ACCUMULATE",
-    "TF_ENABLE_AUTO_MIXED_PRECISION",  # of NVIDIA's builds
-    "TF_ENABLE_AUTO_MIXED_PRECISION_GRAPH_REWRITE",
-    "TF_FP16_CONV_USE_FP32_COMPUTE",
-    "TF_FP16_MATMUL_USE_FP32_COMPUTE",
-    "TF_FP16_RNN_USE_FP32_COMPUTE",
-    # whether steps are waited for;
     "CUDA_LAUNCH_BLOCKING",
-    "JAX_CPU_ENABLE_ASYNC_DISPATCH",
-    "TF_SYNC_ON_FINISH",
-    # and how a GPU's memory is taken: as much as is needed, of the card alone, and no pool in advance.
-    "XLA_CLIENT_MEM_FRACTION",
-    "XLA_PYTHON_CLIENT_ALLOCATOR",
-    "XLA_PYTHON_CLIENT_MEM_FRACTION",
-    "TF_FORCE_UNIFIED_MEMORY",  # JAX reads it too
-    "TF_GPU_ALLOCATOR",
-    "TF_PER_DEVICE_MEMORY_LIMIT_MB",
-    "PYTORCH_ALLOC_CONF",
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "PYTORCH_NO_CUDA_MEMORY_CACHING",
 )
+
+
+def foreign_settings() -> tuple[str, ...]:
+    """The environment variables of a user's that no worker sees: those of all backends, for one may read another's."""
+    return (*FOREIGN, *(name for facts in catalog.facts_of_all() for name in facts.foreign_settings))
 
 
 def threads() -> int:
@@ -65,7 +42,7 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
     """
     die_with_parent()
     module = backends.load(backend)
-    for name in FOREIGN:
+    for name in foreign_settings():
         os.environ.pop(name, None)
     # Away from ~/.keras/keras.json, which may name another float type, epsilon or image format.
     home = tempfile.mkdtemp(prefix="keras-home-")
@@ -83,7 +60,7 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
 def versions(backend: str) -> dict[str, str]:
     """The versions of the modules imported here, whatever package brought them."""
     found = {"python": platform.python_version()}
-    for name in ("keras", "numpy", backend, f"{backend}lib"):
+    for name in ("keras", "numpy", *catalog.facts_of(backend).packages):
         version = getattr(sys.modules.get(name), "__version__", None)
         if version is not None:
             found[name] = version

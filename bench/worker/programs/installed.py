@@ -10,6 +10,8 @@ import json
 import platform
 from importlib.util import find_spec
 
+from bench.contract.catalog import facts_of
+
 
 def main() -> None:
     """Answer one of the two questions."""
@@ -27,7 +29,7 @@ def versions() -> dict[str, str]:
 
 def missing(backend: str) -> list[str]:
     """Which of the two modules that a worker needs are not there; NumPy comes with Keras."""
-    return [name for name in ("keras", backend) if find_spec(name) is None]
+    return [name for name in ("keras", facts_of(backend).packages[0]) if find_spec(name) is None]
 
 
 if __name__ == "__main__":

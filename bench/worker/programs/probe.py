@@ -11,6 +11,8 @@ import platform
 from importlib.util import find_spec
 from typing import Any
 
+from bench.contract.catalog import facts_of
+
 
 def main() -> None:
     """Import the backend, train nothing."""
@@ -24,7 +26,7 @@ def probe(backend: str) -> dict[str, Any]:
     """`{"versions", "devices", "nvml", "missing"}`: `missing` says in words what keeps it from working."""
     versions, missing, devices = {"python": platform.python_version()}, [], list[str]()
     os.environ["KERAS_BACKEND"] = backend
-    for package in (backend, "keras", "numpy"):
+    for package in (facts_of(backend).packages[0], "keras", "numpy"):
         try:
             versions[package] = importlib.import_module(package).__version__
         except ModuleNotFoundError as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from bench.contract.case import INPUTS, RESIDENT, SEARCHED, Case
+from bench.contract.case import RESIDENT, SEARCHED, Case, input_kinds
 from bench.worker import backends
 from bench.worker.backends import Knobs
 from bench.worker.errors import StartError
@@ -26,7 +26,7 @@ OWN_LOOP = ("loop", "native")
 FIT_KNOBS: Mapping[str, Sequence[Any]] = {
     "jit_compile": ("auto", True, False),
     "steps_per_execution": (1, 8, 32),
-    "input": tuple(name for name in INPUTS if name != RESIDENT),
+    "input": tuple(name for name in input_kinds() if name != RESIDENT),
 }
 # Of glibc's mallopt. Freed memory goes back to the kernel by default and has to be paged in again, thousands of pages a
 # step: JAX and torch, which allocate anew in every step, lose up to a third of it on a CPU.

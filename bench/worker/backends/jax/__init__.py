@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.worker.backends import Matrix, Product
+
 DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
 
@@ -69,13 +71,16 @@ def synchronize() -> None:
 def devices() -> list[str]:
     import jax
 
-    return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+    return [f"{_kind(device)}: {device.device_kind}" for device in jax.devices()]
 
 
 def device_of(value: Any) -> str:
-    platforms = {"cuda": "gpu", "rocm": "gpu"}
-    kind: str = next(iter(value.devices())).platform
-    return platforms.get(kind, kind)
+    return _kind(next(iter(value.devices())))
+
+
+def _kind(device: Any) -> str:
+    platform: str = device.platform
+    return {"cuda": "gpu", "rocm": "gpu"}.get(platform, platform)
 
 
 def peak_device_mib() -> float | None:
@@ -94,6 +99,14 @@ def flags() -> dict[str, Any]:
         "jax_enable_x64": jax.config.jax_enable_x64,
         "deterministic": bool(asked) and not asked[-1].lower().endswith(("=false", "=0")),
     }
+
+
+def product(first: Matrix, second: Matrix) -> Product:
+    import jax
+
+    placed = jax.device_put(first), jax.device_put(second)
+    multiply = jax.jit(jax.numpy.matmul)
+    return lambda: multiply(*placed)
 
 
 def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:

@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from bench.worker.backends import Matrix, Product
+
 
 def environment(device: str, numerics: str | None, threads: int) -> dict[str, str]:
     return {
@@ -74,6 +76,14 @@ def flags() -> dict[str, Any]:
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "deterministic": config.is_op_determinism_enabled(),
     }
+
+
+def product(first: Matrix, second: Matrix) -> Product:
+    import tensorflow as tf
+
+    placed = tf.constant(first), tf.constant(second)
+    multiply = tf.function(tf.matmul)
+    return lambda: multiply(*placed)
 
 
 def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from bench.worker.backends import Matrix, Product
+
 
 def environment(device: str, numerics: str | None, threads: int) -> dict[str, str]:
     return {
@@ -77,6 +79,14 @@ def flags() -> dict[str, Any]:
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def product(first: Matrix, second: Matrix) -> Product:
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # on a CPU launch the environment hides the GPUs
+    placed = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
+    return lambda: torch.matmul(*placed)
 
 
 def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:

@@ -1,0 +1,128 @@
+"""The plain facts about a backend, as `backend.toml` in its folder has them: what every world may know of it.
+
+Standard library only. What a backend does stands beside it, in the functions of `bench.worker.backends.Backend`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.contract.errors import UsageError
+from bench.contract.paths import ROOT
+
+FILE = "backend.toml"
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """An input of `fit` that only one backend has, as code to be pasted.
+
+    `call` is the argument, in which `{batch}` stands for the batch size; `before` is what comes before the call.
+    """
+
+    call: str
+    before: str
+
+
+@dataclass(frozen=True)
+class BackendFacts:
+    """What every world may know of a backend.
+
+    name: as KERAS_BACKEND spells it, which is the folder's.
+    trains: whether Keras can train on it, which its `loop.py` says.
+    colour, symbol: how it is drawn: `#rrggbb`, at least 3 : 1 against white and black, and a marker of Plotly's.
+    packages: modules whose versions are recorded, the framework's first.
+    no_memory: regular expressions for what it says when memory is out, in whatever case.
+    foreign_settings: environment variables of a user's that are dropped: they would change precision, memory, waiting
+        or what is computed.
+    recorded_settings: environment variables of a user's that stay, and are recorded with the machine.
+    inputs: what only it can hand to `fit`, by the name that `--inputs` takes.
+    other_devices: what it makes of accelerators that are not measured, as words that follow its name.
+    """
+
+    name: str
+    trains: bool
+    colour: str
+    symbol: str
+    packages: tuple[str, ...]
+    no_memory: tuple[str, ...]
+    foreign_settings: tuple[str, ...]
+    recorded_settings: tuple[str, ...]
+    inputs: Mapping[str, InputFacts]
+    other_devices: Mapping[str, str]
+
+
+class Key(NamedTuple):
+    """A key of the file: what is expected of it in words, and whether a value is that."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def read(folder: Path) -> BackendFacts:
+    """The facts in a backend's folder; UsageError, one line with file and key, where one is missing or wrong."""
+    path = folder / FILE
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    given = {**OPTIONAL, **_parsed(path, shown)}
+    for name, key in KEYS.items():
+        if name not in given:
+            raise UsageError(f"{shown}: {name} is missing, expected {key.expected}")
+        if not key.fits(given[name]):
+            raise UsageError(f"{shown}: {name} = {given[name]!r}, expected {key.expected}")
+    for name in given.keys() - KEYS.keys():
+        raise UsageError(f"{shown}: {name} is no key of it, known: {', '.join(KEYS)}")
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    inputs = {name: InputFacts(**value) for name, value in given["inputs"].items()}
+    return BackendFacts(folder.name, (folder / "loop.py").is_file(), **{**given, **lists, "inputs": inputs})
+
+
+def _parsed(path: Path, shown: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{shown}: {error.strerror}; every backend has one") from None
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise UsageError(f"{shown}: not TOML: {error}") from None
+
+
+def _text(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _each(fits: Callable[[Any], bool], least: int = 0) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and len(value) >= least and all(map(fits, value))
+
+
+def _is_expression(value: Any) -> bool:
+    try:
+        return bool(value) and isinstance(value, str) and re.compile(value) is not None
+    except re.error:
+        return False
+
+
+def _are_inputs(value: Any) -> bool:
+    fields = {"call", "before"}
+    return isinstance(value, dict) and all(_are_words(one) and one.keys() == fields for one in value.values())
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+
+
+OPTIONAL: dict[str, Any] = {"inputs": {}, "other_devices": {}}
+SETTINGS = Key("a list of environment variables", _each(_text(r"[A-Z][A-Z0-9_]*")))
+KEYS = {
+    "colour": Key('a colour as "#0072b2"', _text("#[0-9a-f]{6}")),
+    "symbol": Key('the name of a marker of Plotly\'s, as "circle"', _text("[a-z]+(-[a-z]+)*")),
+    "packages": Key("a list of modules, the framework's first", _each(_text(r"[A-Za-z_][\w.]*"), least=1)),
+    "no_memory": Key("a list of regular expressions", _each(_is_expression)),
+    "foreign_settings": SETTINGS,
+    "recorded_settings": SETTINGS,
+    "inputs": Key("a table of inputs, each with the texts call and before", _are_inputs),
+    "other_devices": Key("a table of accelerators, each with words", _are_words),
+}

@@ -1,0 +1,20 @@
+"""What only TensorFlow is handed; see `Inputs`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from bench.worker.backends import Maker
+
+
+def resident(x: Any, y: Any) -> Mapping[str, Any]:
+    """See `Inputs`."""
+    return {"x": tf.data.Dataset.from_tensor_slices((x, y)).prefetch(tf.data.AUTOTUNE)}
+
+
+def _tf_data(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
+    return {"x": tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size).prefetch(tf.data.AUTOTUNE)}
+
+
+MAKERS: Mapping[str, Maker] = {"tf.data": _tf_data}
