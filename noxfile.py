@@ -1,8 +1,11 @@
-"""Sessions: bench, parity, compare, report, history, calibrate, tests, lint, audit, and env(NAME), which they build."""
+"""Sessions: bench, parity, compare, report, history, calibrate, tests, long, worker, lint, audit, and env(NAME)."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,8 +71,8 @@ def ensure_backends(session: nox.Session, given: options.Selection, backends: It
             session.warn(f"the environment of {backend} could not be built; what needs it will be reported as failed")
 
 
-def python(session: nox.Session, name: str, *arguments: str) -> None:
-    session.run(str(environments.environment_python(name)), *arguments, external=True, **PATIENT)
+def python(session: nox.Session, name: str, *arguments: str, **more: dict[str, str]) -> None:
+    session.run(str(environments.environment_python(name)), *arguments, external=True, **PATIENT, **more)
 
 
 Options = TypeVar("Options", bound=options.Selection)
@@ -136,14 +139,85 @@ def calibrate(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """The tests of parent, analysis and report, then the worker's; with arguments for pytest the former alone."""
-    ensure(session, ["tests", "bench", *([] if session.posargs else catalog.backend_names())])
-    python(session, "tests", "-m", "pytest", "--ignore=tests/worker", *session.posargs)
-    if session.posargs:
-        return
-    for name in catalog.backend_names():
-        chosen = "tests/worker" if name in catalog.training_backends() else "tests/worker/test_predict.py"
-        python(session, name, "-m", "pytest", "-c", "tests/worker/pytest.ini", f"--backend={name}", chosen)
+    """The tests of parent, analysis and report, then the workers'; with arguments for pytest the former alone."""
+    ensure(session, TESTED if session.posargs else [*TESTED, "worker-tests", *catalog.backend_names()])
+    python(session, "tests", *PYTEST, "--ignore=tests/worker", *session.posargs)
+    if not session.posargs:
+        worker_tests(session)
+
+
+@nox.session(python=False)
+def long(session: nox.Session) -> None:
+    """The tests that take minutes each, which `tests` leaves out: campaigns, whole ladders, large models."""
+    ensure(session, [*TESTED, "worker-tests", *catalog.backend_names()])
+    python(session, "tests", *PYTEST, "--ignore=tests/worker", "-m", "long", *session.posargs)
+    worker_tests(session, "-m", "long")
+
+
+@nox.session(python=False)
+def worker(session: nox.Session) -> None:
+    """The worker's tests on one backend: `nox -s worker -- torch`, or `-- torch ARGUMENTS` for pytest."""
+    backend, *arguments = session.posargs or [""]
+    if backend not in catalog.backend_names():
+        session.error(f"expected a backend, one of {', '.join(catalog.backend_names())}: nox -s worker -- torch")
+    ensure(session, ["worker-tests", backend])
+    chosen = WHOLE if backend in catalog.training_backends() else INFERENCE
+    python(session, backend, *worker_pytest(backend, chosen), *arguments, env=lent_pytest())
+
+
+TESTED = ["tests", "bench"]
+# On two cores two processes, four at most; tests that share what is dear to make name their group.
+PYTEST = ["-m", "pytest", "--numprocesses=logical", "--maxprocesses=4", "--dist=loadgroup"]
+NO_TESTS = 5  # the exit status of pytest where none was chosen: a backend that cannot train has no long ones
+# Two parts of the worker's tests, about as long as each other. Those of the first share launches.
+LAUNCHES = [f"tests/worker/test_{name}.py" for name in ("tracks", "train", "validation")]
+WHOLE = ["tests/worker"]
+OTHERS = [*WHOLE, *(f"--ignore={path}" for path in LAUNCHES)]
+INFERENCE = ["tests/worker/test_predict.py"]  # of a backend that cannot train
+
+
+def worker_pytest(backend: str, chosen: Sequence[str]) -> list[str]:
+    """What runs tests of the worker on a backend."""
+    return ["-m", "pytest", "-c", "tests/worker/pytest.ini", f"--backend={backend}", *chosen]
+
+
+def worker_parts() -> list[tuple[str, Sequence[str]]]:
+    """What can run side by side, the longest first."""
+    training = sorted(catalog.training_backends(), reverse=True)
+    others = [name for name in catalog.backend_names() if name not in training]
+    parts = [(name, part) for part in (LAUNCHES, OTHERS) for name in training]
+    return [*parts, *((name, INFERENCE) for name in others)]
+
+
+def lent_pytest() -> dict[str, str]:
+    """The setting that lends pytest to a backend's environment, which holds Keras and the backend alone."""
+    (packages,) = environments.environment_python("worker-tests").parent.parent.glob("lib/python*/site-packages")
+    return {"PYTHONPATH": str(packages)}
+
+
+def worker_tests(session: nox.Session, *arguments: str) -> None:
+    """The worker's tests, two backends at a time, each on half of the CPUs: more threads would wait for each other.
+
+    What they print is shown part by part, when it has ended.
+    """
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    halves = [cpus[::2], cpus[1::2]]
+
+    def on_its_half() -> None:
+        if len(cpus) > 1:
+            os.sched_setaffinity(0, halves.pop())  # of this thread, which its processes inherit
+
+    def run(part: tuple[str, Sequence[str]]) -> str:
+        command = [str(environments.environment_python(part[0])), *worker_pytest(*part), *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        done = subprocess.run(command, env={**os.environ, **lent_pytest()}, check=False, **pipes)
+        session.log(f"{' '.join(command)}\n{done.stdout}")
+        return "" if done.returncode in (0, NO_TESTS) else part[0]
+
+    with ThreadPoolExecutor(2, initializer=on_its_half) as pool:
+        failed = sorted(set(pool.map(run, worker_parts())) - {""})
+    if failed:
+        session.error(f"the worker's tests failed on {', '.join(failed)}")
 
 
 @nox.session(python=False)

@@ -23,6 +23,7 @@ from bench.run.measure import run
 
 RECORDED = Path(__file__).parent / "recorded"
 FAKE = Path(__file__).parent / "support" / "fake_python.py"
+PLAYED = next((RECORDED / "three-launches" / "launches").glob("r000*mlp-jax*"))
 FACTORS = {"shipped": 1.2, "fit": 1.1, "tuned": 0.9, "loop": 0.8, "native": 0.7}
 
 
@@ -66,20 +67,36 @@ def tracked(recorded_run):
     return recorded_run
 
 
-@pytest.fixture
-def fake(tmp_path, recorded_run, monkeypatch):
-    """Options that make every backend's interpreter the fake one."""
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+@pytest.fixture(scope="session")
+def fake_python(tmp_path_factory):
+    """The interpreter of every backend: it plays back a recorded launch."""
+    python = tmp_path_factory.mktemp("fake") / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {FAKE} "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setattr(prepare, "NODE", campaign.NODE)
-    monkeypatch.setenv("FAKE_RECORD", str(next((recorded_run / "launches").glob("r000*mlp-jax*"))))
+    return python
+
+
+def fake_options(python, results):
+    """Options of a run into a folder that make this the interpreter of every backend."""
     given = [f"--python={backend}={python}" for backend in ("jax", "tensorflow", "torch")]
-    return [*given, "--workloads=mlp", "--devices=cpu", f"--output={tmp_path / 'results'}"]
+    return [*given, "--workloads=mlp", "--devices=cpu", f"--output={results}"]
+
+
+def play_back(patch):
+    """Name the recording that the fake interpreter plays back, as node and worker in one."""
+    patch.setattr(prepare, "NODE", campaign.NODE)
+    patch.setenv("FAKE_RECORD", str(PLAYED))
 
 
 @pytest.fixture
-def measure(fake):
+def fake(tmp_path, fake_python, monkeypatch):
+    """Options that make every backend's interpreter the fake one."""
+    play_back(monkeypatch)
+    return fake_options(fake_python, tmp_path / "results")
+
+
+def starter(fake):
+    """Starts runs of three launches in this process; `said` has what they say."""
     said = io.StringIO()
 
     def start(*arguments, parity=False, now=time.monotonic):
@@ -91,10 +108,40 @@ def measure(fake):
 
 
 @pytest.fixture
-def bench(fake, tmp_path):
-    """The command line, for runs of three launches."""
+def measure(fake):
+    return starter(fake)
+
+
+@pytest.fixture(scope="module")
+def fake_once(tmp_path_factory, fake_python):
+    """As `fake`, for runs that several tests of a module look at, or go on with in a copy."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        play_back(patch)
+        yield fake_options(fake_python, folder / "results")
+
+
+@pytest.fixture(scope="module")
+def measure_once(fake_once):
+    return starter(fake_once)
+
+
+@pytest.fixture(scope="module")
+def bench_once(fake_once, tmp_path_factory):
+    return bench_in(tmp_path_factory.mktemp("bench"), fake_once)
+
+
+def bench_in(folder, fake):
+    """The command line, for runs of three launches into a folder."""
     options = [word for word in fake if not word.startswith("--output")]
-    return campaign.Bench(tmp_path, [*options, f"--output={tmp_path / 'results'}", "--launches=1", "--no-parity"])
+    return campaign.Bench(folder, [*options, f"--output={folder / 'results'}", "--launches=1", "--no-parity"])
+
+
+@pytest.fixture
+def bench(fake, tmp_path):
+    return bench_in(tmp_path, fake)
 
 
 @pytest.fixture
@@ -137,9 +184,9 @@ class Evaluator:
         return np.frombuffer(base64.b64decode(answer["bytes"]), kind).reshape(answer["shape"])
 
     def close(self):
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(60)
+        """End it at once: a framework that ends in good order takes seconds for it."""
+        self._process.kill()
+        self._process.communicate()
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +213,18 @@ def evaluate(request, evaluator):
 def pytest_configure(config):
     """Room for the fault campaign's table."""
     config.stash[campaign.ROWS] = []
+
+
+def pytest_sessionfinish(session):
+    """Where several processes run the tests, each hands its rows of the fault campaign to the one that tells them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = session.config.stash[campaign.ROWS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take such rows over."""
+    node.config.stash[campaign.ROWS] += map(tuple, getattr(node, "workeroutput", {}).get("faults", ()))
 
 
 def pytest_terminal_summary(terminalreporter, config):

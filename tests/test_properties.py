@@ -1,7 +1,4 @@
-"""Records and runs as anybody could have written them, drawn at random: none is misread, none does harm.
-
-BENCH_EXAMPLES multiplies how many are drawn; what is drawn is the same in every run.
-"""
+"""Records and runs as anybody could have written them, drawn at random: none is misread, none does harm."""
 
 import contextlib
 import copy
@@ -9,15 +6,14 @@ import io
 import itertools
 import json
 import math
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from support.drawn import drawn
 
 from bench import report
 from bench.analysis import analyse, frames, history, two_runs
@@ -27,19 +23,6 @@ from bench.contract import record, values
 from bench.contract.case import DEVICES, INFERENCE_TRACKS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key, input_kinds
 from bench.contract.files import RecordError
 from bench.report.forms import files, html, terminal
-
-TIMES = int(os.environ.get("BENCH_EXAMPLES", "1"))
-
-
-def drawn(examples):
-    """So many examples, the same ones in every run."""
-    return settings(
-        max_examples=examples * TIMES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -287,8 +270,7 @@ def sane(analysis):
     assert all("\n" not in problem for problem in analysis.run.warnings)
 
 
-@drawn(150)
-@given(launch=launches())
+@drawn(30, 150, launch=launches())
 def test_a_record_written_and_read_is_equal(place, launch):
     place.mkdir(exist_ok=True)
     json_files.write(place / "launch.json", whole(launch))
@@ -296,8 +278,7 @@ def test_a_record_written_and_read_is_equal(place, launch):
     assert record.read(place / "launch.json") == whole(launch)
 
 
-@drawn(45)
-@given(run=runs())
+@drawn(12, 45, run=runs())
 def test_any_valid_records_can_be_analysed_and_reported(place, run):
     description, found = run
     write(place, description, map(whole, found))
@@ -476,8 +457,7 @@ def test_a_record_cut_off_anywhere_is_refused(place, launch):
         assert not is_read(place / "cut.json")
 
 
-@drawn(90)
-@given(data=st.data())
+@drawn(20, 90, data=st.data())
 def test_a_record_with_any_value_in_any_place_is_refused_or_does_no_harm(place, data):
     index = data.draw(st.sampled_from([0, 2, len(RECORDS) - 1]))
     content = data.draw(damaged(whole(RECORDS[index])))
@@ -486,8 +466,7 @@ def test_a_record_with_any_value_in_any_place_is_refused_or_does_no_harm(place, 
         survives(place)
 
 
-@drawn(60)
-@given(data=st.data())
+@drawn(15, 60, data=st.data())
 def test_a_record_with_a_changed_byte_is_refused_or_does_no_harm(place, data):
     index = data.draw(st.sampled_from([0, len(RECORDS) - 1]))
     write(place, DESCRIPTION, [whole(one) for one in RECORDS])
@@ -511,15 +490,13 @@ def judged(folder):
         two_runs.compare(run, run, 0.05, ())
 
 
-@drawn(100)
-@given(description=damaged(DESCRIPTION))
+@drawn(25, 100, description=damaged(DESCRIPTION))
 def test_a_run_json_with_any_value_in_any_place_is_refused_or_analysed(place, description):
     write(place, description, map(whole, RECORDS))
     judged(place)
 
 
-@drawn(40)
-@given(change=bytes_of(json.dumps(DESCRIPTION).encode()))
+@drawn(12, 40, change=bytes_of(json.dumps(DESCRIPTION).encode()))
 def test_a_run_json_with_a_changed_byte_is_refused_or_analysed(place, change):
     write(place, DESCRIPTION, map(whole, RECORDS))
     (place / "run.json").write_bytes(flipped((place / "run.json").read_bytes(), change))

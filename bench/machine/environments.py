@@ -14,7 +14,7 @@ from bench.machine.nvidia import find
 
 ENVIRONMENTS = ROOT / ".nox"
 STAMP = "complete"  # written last into an environment's folder, so a half-built one lacks it
-TOOLS = ("bench", "tests", "lint", "audit")  # environments that are no backend's
+TOOLS = ("bench", "tests", "worker-tests", "lint", "audit")  # environments that are no backend's
 
 
 def requirements(name: str) -> list[str]:

@@ -274,7 +274,7 @@ def alive(process):
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def test_what_a_killed_parent_and_its_worker_left_is_ended_by_the_next_run(bench, judge):
+def test_what_a_killed_parent_left_is_ended_by_the_next_run(bench, judge):
     process = bench.start("run", FAKE_FAULT="tensorflow:child, then hangs")
     hanging(bench, process)
     process.kill()
@@ -303,12 +303,21 @@ def test_a_killed_calibration_leaves_no_busy_core(bench, judge):
     judge("calibration killed", "2 processes, 0 left", f"{len(children)} processes, {len(alive)} left")
 
 
+@pytest.fixture(scope="module")
+def killed(bench_once):
+    """The results of a run of three launches that was killed in the second."""
+    process = bench_once.start("run", **HANGS)
+    hanging(bench_once, process)
+    bench_once.kill(process)
+    assert bench_once.left == 0
+    return bench_once.results
+
+
 @pytest.fixture
-def interrupted(bench):
-    """A run of three launches that was killed in the second."""
-    process = bench.start("run", **HANGS)
-    hanging(bench, process)
-    bench.kill(process)
+def interrupted(bench, killed):
+    """A copy of it, to change and go on with."""
+    shutil.copytree(killed, bench.results)
+    bench.keep()
     return bench.latest()
 
 
@@ -517,7 +526,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_measured(bench, judge, smal
     judge("disk full", f"{expected}; 1 measured; {RESUMED}", "; ".join(words))
 
 
-def test_a_results_folder_that_may_only_be_read_is_said_and_a_report_shown(bench, judge, small):
+def test_a_read_only_results_folder_is_said_and_a_report_shown(bench, judge, small):
     bench.next()
     folder = bench.latest()
     bench.keep()
@@ -596,7 +605,7 @@ def test_a_keras_file_with_code_in_it_is_refused_before_anything_runs(bench, jud
     judge(".keras file with code", expected, f"exit {ended.code}: {told}; {made}")
 
 
-def test_credentials_reach_no_worker_and_no_file_unless_passed_by_name(bench, judge, tmp_path):
+def test_credentials_reach_nobody_unless_passed_by_name(bench, judge, tmp_path):
     names = ("HF_TOKEN", "AWS_PROFILE", "MY_API_KEY", "DB_PASSWORD", "PGPASSWORD", "accessToken", "SSHPASS", "API_KEY1")
     secrets = dict.fromkeys((*names, "MYSQL_PWD", "GITHUB_PAT"), "s3cret")
     secrets |= {"DATABASE_URL": "postgres://me:s3cret@host/db", "HTTPS_PROXY": "http://me:s3cret@proxy:3128"}
@@ -618,13 +627,14 @@ TINY = """
 [dependency-groups]
 bench = ["iniconfig==2.3.0"]
 tests = []
+worker-tests = []
 lint = []
 audit = []
 backend-jax = ["iniconfig==2.3.0"]
 """
 
 
-def test_an_environment_half_built_by_an_interrupted_install_is_built_anew(judge, tmp_path):
+def test_a_half_built_environment_is_built_anew(judge, tmp_path):
     project = tmp_path / "project"
     others = shutil.ignore_patterns("torch", "tensorflow", "openvino", "__pycache__")
     shutil.copytree(ROOT / "bench", project / "bench", ignore=others)

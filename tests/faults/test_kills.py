@@ -11,7 +11,7 @@ from support.playback import launches, state
 from bench.analysis import analyse
 from bench.report import write
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.long]
 
 KILLS = 20
 MOST = 24  # launches that a parent gets done until it is killed: all together less than the run has
@@ -53,7 +53,7 @@ def wait_for(records, results, process):
         time.sleep(0.002)
 
 
-def test_a_run_killed_twenty_times_gives_the_report_of_an_undisturbed_one(bench, judge, tmp_path):
+def test_a_run_killed_twenty_times_gives_the_undisturbed_report(bench, judge, tmp_path):
     bench.run("run", *ASKED, f"--output={tmp_path / 'undisturbed'}")
     (undisturbed,) = (tmp_path / "undisturbed").glob("*-*")
 

@@ -303,7 +303,7 @@ def wrong(files):
         (["--dataset={}/data.npz"], ["--dataset: mlp is a workload"]),
     ],
 )
-def test_each_way_to_be_wrong_is_refused_in_one_line_that_says_how_to_mend_it(wrong, arguments, words):
+def test_each_mistake_is_refused_in_one_line_with_its_cure(wrong, arguments, words):
     message = fault(*(argument.format(wrong) for argument in arguments))
 
     for word in words:

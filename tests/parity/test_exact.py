@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.xdist_group("evaluators")  # one process for all that asks them, so that each starts once
+
 
 def test_every_patch_finds_what_it_replaces(evaluate):
     assert evaluate("ops.ones((1,))").tolist() == [1.0]  # the process has started, so exact.enable has not complained

@@ -10,29 +10,42 @@ from bench.plan.parse import parse_parity
 from bench.run.console import RunConsole
 from bench.run.parity import parity
 
-WORKLOADS = sorted((ROOT / "tests" / "parity" / "workloads").glob("[!_]*.py"))
+pytestmark = pytest.mark.xdist_group("ladders")
+FOLDER = ROOT / "tests" / "parity" / "workloads"
+WORKLOADS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 STEPS = 6
+
+
+def climbed_by(folder, stems, *words):
+    """The analysis of one run over some workloads of tests/parity/workloads."""
+    given = [f"--steps={STEPS}", "--devices=cpu", f"--output={folder}", *words]
+    given.append(f"--workloads={','.join(str(FOLDER / f'{stem}.py') for stem in stems)}")
+    return analyse(parity(parse_parity(given), RunConsole(file=io.StringIO())))
 
 
 @pytest.fixture(scope="module")
 def climbed(tmp_path_factory):
-    """The analysis of one run over all workloads of tests/parity/workloads."""
-    output = tmp_path_factory.mktemp("results")
-    words = [f"--steps={STEPS}", "--devices=cpu", f"--output={output}"]
-    words.append(f"--workloads={','.join(map(str, WORKLOADS))}")
-    said = io.StringIO()
-    return analyse(parity(parse_parity(words), RunConsole(file=said)))
+    """All workloads, on every track and in every arithmetic: minutes."""
+    return climbed_by(tmp_path_factory.mktemp("all"), WORKLOADS)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Those with a fault that is planted in a small dense network, by fit in exact mode: seconds."""
+    return climbed_by(tmp_path_factory.mktemp("few"), FEW, "--tracks=fit", "--numerics=float64")
 
 
 def problems(analysis, stem):
     return [problem for problem in analysis.problems if problem.startswith(f"parity: {stem}")]
 
 
+FEW = ["weights_off", "other_epsilon", "other_order"]
 AGREE = ["structures", "random_layers", "small_bert_base", "small_gpt2_small"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stem", AGREE)
-def test_what_agrees_passes_on_every_rung_and_every_backend(climbed, stem):
+def test_what_agrees_passes_on_every_rung_and_backend(climbed, stem):
     rows = climbed.parity.exact[climbed.parity.exact["workload"].str.endswith(f"/{stem}.py")]
 
     assert problems(climbed, stem) == []
@@ -43,7 +56,8 @@ def test_what_agrees_passes_on_every_rung_and_every_backend(climbed, stem):
     assert (whole["fit"], whole["loop"]) == (2, 3)  # the reference's loop is judged as well
 
 
-def test_every_layer_of_nested_shared_and_subclassed_models_is_judged(climbed):
+@pytest.mark.long
+def test_every_layer_of_nested_and_shared_models_is_judged(climbed):
     rows = climbed.parity.exact[climbed.parity.exact["workload"].str.endswith("/structures.py")]
     layers = set(rows[rows["rung"] == "outputs"]["location"])
 
@@ -54,28 +68,39 @@ def test_every_layer_of_nested_shared_and_subclassed_models_is_judged(climbed):
     assert "whole/layer_normalization" in layers
 
 
-@pytest.mark.parametrize(
-    ("stem", "blame"),
-    [
-        ("weights_off", "tensorflow cpu float64 parts from jax float64 at weights, careless/dense/kernel (0, 0)"),
-        ("other_epsilon", "torch cpu float64 parts from jax float64 at one step, sequential/dense/kernel"),
-        ("other_order", "tensorflow cpu float64 parts from jax float64 at losses, loss (step 3)"),
-        ("other_padding", "torch cpu float64 parts from jax float64 at outputs, sequential/padding"),
-        ("average_pooling", "torch cpu float64 parts from jax float64 at outputs, average_pooling2d"),
-        (
-            "shifted_normalization",
-            "torch cpu float32 is far less accurate than the others, judged by jax float64 at outputs, "
-            "sequential/batch_normalization",
-        ),
-    ],
-)
-def test_a_fault_is_found_and_blamed_on_its_place_and_on_nothing_else(climbed, stem, blame):
-    (problem,) = problems(climbed, stem)
+BLAMES = {
+    "weights_off": "tensorflow cpu float64 parts from jax float64 at weights, careless/dense/kernel (0, 0)",
+    "other_epsilon": "torch cpu float64 parts from jax float64 at one step, sequential/dense/kernel",
+    "other_order": "tensorflow cpu float64 parts from jax float64 at losses, loss (step 3)",
+    "other_padding": "torch cpu float64 parts from jax float64 at outputs, sequential/padding",
+    "average_pooling": "torch cpu float64 parts from jax float64 at outputs, average_pooling2d",
+    "shifted_normalization": (
+        "torch cpu float32 is far less accurate than the others, judged by jax float64 at outputs, "
+        "sequential/batch_normalization"
+    ),
+}
 
-    assert problem.startswith(f"parity: {stem} {blame}")
+
+@pytest.mark.parametrize("stem", FEW)
+def test_a_planted_fault_is_blamed_on_its_place(few, stem):
+    blamed(few, stem)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stem", BLAMES)
+def test_on_all_tracks_a_fault_is_blamed_on_its_place(climbed, stem):
+    blamed(climbed, stem)
+
+
+def blamed(analysis, stem):
+    """The fault is found, and nothing else."""
+    (problem,) = problems(analysis, stem)
+
+    assert problem.startswith(f"parity: {stem} {BLAMES[stem]}")
     assert " against " in problem
 
 
+@pytest.mark.long
 def test_a_layer_that_gives_nan_is_named(climbed):
     where = "parity: blank: layer sequential/rescaling gives nan in"
 

@@ -51,7 +51,7 @@ def test_steal_is_a_share_of_the_machines_time():
     assert noise(QUIET._replace(stolen_ticks=15, total_ticks=1_200)).steal_fraction == 0.05
 
 
-def test_what_others_took_is_what_the_machine_worked_less_what_this_process_did():
+def test_what_others_took_is_the_machines_work_less_ours():
     after = QUIET._replace(cpu_seconds=2.5, busy_seconds=102.0, total_ticks=1_200)
 
     assert noise(after).other_cpu_seconds == pytest.approx(0.5)
@@ -133,7 +133,7 @@ OTHER = process(1, 5 * 2**30)
         ([], None, 0.0),
     ],
 )
-def test_the_memory_that_this_process_holds_and_the_others_on_the_card_are_told(driver, processes, held, others):
+def test_this_process_memory_and_the_cards_others_are_told(driver, processes, held, others):
     driver.nvmlDeviceGetComputeRunningProcesses = lambda _card: processes
     found = nvml.gauge()()
 

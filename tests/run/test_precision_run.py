@@ -2,6 +2,9 @@
 
 import io
 import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.playback import described, launches, state
@@ -30,6 +33,38 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(scope="module")
+def ordered(measure_once):
+    """A run whose precision was ordered, what it said, and the seeds whose initial weights were drawn."""
+    drawn, prepare = [], measuring.prepare
+
+    def noted(options, *others, **named):
+        drawn.extend(options.seeds)
+        return prepare(options, *others, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (measuring, ordering):
+            patch.setattr(module, "prepare", noted)
+        folder = measure_once("--launches=6", "--within=1%", "--backends=jax,torch")
+    return SimpleNamespace(folder=folder, said=measure_once.said.getvalue(), drawn=drawn)
+
+
+@pytest.fixture(scope="module")
+def whole(measure_once):
+    """A run of three launches of each backend."""
+    return measure_once()
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+    """A copy of it, to change and go on with."""
+    return copied(whole, tmp_path)
+
+
+def copied(folder, tmp_path):
+    return Path(shutil.copytree(folder, tmp_path / "results" / folder.name))
+
+
 def counts(folder):
     return {planned["case"]["backend"]: planned["launches"] for planned in described(folder)["plan"]}
 
@@ -54,7 +89,7 @@ def test_a_disturbed_repetition_is_measured_anew_by_all_backends_and_everything_
     assert "torch: 1 launches were disturbed, 1 of its repetitions were measured anew" in said
 
 
-def test_where_it_is_disturbed_anew_the_other_repetitions_are_kept_as_they_are(measure, monkeypatch):
+def test_where_disturbed_anew_the_other_repetitions_are_kept(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:stolen")
     folder = measure()
     analysis = analyse(folder)
@@ -64,36 +99,25 @@ def test_where_it_is_disturbed_anew_the_other_repetitions_are_kept_as_they_are(m
     assert analysis.run.launches.groupby("attempt")["counted"].sum().to_dict() == {1: 9, 2: 0}
 
 
-def test_a_precision_is_ordered_reached_and_told(measure):
-    folder = measure("--launches=6", "--within=1%", "--backends=jax,torch")
+def test_a_precision_is_ordered_reached_and_told(ordered, tmp_path):
+    folder = copied(ordered.folder, tmp_path)
     analysis = analyse(folder)
     row = analysis.comparisons.table.iloc[0]
 
     assert counts(folder)["jax"] == counts(folder)["torch"] == len(launches(folder, "jax")) > 6
     assert row["ratio_high"] / row["ratio"] <= 1.0101
     assert analysis.problems == []
-    assert "a pilot of 12 launches" in measure.said.getvalue()
-    assert "the pilot says: every ratio within ±1.0%, about" in measure.said.getvalue()
+    assert "a pilot of 12 launches" in ordered.said
+    assert "the pilot says: every ratio within ±1.0%, about" in ordered.said
     report.write(analysis, folder)
     assert "the pilot says: every ratio within" in (folder / "report.md").read_text()
 
 
-def test_seeds_beyond_the_pilot_have_initial_weights_of_their_own(measure, monkeypatch):
-    drawn = []
-    prepare = measuring.prepare
-
-    def noted(options, *others, **named):
-        drawn.extend(options.seeds)
-        return prepare(options, *others, **named)
-
-    for module in (measuring, ordering):
-        monkeypatch.setattr(module, "prepare", noted)
-    folder = measure("--launches=6", "--within=1%", "--backends=jax,torch")
-
-    assert drawn == [launch["seed"] for launch in launches(folder, "jax")]
+def test_seeds_beyond_the_pilot_have_initial_weights_of_their_own(ordered):
+    assert ordered.drawn == [launch["seed"] for launch in launches(ordered.folder, "jax")]
 
 
-def test_a_precision_out_of_reach_is_said_at_once_with_what_will_be_reached(measure, monkeypatch):
+def test_a_precision_out_of_reach_is_said_at_once(measure, monkeypatch):
     monkeypatch.setattr(ordering, "MOST_LAUNCHES", 8)
     folder = measure("--launches=6", "--within=0.1%", "--backends=jax,torch")
     said = measure.said.getvalue()
@@ -104,7 +128,7 @@ def test_a_precision_out_of_reach_is_said_at_once_with_what_will_be_reached(meas
     assert said.index(words) < said.index("[13/")
 
 
-def test_a_budget_that_does_not_suffice_is_said_with_what_will_be_reached():
+def test_a_short_budget_is_said_with_what_will_be_reached():
     order = Order({("a case",): 9}, within=0.046, seconds=1_190.0, wanted_seconds=2_460.0)
 
     wanted = "±3.0% would take 41 min more, and the budget leaves 20 min"
@@ -126,7 +150,7 @@ def test_a_budget_ends_a_run_after_a_whole_repetition_whatever_was_promised(meas
     assert analyse(folder).problems == []
 
 
-def test_a_budget_that_ends_within_the_pilot_ends_it_after_a_whole_repetition(measure):
+def test_a_budget_ends_the_pilot_after_a_whole_repetition(measure):
     folder = measure("--launches=6", "--budget=5m", "--backends=jax,torch", now=Clock(40.0))
 
     assert state(folder) == "finished"
@@ -174,8 +198,8 @@ def resume(folder, *arguments):
     )
 
 
-def test_an_interrupted_run_goes_on_where_it_ended(measure):
-    folder = measure()
+def test_an_interrupted_run_goes_on_where_it_ended(finished):
+    folder = finished
     interrupt_after(folder, 4)
     kept = {path: path.stat().st_mtime_ns for path in (folder / "launches").glob("*.json")}
 
@@ -186,8 +210,8 @@ def test_an_interrupted_run_goes_on_where_it_ended(measure):
     assert analyse(folder).problems == []
 
 
-def test_a_run_with_an_ordered_precision_goes_on_with_what_its_pilot_said(measure):
-    folder = measure("--launches=6", "--within=1%", "--backends=jax,torch")
+def test_a_run_goes_on_with_what_its_pilot_said(ordered, tmp_path):
+    folder = copied(ordered.folder, tmp_path)
     wanted = counts(folder)
     interrupt_after(folder, 14)
     resume(folder)
@@ -196,7 +220,7 @@ def test_a_run_with_an_ordered_precision_goes_on_with_what_its_pilot_said(measur
     assert len(launches(folder)) == sum(wanted.values())
 
 
-def test_the_budget_of_a_run_that_goes_on_is_what_it_has_left(measure):
+def test_a_run_that_goes_on_has_the_rest_of_its_budget(measure):
     folder = measure("--launches=6", "--budget=1h", "--backends=jax,torch", now=Clock(100.0))
     interrupt_after(folder, 8)
     spent = described(folder)["wall_seconds"]
@@ -207,48 +231,44 @@ def test_the_budget_of_a_run_that_goes_on_is_what_it_has_left(measure):
     assert analyse(folder).problems == []
 
 
-def test_a_calibration_goes_on_as_such(measure):
-    folder = measure()
-    interrupt_after(folder, 4)
+def test_a_calibration_goes_on_as_such(finished):
+    interrupt_after(finished, 4)
 
     with pytest.raises(UsageError, match="another command began it"):
-        parse_calibrate([f"--resume={folder.name}", f"--output={folder.parent}"])
+        parse_calibrate([f"--resume={finished.name}", f"--output={finished.parent}"])
 
 
-def test_a_finished_run_does_not_go_on(measure):
+def test_a_finished_run_does_not_go_on(finished):
     with pytest.raises(UsageError, match="it has finished"):
-        resume(measure())
+        resume(finished)
 
 
-def test_a_run_goes_on_with_its_own_options_only(measure):
-    folder = measure()
-    interrupt_after(folder, 4)
+def test_a_run_goes_on_with_its_own_options_only(finished):
+    interrupt_after(finished, 4)
 
     with pytest.raises(UsageError, match="--launches: a run goes on with the options it was started with"):
-        resume(folder, "--launches=7")
+        resume(finished, "--launches=7")
 
 
-def test_a_run_does_not_go_on_on_another_machine(measure):
-    folder = measure()
-    interrupt_after(folder, 4)
-    description = described(folder)
+def test_a_run_does_not_go_on_on_another_machine(finished):
+    interrupt_after(finished, 4)
+    description = described(finished)
     description["machine"]["cpu"] = "another"
-    (folder / "run.json").write_text(json.dumps(description))
+    (finished / "run.json").write_text(json.dumps(description))
 
     with pytest.raises(UsageError, match="it was measured with cpu another, here it is"):
-        resume(folder)
-    assert len(launches(folder)) == 4
+        resume(finished)
+    assert len(launches(finished)) == 4
 
 
-def test_a_run_of_an_earlier_version_does_not_go_on(measure):
-    folder = measure()
-    interrupt_after(folder, 4)
-    description = described(folder)
+def test_a_run_of_an_earlier_version_does_not_go_on(finished):
+    interrupt_after(finished, 4)
+    description = described(finished)
     del description["options"]["within"]
-    (folder / "run.json").write_text(json.dumps(description))
+    (finished / "run.json").write_text(json.dumps(description))
 
     with pytest.raises(UsageError, match="another version began it"):
-        resume(folder)
+        resume(finished)
 
 
 def test_a_calibration_records_a_slow_down_that_takes_turns_and_goes_on(fake):

@@ -73,16 +73,22 @@ def interrupted(words, number, folder, pid):
     return said
 
 
-def test_a_run_leaves_a_record_for_every_launch(measure):
-    folder = measure()
+@pytest.fixture(scope="module")
+def whole(measure_once):
+    """The folder of a run of three launches of each backend, and what it said; nobody changes it."""
+    return measure_once(), measure_once.said.getvalue()
+
+
+def test_a_run_leaves_a_record_for_every_launch(whole):
+    folder, _ = whole
 
     assert state(folder) == "finished"
     assert [launch["status"] for launch in launches(folder)] == ["ok"] * 9
     assert {(launch["repetition"], launch["seed"]) for launch in launches(folder, "torch")} == {(0, 0), (1, 1), (2, 2)}
 
 
-def test_the_backends_take_turns(measure):
-    folder = measure()
+def test_the_backends_take_turns(whole):
+    folder, _ = whole
     names = sorted((folder / "logs").glob("r*.log"), key=lambda path: path.stat().st_mtime_ns)
 
     assert [name.name[:4] for name in names] == ["r000"] * 3 + ["r001"] * 3 + ["r002"] * 3
@@ -96,25 +102,25 @@ def test_the_backends_take_turns(measure):
     ]
 
 
-def test_nothing_but_records_lies_among_the_records(measure):
-    folder = measure()
+def test_nothing_but_records_lies_among_the_records(whole):
+    folder, _ = whole
 
     assert all(path.name.startswith("r0") for path in (folder / "launches").iterdir())
 
 
-def test_a_plain_line_says_how_each_launch_went(measure):
-    measure()
+def test_a_plain_line_says_how_each_launch_went(whole):
+    _, said = whole
 
-    assert "[1/9] mlp jax cpu fit batch 128: " in measure.said.getvalue()
-    assert "9 launches (3 of each case), about" in measure.said.getvalue()
+    assert "[1/9] mlp jax cpu fit batch 128: " in said
+    assert "9 launches (3 of each case), about" in said
 
 
-def test_what_a_run_says_stands_in_its_log_each_line_with_its_time(measure):
-    folder = measure()
+def test_what_a_run_says_stands_in_its_log_with_times(whole):
+    folder, printed = whole
     lines = (folder / "run.log").read_text().splitlines()
     said = [re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (.*)", line)[1] for line in lines]
 
-    assert said == measure.said.getvalue().splitlines()
+    assert said == printed.splitlines()
     assert sum(bool(re.match(r"\[\d/9\] ", line)) for line in said) == 9
 
 
@@ -140,7 +146,7 @@ def test_a_log_that_cannot_be_written_ends_no_measurement(tmp_path):
     assert console.file.getvalue() == "still here\n"
 
 
-def test_a_gpu_that_an_environment_cannot_use_is_a_skipped_case_with_the_reason(measure, monkeypatch):
+def test_a_gpu_that_an_environment_cannot_use_is_skipped(measure, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml.library(fake_nvml.H100))
     for name in (nvidia.VISIBLE, nvidia.ORDER):
         monkeypatch.setenv(name, "0")  # so that what the run sets is taken back
@@ -176,7 +182,7 @@ def test_a_worker_at_fault_becomes_a_record_and_the_run_goes_on(measure, monkeyp
         assert reason in launch["reason"]
 
 
-def test_a_case_that_fails_twice_in_a_row_is_given_up_and_says_so(measure, monkeypatch):
+def test_a_case_is_given_up_after_two_failures_in_a_row(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:killed")
     found = launches(measure(), "torch")
 
@@ -193,7 +199,7 @@ def test_a_hang_does_not_lengthen_the_next_limit(measure, monkeypatch):
     assert reasons == {"no end after 1 s; killed"}
 
 
-def test_a_limit_is_ten_times_what_the_case_took_last_but_never_below_the_least(measure, monkeypatch):
+def test_a_limit_is_ten_times_the_last_launch_or_the_least(measure, monkeypatch):
     limits = []
 
     def fake_launch(_command, *, limit_seconds, **_):
@@ -207,7 +213,7 @@ def test_a_limit_is_ten_times_what_the_case_took_last_but_never_below_the_least(
     assert limits == [300.0, 1_000.0, 2_000.0]
 
 
-def test_a_backend_without_environment_is_a_row_with_the_way_to_mend_it(measure, monkeypatch):
+def test_a_backend_without_environment_is_a_row_with_its_cure(measure, monkeypatch):
     take_away(monkeypatch, "torch")
     folder = measure()
 
@@ -238,7 +244,7 @@ def test_what_lay_in_the_results_folder_stays_there(measure, monkeypatch, tmp_pa
     assert (tmp_path / "results").exists()
 
 
-def test_a_workload_that_cannot_be_used_is_a_usage_error_and_leaves_nothing(measure, monkeypatch, tmp_path):
+def test_an_unusable_workload_is_a_usage_error_and_leaves_nothing(measure, monkeypatch, tmp_path):
     monkeypatch.setenv("FAKE_FAULT", "prepare:error")
 
     with pytest.raises(UsageError, match="does not build"):
@@ -300,8 +306,8 @@ def test_a_run_is_found_by_id_by_path_and_as_the_latest(measure):
     assert find_run("latest", output) == max(first, second)
 
 
-def test_an_unknown_run_is_answered_with_the_known_ones(measure):
-    folder = measure()
+def test_an_unknown_run_is_answered_with_the_known_ones(whole):
+    folder, _ = whole
 
     with pytest.raises(UsageError, match=folder.name):
         find_run("yesterday", folder.parent)
@@ -318,7 +324,7 @@ def test_parity_is_climbed_before_anything_is_measured(measure):
     assert set(analyse(folder).parity.table["numerics"]) == {"float64", "float32"}
 
 
-def test_a_ladder_that_breaks_is_told_before_the_launches_and_fails_the_run(measure, monkeypatch):
+def test_a_broken_ladder_is_told_first_and_fails_the_run(measure, monkeypatch):
     monkeypatch.setenv("FAKE_LADDER", "torch:parts")
     folder = measure(parity=True)
     said = measure.said.getvalue()
@@ -329,7 +335,7 @@ def test_a_ladder_that_breaks_is_told_before_the_launches_and_fails_the_run(meas
     assert len(launches(folder)) == 9
 
 
-def test_a_workload_that_no_device_is_large_enough_for_is_skipped_and_not_climbed(measure, monkeypatch):
+def test_a_workload_too_large_for_every_device_is_skipped(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "prepare:large")
     folder = measure(parity=True)
     said = measure.said.getvalue()
@@ -342,17 +348,15 @@ def test_a_workload_that_no_device_is_large_enough_for_is_skipped_and_not_climbe
     report.write(analysis, folder)
 
 
-def test_prepare_builds_what_the_largest_device_has_the_memory_for_and_for_parity_nothing_that_declares_some(
-    measure, climb
-):
+def test_prepare_builds_what_the_largest_device_can_hold(measure, climb):
     logs = [(folder / "logs" / "prepare-jax.log").read_text() for folder in (measure("--launches=1"), climb())]
     told = [float(log.removeprefix("memory-mib ")) for log in logs]
 
     assert told == pytest.approx([memory_mib([])["cpu"], 0])
 
 
-def test_without_parity_none_is_climbed_and_none_is_missed(measure):
-    folder = measure()
+def test_without_parity_none_is_climbed_and_none_is_missed(whole):
+    folder, _ = whole
 
     assert analyse(folder).parity is None
     assert not list((folder / "ladders").iterdir())
@@ -430,7 +434,7 @@ def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_
     )
 
 
-def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_closest(climb):
+def test_a_parity_report_says_what_is_proved(climb):
     folder = climb()
     report.write(analyse(folder), folder)
     page = (folder / "report.md").read_text()
@@ -444,18 +448,18 @@ def test_the_report_of_a_parity_run_says_what_is_proved_and_whose_float32_is_clo
 def test_a_parity_run_does_not_hide_what_earlier_runs_took(measure, climb):
     measure()
     for _ in range(6):
-        climb("--numerics=float64")
+        climb("--numerics=float64", "--backends=jax,torch")
     measure("--dry-run")
 
     assert "a launch took about" in measure.said.getvalue()
 
 
-def test_the_machines_ceiling_is_measured_once_a_run_and_shown(measure):
-    folder = measure("--launches=1")
+def test_the_machines_ceiling_is_measured_once_a_run_and_shown(whole):
+    folder, said = whole
     ceilings = json.loads((folder / "run.json").read_text())["ceilings"]
 
     assert ceilings == {"cpu": {"jax": 3e9, "tensorflow": 1e10, "torch": 5e9}}
-    assert "ceiling on cpu, GFLOP/s in a matrix product: jax 3, tensorflow 10, torch 5" in measure.said.getvalue()
+    assert "ceiling on cpu, GFLOP/s in a matrix product: jax 3, tensorflow 10, torch 5" in said
 
 
 def test_a_backend_without_a_ceiling_is_said_and_the_run_goes_on(measure, monkeypatch):

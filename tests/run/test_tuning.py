@@ -88,9 +88,7 @@ def test_a_search_is_repeated_where_the_code_of_a_track_has_changed(tuned, monke
     assert "knobs as run" not in said
 
 
-def test_a_configuration_that_takes_its_process_down_is_a_row_with_the_reason_and_the_others_are_tried(
-    tuned, monkeypatch
-):
+def test_the_search_goes_on_where_a_configuration_kills_its_process(tuned, monkeypatch):
     monkeypatch.setenv("FAKE_TUNE", "torch:killed")
     folder, _ = tuned()
     rows = [one for one in tuning.read(folder) if one["backend"] == "torch"]

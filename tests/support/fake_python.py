@@ -159,6 +159,10 @@ def stolen(fault: str) -> bool:
 
 def climb() -> None:
     """What bench.worker.programs.parity does."""
+    import site
+
+    site.main()  # left out at the start, which so takes half as long; a recording needs NumPy
+
     import recordings
 
     backend, fault = os.environ.get("FAKE_LADDER", ":").split(":")

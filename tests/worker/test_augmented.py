@@ -33,7 +33,7 @@ def became(layer, images):
     return found
 
 
-def test_in_training_each_image_is_moved_and_mirrored_in_a_way_of_its_own(images):
+def test_in_training_each_image_is_moved_in_its_own_way(images):
     found = became(RandomShiftAndFlip(), images)
 
     assert len(found) == len(images)

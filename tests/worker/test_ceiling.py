@@ -49,7 +49,7 @@ def test_the_ceiling_is_of_the_order_of_what_numpy_reaches(measure):
     assert answer["flops_per_second"] > numpy_flops_per_second(answer["size"]) / 10
 
 
-def test_a_device_that_is_not_there_is_one_clear_line_and_not_a_cpu_figure(measure, monkeypatch, backend_name):
+def test_a_missing_device_is_one_clear_line(measure, monkeypatch, backend_name):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     done = measure("gpu")
 

@@ -127,12 +127,12 @@ def test_a_barrier_that_returns_too_early_fails_the_launch(on_gpu, time):
         on_gpu.check_drained()
 
 
-def test_a_single_call_that_was_held_up_is_no_fault_of_the_barrier(on_gpu, time):
+def test_one_call_held_up_is_no_fault_of_the_barrier(on_gpu, time):
     epochs(on_gpu, time, 0.0, 0.0, 0.06)
     on_gpu.check_drained()
 
 
-def test_a_call_to_an_idle_device_and_what_the_first_one_compiles_is_no_fault(on_gpu, time):
+def test_a_call_to_an_idle_device_is_no_fault_nor_compiling(on_gpu, time):
     epochs(on_gpu, time, 3.0, 0.04, 0.05)
     on_gpu.check_drained()
 

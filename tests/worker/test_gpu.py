@@ -64,7 +64,7 @@ def prepared(monkeypatch):
         ("TF_CUDNN_DETERMINISTIC", "1"),
     ],
 )
-def test_a_setting_that_would_change_precision_memory_or_waiting_is_dropped(prepared, name, value):
+def test_a_setting_of_precision_memory_or_waiting_is_dropped(prepared, name, value):
     assert name not in prepared("gpu", **{name: value})
 
 
@@ -76,7 +76,7 @@ def test_a_setting_of_onednn_does_not_reach_what_is_computed(launch, monkeypatch
     assert [content["launch"]["resolved"][f"{kind}_bits"] for kind in ("matmul", "convolution")] == [23, 23]
 
 
-def test_cards_are_numbered_as_the_parent_numbers_them_unless_the_user_says_otherwise(prepared):
+def test_cards_are_numbered_as_the_parent_or_the_user_says(prepared):
     assert prepared("gpu")["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert prepared("gpu", CUDA_DEVICE_ORDER="FASTEST_FIRST")["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
     assert "CUDA_DEVICE_ORDER" not in prepared("cpu")
@@ -134,7 +134,7 @@ def elsewhere(*strangers):
     return SimpleNamespace(backend=backend, case=SimpleNamespace(device="gpu"))
 
 
-def test_after_training_every_variable_is_asked_where_it_lives_the_optimizers_too(trained, monkeypatch):
+def test_after_training_every_variable_is_asked_where_it_lives(trained, monkeypatch):
     check_device(elsewhere(), trained)
     kernel = trained.layers[-1].kernel
     slot = next(variable for variable in trained.optimizer.variables if variable.shape == kernel.shape)
@@ -156,7 +156,7 @@ def test_the_record_names_the_device_of_every_variable_not_of_the_first(trained)
 
 
 @pytest.mark.parametrize("track", train.OWN_LOOP)
-def test_what_a_track_trains_in_copies_of_its_own_is_asked_where_it_lives(case, backend_name, track):
+def test_a_tracks_own_copies_are_asked_where_they_live(case, backend_name, track):
     given = case(track=track, device="gpu", batch_size=4, epochs=1)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -218,7 +218,7 @@ def on_card(case, backend, monkeypatch):
     return run
 
 
-def test_on_a_gpu_epochs_have_their_energy_and_the_launch_the_most_memory_it_held(on_card):
+def test_on_a_gpu_energy_and_peak_memory_are_recorded(on_card):
     record = on_card()
 
     assert [epoch["gpu_joules"] for epoch in record["epochs"]] == [5.0] * 3
@@ -246,7 +246,7 @@ def test_variables_that_leave_the_gpu_meanwhile_fail_the_launch(on_card, task, b
 
 
 @pytest.mark.parametrize(("device", "times"), [("gpu", 1), ("cpu", 0)])
-def test_parity_alone_switches_to_deterministic_operations_and_on_a_gpu_alone(monkeypatch, tmp_path, device, times):
+def test_parity_alone_is_deterministic_and_on_a_gpu_alone(monkeypatch, tmp_path, device, times):
     switched = []
     stub = SimpleNamespace(make_deterministic=lambda: switched.append(1), flags=dict)
     monkeypatch.setattr(parity.environment, "prepare", lambda *_: stub)
@@ -293,7 +293,7 @@ def test_what_parity_switches_on_is_in_force_and_is_off_before(backend_name):
         ("--xla_gpu_deterministic_ops=true --xla_gpu_deterministic_ops=false", False),
     ],
 )
-def test_deterministic_operations_that_the_users_own_flags_ask_of_jax_are_told(
+def test_deterministic_operations_of_the_users_own_flags_are_told(
     backend, backend_name, monkeypatch, flags, deterministic
 ):
     if backend_name != "jax":

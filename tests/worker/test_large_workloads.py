@@ -16,7 +16,11 @@ TEST_MACHINE_MIB = 24 * 1024
 PUBLISHED = {"bert_base": 109_482_240, "gpt2_small": 124_439_808, "resnet50": 25_636_712}
 
 
-@pytest.fixture(params=LARGE)
+QUICK = "gpt2_small"  # the others take minutes
+SOME = [name if name == QUICK else pytest.param(name, marks=pytest.mark.long) for name in LARGE]
+
+
+@pytest.fixture(params=SOME)
 def name(request):
     return request.param
 
@@ -30,13 +34,14 @@ def test_these_are_all():
     assert set(LARGE) == set(PUBLISHED)
 
 
-def test_it_has_as_many_parameters_as_the_published_one_but_for_a_classifier_of_its_own(name):
+def test_it_has_the_published_parameters_but_for_its_classifier(name):
     model = load.load_workload(name).build()
     own = model.layers[-1].count_params() if name == "bert_base" else 0
 
     assert model.count_params() - own == PUBLISHED[name]
 
 
+@pytest.mark.parametrize("name", LARGE)
 def test_it_is_described_without_being_built_where_no_device_is_large_enough(name, monkeypatch):
     monkeypatch.setattr(keras.Model, "__init__", None)
     description = describe(name, [0], None, TEST_MACHINE_MIB)
@@ -57,7 +62,7 @@ def test_in_small_it_learns_what_is_planted_in_its_data(small):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("name", ["gpt2_small"])  # the others take a minute longer and show nothing else
+@pytest.mark.parametrize("name", [QUICK])
 def test_in_small_it_is_described_with_all_that_a_run_needs(name, tmp_path):
     path = tmp_path / f"small_{name}.py"
     path.write_text(f"from models.{name} import small as workload")

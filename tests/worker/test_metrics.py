@@ -17,7 +17,7 @@ def test_who_knows_nothing_needs_the_logarithm_of_the_classes_in_bits(name):
     assert float(metric.result()) == pytest.approx(4, abs=1e-6)
 
 
-def test_bits_are_the_mean_over_all_places_of_how_surprising_each_label_was():
+def test_bits_are_the_mean_surprise_over_all_places():
     metric = METRICS["bits_per_token"].make()
     chances = np.array([[[0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]], [[0, 0, 0.875, 0.125], [0, 0, 0.5, 0.5]]])
     metric.update_state(LABELS, np.log(chances + 1e-30).astype(np.float32))

@@ -86,7 +86,7 @@ def test_a_model_of_ones_own_is_launched_like_any_other(workload, tmp_path, laun
 def test_a_saved_model_computes_in_the_arithmetic_in_force(workload, tmp_path, backend_name):
     path = workload(network(keras.layers.Dense(8, activation="relu"), keras.layers.Dense(CLASSES)))
     describe(path, [0], tmp_path / "0-model")
-    about, arrays = climbed(backend_name, tmp_path, "float64", path)
+    about, arrays = climbed(backend_name, tmp_path, "float64", [path])[0]
 
     assert about["error"] == ""
     assert {array.dtype for array in arrays.values()} == {np.dtype("float64")}
@@ -164,7 +164,7 @@ def test_a_model_is_trained_with_the_optimizer_it_was_compiled_with(workload, ki
     assert workload.optimizer().get_config()["momentum"] == 0.25
 
 
-def test_a_function_whose_model_is_compiled_with_another_loss_has_to_be_told(workload):
+def test_a_model_compiled_with_another_loss_has_to_be_told(workload):
     compiled = BUILD.format(last=CLASSES, more="model.compile('adam', 'mse')")
 
     with pytest.raises(StartError, match="compiles its model with mean_squared_error, and without --loss"):
@@ -172,7 +172,7 @@ def test_a_function_whose_model_is_compiled_with_another_loss_has_to_be_told(wor
     assert describe(workload(compiled, "--loss=sparse_categorical_crossentropy"), [0], None)
 
 
-def test_a_regression_is_judged_by_its_error_within_a_share_of_the_variance(workload):
+def test_a_regression_is_judged_by_a_share_of_the_variance(workload):
     changes = {"y_train": X[:160, :2] * 100, "y_test": X[160:, :2] * 100}
     target = describe(workload(network(keras.layers.Dense(2)), "--loss=mse", **changes), [0], None)["target"]
 
@@ -314,9 +314,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("source", "options", "changes", "words"), WRONG.values(), ids=WRONG)
-def test_each_way_to_be_wrong_is_refused_in_one_line_that_says_how_to_mend_it(
-    workload, source, options, changes, words
-):
+def test_each_mistake_is_refused_in_one_line_with_its_cure(workload, source, options, changes, words):
     with pytest.raises(StartError) as caught:
         describe(workload(source, *options, **changes), [0], None)
 

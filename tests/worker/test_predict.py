@@ -56,7 +56,7 @@ def test_a_track_with_other_outputs_than_predict_is_refused(case):
         predict.check([1.01 * value for value in ours], model, given, case(task="predict", track="loop"))
 
 
-def test_batches_are_the_test_samples_in_their_order_without_the_last_partial_one():
+def test_batches_are_the_test_samples_without_a_partial_one():
     given = predict.batches(SAMPLES, 4)
 
     assert np.array_equal(np.concatenate(given), SAMPLES[:8])
@@ -64,7 +64,7 @@ def test_batches_are_the_test_samples_in_their_order_without_the_last_partial_on
         predict.batches(SAMPLES, 11)
 
 
-def test_the_first_call_stands_apart_and_those_that_warm_up_are_not_recorded():
+def test_the_first_call_stands_apart_and_warm_up_is_not_recorded():
     seen = []
     ticks = itertools.count()
     counters = Counters(*(0.0 for _ in Counters._fields))
@@ -93,7 +93,7 @@ def test_an_output_that_is_not_finite_is_refused():
         predict.outputs(lambda batch: batch * np.nan, [SAMPLES])
 
 
-def test_few_outputs_of_many_are_kept_and_several_outputs_one_after_the_other():
+def test_few_outputs_are_kept_several_one_after_the_other():
     many = predict.outputs(lambda batch: np.ones((len(batch), 1_000)), [SAMPLES])
     pair = predict.outputs(lambda batch: {"a": batch[:, :1], "b": batch[:, 1:]}, [SAMPLES[:2]])
 

@@ -36,7 +36,7 @@ def test_samples_that_are_their_own_labels_are_kept_once():
     assert found.y is found.x
 
 
-def test_of_a_data_set_that_is_drawn_one_gets_as_many_samples_as_one_asks_for():
+def test_a_drawn_data_set_has_as_many_samples_as_asked_for():
     asked, own = load.load_dataset("planted_rule", 40), load.load_dataset("planted_rule")
 
     assert load.is_synthetic("planted_rule")

@@ -12,7 +12,6 @@ import pytest
 from bench.contract.case import input_kinds, input_unavailable
 from bench.contract.paths import ROOT
 from bench.worker import backends
-from bench.worker.programs.prepare import describe
 from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import inputs, load, train
 
@@ -43,7 +42,13 @@ def dropping():
     return keras.Sequential([keras.Input((28, 28)), *middle])
 
 
-BUILDERS = {"convolutional": convolutional, "attentive": attentive}
+LONG = pytest.mark.long  # torch compiles the whole step for a minute or two
+EVERY = [
+    pytest.param("native", attentive, id="native-attentive"),
+    pytest.param("native", convolutional, id="native-convolutional", marks=LONG),
+    pytest.param("loop", attentive, id="loop-attentive", marks=LONG),
+    pytest.param("loop", convolutional, id="loop-convolutional", marks=LONG),
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +86,23 @@ def trained(backend, track, knobs, model, batches):
     return [*first.losses, *second.losses], second.metric
 
 
-@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
-@pytest.mark.parametrize("track", train.OWN_LOOP)
+@pytest.mark.parametrize(("track", "build"), EVERY)
 def test_every_configuration_of_a_loop_trains_as_fit_does(backend_name, model, batches, track, build):
+    trains_as_fit(backend_name, track, configurations(backend_name, track), lambda: model(build), batches)
+
+
+@pytest.mark.parametrize("track", train.OWN_LOOP)
+def test_a_loop_trains_a_convolutional_network_as_fit_does(backend_name, model, batches, track):
+    knobs = train.defaults(backend_name, track)
+    trains_as_fit(backend_name, track, [knobs], lambda: model(convolutional), batches)
+
+
+def trains_as_fit(backend_name, track, every, make, batches):
     """In float32, so nearly; the ladder proves it in exact mode."""
-    reference = model(build)
+    reference = make()
     logs = reference.fit(batches.x, batches.y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0).history
-    for knobs in configurations(backend_name, track):
-        ours = model(build)
+    for knobs in every:
+        ours = make()
         losses, metric = trained(backend_name, track, knobs, ours, batches)
 
         assert len(losses) == 2 * STEPS, knobs
@@ -160,13 +174,8 @@ def test_an_input_of_another_framework_is_refused_with_the_reason(backend_name):
 
 
 @pytest.mark.parametrize("track", ["shipped", "tuned", "loop", "native"])
-def test_a_launch_of_every_track_records_what_a_launch_of_fit_records(launch, tmp_path, track):
-    describe("mlp", [3], tmp_path / "0-mlp")
-    weights = f"--weights={tmp_path / '0-mlp-seed3.npz'}"
-    done, content = launch(weights, track=track)
-    assert done.returncode == 0, done.stdout + done.stderr
-    fit = launch(weights)[1]["launch"]
-    found = content["launch"]
+def test_every_track_records_what_fit_records(recorded, track):
+    found, fit = recorded(track=track).launch, recorded().launch
 
     assert len(found["epochs"]) == 3
     assert found["weights_digest"] == fit["weights_digest"]
@@ -186,9 +195,8 @@ def test_a_launch_takes_the_knobs_it_is_given(launch):
     assert content["launch"]["resolved"]["input"] == "arrays"
 
 
-def test_shipped_leaves_precision_to_the_framework(launch, backend_name, monkeypatch):
-    monkeypatch.delenv("JAX_DEFAULT_MATMUL_PRECISION", raising=False)  # of this process, which is strict
-    flags = launch(track="shipped")[1]["launch"]["resolved"]["flags"]
+def test_shipped_leaves_precision_to_the_framework(recorded, backend_name):
+    flags = recorded(track="shipped").launch["resolved"]["flags"]
     own = {"jax": {"jax_default_matmul_precision": None}, "tensorflow": {"tensor_float_32": True}, "torch": {}}
 
     assert {name: flags[name] for name in own[backend_name]} == own[backend_name]

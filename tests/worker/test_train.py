@@ -17,10 +17,8 @@ from bench.worker.workload import load
 LAUNCH_FIELDS = ("weights_digest", "batches_digest", "parameters", "memory", "resolved", "versions", "phases")
 
 
-def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, backend_name):
-    digests = describe("mlp", [3], tmp_path / "0-mlp")["weights"]
-    done, content = launch(f"--weights={tmp_path / '0-mlp-seed3.npz'}")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_a_launch_trains_and_records_what_the_schema_asks_for(recorded, described, backend_name):
+    content, digests = recorded().content, described[1]["weights"]
     found = content["launch"]
 
     assert record.check({"launch": {**found, "repetition": 0}}, "launch") is None
@@ -39,17 +37,14 @@ def test_a_launch_trains_and_records_what_the_schema_asks_for(launch, tmp_path, 
     assert set(LAUNCH_FIELDS) <= set(found)
 
 
-def test_what_draws_the_weights_is_compiled_once_a_run_and_what_trains_in_every_launch(launch, tmp_path, backend_name):
-    describe("mlp", [3], tmp_path / "0-mlp")
+def test_only_what_draws_the_weights_is_compiled_once_a_run(recorded, described, backend_name):
+    """What trains is compiled in every launch."""
+    compiled = described[0] / "compiled"
+    recorded()
+    first = {path.name for path in compiled.glob("*-cache")}
+    recorded.__wrapped__()
 
-    def compiled():
-        done, _ = launch(f"--weights={tmp_path / '0-mlp-seed3.npz'}")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return {path.name for path in (tmp_path / "compiled").glob("*-cache")}
-
-    first = compiled()
-
-    assert compiled() == first
+    assert {path.name for path in compiled.glob("*-cache")} == first
     assert (backend_name == "jax") == any("uniform" in name for name in first)
     assert not any("train" in name for name in first)
 
@@ -156,11 +151,8 @@ def test_the_peak_of_memory_can_begin_anew():
     assert without < with_block - 350
 
 
-def test_the_workers_folder_for_keras_is_removed(launch, monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    launch()
-
-    assert not list(tmp_path.glob("keras-home-*"))
+def test_the_workers_folder_for_keras_is_removed(recorded):
+    assert not list(recorded().left.glob("keras-home-*"))
 
 
 def test_prepare_describes_a_workload_without_drawing_weights():

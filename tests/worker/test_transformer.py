@@ -8,7 +8,7 @@ from models import gpt, gpt2_small
 from models._transformer import Positions, Tokens
 
 
-def test_a_token_that_comes_twice_in_a_batch_takes_one_step_and_not_two():
+def test_a_token_twice_in_a_batch_takes_one_step():
     """Adam's first step is the learning rate, whatever the gradient, where it is summed before it is squared."""
     layers = [keras.Input((4,), dtype="int32"), Tokens(3, 1), keras.layers.Flatten(), keras.layers.Dense(1)]
     model = keras.Sequential(layers)

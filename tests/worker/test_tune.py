@@ -33,7 +33,7 @@ def searched():
     return search
 
 
-def test_the_default_comes_first_then_each_value_alone_then_together_then_the_fastest_with_memory_kept(searched):
+def test_values_are_tried_alone_then_together_then_with_memory_kept(searched):
     rows, asked = searched(lambda a, b, **_: 1.0 - 0.1 * a - 0.05 * (b == "y"))
 
     assert asked == [
@@ -101,7 +101,7 @@ def test_a_configuration_is_timed_in_two_steady_passes_at_least(case, tmp_path, 
     assert passes == [0, 1, 2]
 
 
-@pytest.mark.parametrize("track", ["tuned", "native"])
+@pytest.mark.parametrize("track", [pytest.param("tuned", marks=pytest.mark.long), "native"])
 def test_the_worker_tries_every_configuration_and_records_each(case, tmp_path, backend_name, track):
     describe("perceptron", [0], tmp_path / "0-perceptron")
     given = case(workload="perceptron", track=track, samples=512, epochs=2)

@@ -24,7 +24,7 @@ def stopping(tmp_path):
 
 
 @pytest.mark.parametrize("track", ["shipped", "fit", "loop", "native"])
-def test_what_is_held_out_is_not_trained_on_and_evaluated_after_each_epoch(launch, track):
+def test_held_out_samples_are_evaluated_after_each_epoch_alone(launch, track):
     done, content = launch("--validation-split=0.1", samples=1_440, track=track)
     assert done.returncode == 0, done.stdout + done.stderr
     found = content["launch"]
@@ -37,17 +37,15 @@ def test_what_is_held_out_is_not_trained_on_and_evaluated_after_each_epoch(launc
         assert epoch["validation_seconds"] > 0
 
 
-def test_without_held_out_samples_there_is_no_validation(launch):
-    _, content = launch()
+def test_without_held_out_samples_there_is_no_validation(recorded):
+    epochs = recorded().launch["epochs"]
 
-    assert {epoch["validation_metric"] for epoch in content["launch"]["epochs"]} == {None}
-    assert {epoch["validation_seconds"] for epoch in content["launch"]["epochs"]} == {0.0}
+    assert {epoch["validation_metric"] for epoch in epochs} == {None}
+    assert {epoch["validation_seconds"] for epoch in epochs} == {0.0}
 
 
 @pytest.mark.parametrize("track", ["fit", "loop"])
-def test_a_training_that_stops_early_records_the_epochs_it_used_and_its_best_weights_are_tested(
-    launch, stopping, track
-):
+def test_after_an_early_stop_the_best_weights_are_tested(launch, stopping, track):
     done, content = launch(workload=stopping, samples=1_440, epochs=6, track=track)
     assert done.returncode == 0, done.stdout + done.stderr
     found = content["launch"]
@@ -69,21 +67,18 @@ def test_the_last_samples_are_held_out_for_every_seed():
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_a_launch_in_half_precision_says_what_it_computed_with(launch, kind):
-    done, content = launch(numerics=kind)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = content["launch"]["resolved"]
+def test_a_launch_in_half_precision_says_what_it_computed_with(recorded, kind):
+    launch = recorded(numerics=kind).launch
+    found = launch["resolved"]
 
     assert (found["dtype_policy"], found["compute_dtype"]) == (f"mixed_{kind}", kind)
     assert (found["matmul_bits"], found["convolution_bits"]) == (BITS[kind], BITS[kind])
     assert (found["optimizer"] == "LossScaleOptimizer") == (kind == "float16")
-    assert content["launch"]["test"]["metric"] > 0.5
+    assert launch["test"]["metric"] > 0.5
 
 
-def test_a_launch_in_float32_computes_in_float32(launch):
-    _, content = launch()
-
-    assert content["launch"]["resolved"]["matmul_bits"] == BITS["float32"]
+def test_a_launch_in_float32_computes_in_float32(recorded):
+    assert recorded().launch["resolved"]["matmul_bits"] == BITS["float32"]
 
 
 def test_an_arithmetic_that_is_not_what_its_name_says_is_noticed(monkeypatch):
@@ -100,12 +95,8 @@ def test_an_arithmetic_that_is_not_what_its_name_says_is_noticed(monkeypatch):
     assert (found["matmul_bits"], found["convolution_bits"]) == (10, 23)
 
 
-def test_the_loops_loss_is_scaled_as_fits_is(launch):
+def test_the_loops_loss_is_scaled_as_fits_is(recorded):
     """In float16 a loop that did not scale the loss would lose the small gradients; Keras undoes what it scales."""
-    metrics = {}
-    for track in ("fit", "loop"):
-        done, content = launch(numerics="float16", track=track)
-        assert done.returncode == 0, done.stdout + done.stderr
-        metrics[track] = content["launch"]["test"]["metric"]
+    loop, fit = (recorded(numerics="float16", **column).launch for column in ({"track": "loop"}, {}))
 
-    assert metrics["loop"] == pytest.approx(metrics["fit"], abs=0.03)
+    assert loop["test"]["metric"] == pytest.approx(fit["test"]["metric"], abs=0.03)
