@@ -27,7 +27,7 @@ STOPPED_SECONDS = 1.0  # past the limit, which no process that runs comes to
 CHUNK_BYTES = 2**16
 LONGEST_MESSAGE = 2**20  # bytes; a worker that sends more without an end is not listened to
 LONGEST_REASON = 500  # characters
-FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")  # would bring a user's plugins back into the timed span
+FOREIGN = "PYTEST_"  # settings of a pytest of the user's, which are not for a launch's node
 MESSAGES = "BENCH_MESSAGES"  # tells the worker its end of the socket; without it, by hand, it sends no messages
 # The host's words for no memory, and those of CUDA and its libraries; what a framework says is in its backend's facts.
 OUT_OF_MEMORY = (
@@ -60,7 +60,7 @@ def launch(
     """
     ours, theirs = socket.socketpair()
     killed_before = _oom_kills()
-    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     failure: list[str] = []
 
     def receive(message: Mapping[str, Any]) -> None:

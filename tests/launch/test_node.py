@@ -32,7 +32,8 @@ def launch(tmp_path, recorded_run):
     def run(fault="", case=CASE, **more):
         path = tmp_path / "launch.json"
         command = [sys.executable, *NODE, f"--python={python}", *case.options(), "--seed=3"]
-        environment = {**os.environ, "FAKE_RECORD": str(recorded), "FAKE_FAULT": f"torch:{fault}", **more}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        environment = {**own, "FAKE_RECORD": str(recorded), "FAKE_FAULT": f"torch:{fault}", **more}
         environment.pop("BENCH_STARTED_BY", None)
         listened = [*command, f"--benchmark-json={path}"]
         done = subprocess.run(listened, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

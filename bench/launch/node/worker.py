@@ -14,7 +14,7 @@ from bench.contract.paths import ROOT
 from bench.contract.record import READABLE
 
 MESSAGES = "BENCH_MESSAGES"  # the number of the socket over which the worker tells the run how far it is
-OURS = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")  # what pytest tells its children
+OURS = "PYTEST_"  # what pytest tells its children
 
 
 def run(command: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def run(command: Sequence[str]) -> int:
 
     This process sleeps meanwhile. The worker writes to the same log and speaks to the run itself.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     messages = [int(environment[MESSAGES])] if MESSAGES in environment else []
     return subprocess.Popen(list(command), env=environment, cwd=ROOT, pass_fds=messages).wait()
 
