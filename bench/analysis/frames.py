@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis import predict, statistics
-from bench.contract import files, record
+from bench.contract import files, record, run_json
 from bench.contract.case import CASE_COLUMNS, title
 from bench.contract.disturbance import disturbed, why_disturbed
 from bench.contract.files import RecordError
-from bench.contract.run_json import cleaned, fault
 from bench.contract.tuning import TUNING_COLUMNS
+from bench.contract.typed import MalformedError
 from bench.contract.values import printable, shown
 
 CASES = list(CASE_COLUMNS)
@@ -168,7 +168,7 @@ def _counted(launches: pd.DataFrame) -> pd.Series:
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        description: dict[str, Any] = cleaned(files.load(path))
+        description: dict[str, Any] = run_json.cleaned(files.load(path))
     except RecordError as error:
         raise RunFormatError(f"{path.parent}: {error}") from None
     except RecursionError:
@@ -177,9 +177,10 @@ def _description(path: Path) -> dict[str, Any]:
     if type(schema) is not int or schema not in record.READABLE:
         known = ", ".join(map(str, record.READABLE))
         raise RunFormatError(f"{path}: schema {shown(schema)}, this version reads {known}")
-    wrong = fault(description)
-    if wrong:
-        raise RunFormatError(f"{path}: {wrong}")
+    try:
+        run_json.read(description)
+    except MalformedError as error:
+        raise RunFormatError(f"{path}: {error}") from None
     return description
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.contract.case import CASE_COLUMNS, CASE_TYPES, INFERENCE_TRACKS, KNOWN_WORDS
+from bench.contract import case as of_case
 from bench.contract.record import READABLE, STATUSES
 from bench.contract.values import (
     LEAST_SECONDS,
-    MOST_LETTERS,
     MOST_SECONDS,
-    MOST_WHOLE,
-    WORD,
     is_number,
     is_text,
     is_whole,
@@ -27,28 +24,7 @@ def fault(launch: object) -> str | None:
         return "no launch object"
     if type(launch.get("schema")) is not int or launch["schema"] not in READABLE:
         return f"schema {shown(launch.get('schema'))}, this version reads {', '.join(map(str, READABLE))}"
-    return case_fault(launch.get("case")) or _head_fault(launch) or _result_fault(launch, launch["case"])
-
-
-def case_fault(case: object) -> str | None:
-    """What is wrong with a case, of a record or of a plan, in words; None when nothing is."""
-    if not isinstance(case, dict) or set(case) != set(CASE_COLUMNS):
-        return f"its case needs {', '.join(CASE_COLUMNS)}, and nothing else"
-    if any(type(case[name]) is not kind for name, kind in CASE_TYPES.items()):
-        return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
-    if not all(1 <= case[name] <= MOST_WHOLE for name in ("samples", "epochs", "batch_size")):
-        return f"samples, epochs and batch_size have to be positive, and at most {MOST_WHOLE}"
-    for name, known in KNOWN_WORDS.items():
-        if case[name] not in known:
-            return f"unknown {name} {shown(case[name])}, known: {', '.join(known)}"
-    if case["task"] == "predict" and case["track"] not in INFERENCE_TRACKS:
-        return f"task predict has no track {case['track']}"
-    if not WORD.fullmatch(case["backend"]) or len(case["backend"]) > MOST_LETTERS:
-        return f"backend {shown(case['backend'])} is not one plain word"
-    for name in ("workload", "dataset"):
-        if not case[name] or not is_text(case[name]) or len(case[name]) > MOST_LETTERS:
-            return f"{name} {shown(case[name])} is no name and no path"
-    return None
+    return of_case.fault(launch.get("case")) or _head_fault(launch) or _result_fault(launch, launch["case"])
 
 
 def _head_fault(launch: Mapping[str, Any]) -> str | None:
