@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frames import CASES, Run
-from bench.contract.case import case_key
 from bench.contract.tuning import changed_knobs
 
 Knobs = dict[str, Any]
@@ -34,7 +33,7 @@ class Choice(NamedTuple):
 def choices(run: Run) -> list[Choice]:
     """The outcome of each search of the run that found a configuration that works, in the plan's order."""
     groups = dict(iter(run.tuning.groupby(CASES, sort=False))) if len(run.tuning) else {}
-    planned = [case_key(item["case"]) for item in run.description["plan"]]
+    planned = [one.case.key for one in run.description.plan]
     return [_choice(groups[key]) for key in planned if key in groups and groups[key]["chosen"].any()]
 
 

@@ -60,6 +60,12 @@ class Target(Typed, frozen=True, kw_only=True):
         if not is_number(self.margin, 0) and self.margin == self.margin:
             raise MalformedError(f"margin cannot be {shown(self.margin)}, expected a number from 0 on")
 
+    def is_reached(self, value: float) -> bool:
+        """Whether so much of the metric is enough; nothing is where no value is declared."""
+        if self.value is None:
+            return False
+        return value <= self.value if self.lower_is_better else value >= self.value
+
 
 class Workload(Typed, frozen=True, kw_only=True):
     """What the prepare program says of a workload. What only a built model shows is None where none was built."""
@@ -208,6 +214,10 @@ class RunDescription(Typed, frozen=True, kw_only=True, omit_defaults=True):
     def workload(self, name: str) -> Workload:
         """What is known of a workload that is in the plan."""
         return next(one for one in self.workloads if one.workload == name)
+
+    def by_workload(self) -> dict[str, Workload]:
+        """What is known of every workload, by its name."""
+        return {one.workload: one for one in self.workloads}
 
     def launches_of(self, planned: Planned) -> int:
         """How many launches a case of the plan is to have."""

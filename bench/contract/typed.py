@@ -5,6 +5,7 @@ Needs msgspec, so it is for the parent and the analysis alone: what workers and 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +28,7 @@ PATTERNS = {  # of text, and how a message calls it; \Z, for $ lets a line end p
     r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*\Z": "text that can stand in a line",
 }
 _WORD, _RUN, _LINE = PATTERNS
+# Never in a union with a list: msgspec 0.22 then frees the pattern twice, and the process ends.
 Word = Annotated[str, Meta(pattern=_WORD)]
 RunName = Annotated[str, Meta(pattern=_RUN)]  # its folder's, so it leads nowhere else
 Line = Annotated[str, Meta(pattern=_LINE)]
@@ -45,8 +47,8 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the file."""
-        content: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        """As it stands in the file, once it is read."""
+        content: dict[str, Any] = _lists(msgspec.to_builtins(self, enc_hook=str))
         return content
 
 
@@ -58,6 +60,13 @@ def parse(kind: type[Kind], value: object) -> Kind:
         raise MalformedError(_in_words(error, value)) from None
     except RecursionError:
         raise MalformedError("too deep") from None
+
+
+def _lists(value: Any) -> Any:
+    """A value with lists in place of tuples, as JSON has them."""
+    if isinstance(value, dict):
+        return {name: _lists(one) for name, one in value.items()}
+    return [_lists(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _in_words(error: msgspec.ValidationError, value: Any) -> str:
@@ -72,7 +81,8 @@ def _in_words(error: msgspec.ValidationError, value: Any) -> str:
     missing = re.fullmatch(r"Object missing required field `(\w+)`", said)
     if missing:
         return f"{where}.{missing[1]} is missing".removeprefix(".")
-    return f"{where or 'it'} cannot be {shown(value)}{_expected(said)}"
+    infinite = isinstance(value, float) and not math.isfinite(value)
+    return f"{where or 'it'} cannot be {shown(value)}{', expected a finite number' if infinite else _expected(said)}"
 
 
 def _expected(said: str) -> str:

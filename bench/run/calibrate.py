@@ -34,7 +34,7 @@ def calibrate(options: CalibrateOptions, console: RunConsole) -> Path:
 
 def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCase]:
     """The first backend's cases, which is the reference where it works, each with more batches."""
-    available = {one["workload"]: one["train_samples"] for one in prepared.workloads}
+    available = {one.workload: one.train_samples for one in prepared.workloads}
     found = []
     for planned in cases:
         case = planned.case

@@ -362,7 +362,7 @@ def test_a_run_description_that_cannot_be_used_is_one_clear_error(recorded_run, 
 def test_the_wall_time_is_accounted_for(recorded_run):
     analysis = analyse(recorded_run)
 
-    assert sum(analysis.spent.values()) == pytest.approx(analysis.run.description["wall_seconds"])
+    assert sum(analysis.spent.values()) == pytest.approx(analysis.run.description.wall_seconds)
     assert min(analysis.spent.values()) > 0
 
 

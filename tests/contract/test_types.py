@@ -12,7 +12,12 @@ from bench.contract.paths import ROOT
 from bench.contract.run_json import Target
 from bench.contract.typed import MalformedError, Number, Took, parse
 
-TYPED = ("typed", "run_json")  # what needs msgspec; the rest is for workers and the noxfile too
+TYPED = (
+    "launch_record",
+    "run_json",
+    "tuning_rows",
+    "typed",
+)  # what needs msgspec; the rest is for workers and the noxfile too
 SHARED = sorted({path.stem for path in (ROOT / "bench" / "contract").glob("*.py")} - {*TYPED, "__init__"})
 BARE = """
 import importlib, sys
@@ -52,7 +57,7 @@ def test_a_run_written_anew_says_what_it_said(content):
         workload["target"] = {name: workload["target"][name] for name in recorded["target"]}
         for name in workload.keys() - recorded.keys():
             del workload[name]
-    assert json.loads(json.dumps(again)) == content
+    assert again == content
 
 
 def test_the_fields_of_the_machine_keep_their_order(content):
@@ -73,7 +78,7 @@ def test_a_description_is_changed_by_making_another(content):
     [
         ("1", Number, "it cannot be '1', expected number"),
         (True, Number, "it cannot be True, expected number"),
-        (float("nan"), Number, "it cannot be nan, expected number >= -1e+100"),
+        (float("nan"), Number, "it cannot be nan, expected a finite number"),
         (2**53 + 1, Number, "it cannot be 9007199254740993, expected whole number <= 9007199254740992"),
         (0, Took, "it cannot be 0, expected whole number >= 1"),
         (None, Target, "it cannot be None, expected object"),

@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 from support import fake_nvml
+from support.descriptions import MLP
 from support.fake_nvml import H100, V100
 from support.playback import described, launches
 
@@ -175,19 +176,6 @@ def test_the_builds_for_a_gpu_are_of_the_same_version():
         package, version = pin.partition("[")[0], pin.partition("==")[2]
 
         assert f"{package}=={version}" in plain
-
-
-MLP = {
-    "workload": "mlp",
-    "dataset": "fashion_mnist",
-    "train_samples": 60_000,
-    "test_samples": 10_000,
-    "batch_size": 128,
-    "epochs": 10,
-    "quick_samples": 6_400,
-    "cpu_samples": None,
-    "step_seconds": 0.001,
-}
 
 
 def rows(*arguments, limits=None):

@@ -1,15 +1,15 @@
 """What the ladders of a run show, for a parent without pandas: `python -m bench.analysis.parity FOLDER`."""
 
-import json
 import sys
 from pathlib import Path
 
 from bench.analysis.parity.compare import compare
+from bench.contract import files, run_json
 
 
 def main(folder: Path) -> None:
     """Print what broke, or that nothing did."""
-    found = compare(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    found = compare(folder, run_json.read(files.load(folder / "run.json")))
     for problem in found.problems if found else []:
         print(problem.removeprefix("parity: "))
     if found and not found.problems:

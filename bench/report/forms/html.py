@@ -39,7 +39,7 @@ class Section(NamedTuple):
 def render(analysis: Analysis, page: Page) -> str:
     """The report of a run."""
     description = analysis.run.description
-    machine = description["machine"]
+    machine = description.machine
     sections = [
         Section("How fast", [*figures.ratios(analysis)]),
         Section("Every launch", [*figures.launches(analysis)]),
@@ -52,8 +52,8 @@ def render(analysis: Analysis, page: Page) -> str:
         Section("Parity", grids=parity.grids(analysis.parity)),
         Section("Tables", tables=[*run_page.overview(analysis), *run_page.optional_tables(analysis)]),
     ]
-    gpus = ", ".join(machine["gpus"]) or "no GPU"
-    where = f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs, {gpus}; {description.get('started', '')}"
+    gpus = ", ".join(machine.gpus) or "no GPU"
+    where = f"{machine.cpu}, {machine.logical_cpus} logical CPUs, {gpus}; {description.started or ''}"
     return document(page, where, sections, downloads(analysis))
 
 

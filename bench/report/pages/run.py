@@ -9,6 +9,7 @@ from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.contract.case import case_key, stem, title
+from bench.contract.run_json import Target
 from bench.report.parts import inputs, parity, predict, targets, tracks, verdicts
 from bench.report.parts.verdicts import comparisons
 from bench.report.text import (
@@ -30,7 +31,7 @@ def page(analysis: Analysis) -> Page:
     """The report of one run."""
     description = analysis.run.description
     return Page(
-        title=f"Run {description['id']}",
+        title=f"Run {description.id}",
         verdicts=verdicts.verdicts(analysis) or parity.proved(analysis.parity),
         remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
         problems=analysis.problems,
@@ -55,8 +56,8 @@ def optional_tables(analysis: Analysis) -> list[Table]:
 def _training(analysis: Analysis) -> list[Table]:
     """A table per workload, device, batch size and track, with a row per backend."""
     key = [name for name in CASES if name != "backend"]
-    targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
-    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
+    targets = {workload.workload: workload.target for workload in analysis.run.description.workloads}
+    attempted = {planned.case.key: planned.target_attempted for planned in analysis.run.description.plan}
     compared = {case_key(row): row for row in comparisons(analysis, "backend")}
     built = []
     for _, group in analysis.cases[analysis.cases["task"].eq("train")].groupby(key, sort=False):
@@ -75,16 +76,16 @@ def _training(analysis: Analysis) -> list[Table]:
                     "backend",
                     f"s/epoch [{INTERVAL_LEVEL:.0%}]",
                     "median s",
-                    f"ratio to {analysis.run.description['reference']}{ratio_level(compared.values(), 'backend')}",
+                    f"ratio to {analysis.run.description.reference}{ratio_level(compared.values(), 'backend')}",
                     "verdict",
                     "noise floor",
-                    f"test {target['metric']}",
+                    f"test {target.metric}",
                     "samples/s",
                     "GFLOP/s",
                     "cold epoch s",
                     "setup s",
                     "peak MiB",
-                    f"{target['metric']} difference",
+                    f"{target.metric} difference",
                 ],
                 [_row(row, compared.get(case_key(row)), attempted[case_key(row)], target) for row in rows],
                 notes,
@@ -96,15 +97,15 @@ def _training(analysis: Analysis) -> list[Table]:
 
 def overview(analysis: Analysis) -> Iterator[Table]:
     """Every case in one table, to be sorted and filtered: what all have in common stands in its heading."""
-    targets = {workload["workload"]: workload["target"] for workload in analysis.run.description["workloads"]}
-    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in analysis.run.description["plan"]}
+    targets = {workload.workload: workload.target for workload in analysis.run.description.workloads}
+    attempted = {planned.case.key: planned.target_attempted for planned in analysis.run.description.plan}
     compared = {case_key(row): row for row in comparisons(analysis, "backend")}
     cases = analysis.cases
     if cases.empty:
         return
     shown = [name for name in CASES if name in ("workload", "backend") or cases[name].nunique() > 1]
     common = ", ".join(f"{name} {cases[name].iloc[0]}" for name in CASES if name not in shown)
-    reference = analysis.run.description["reference"]
+    reference = analysis.run.description.reference
     columns = [
         *(name.replace("_", " ") for name in shown),
         "status",
@@ -143,9 +144,9 @@ def overview(analysis: Analysis) -> Iterator[Table]:
     )
 
 
-def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[str]:
+def _row(case: Row, compared: Row | None, attempted: bool, target: Target) -> list[str]:
     metric = number(case["test_metric"], 4)
-    if metric != NOTHING and target["value"] is not None:
+    if metric != NOTHING and target.value is not None:
         metric += (" ✓" if _reached(case["test_metric"], target) else " ✗") if attempted else " *"
     return [
         case["backend"],
@@ -164,8 +165,8 @@ def _row(case: Row, compared: Row | None, attempted: bool, target: Row) -> list[
     ]
 
 
-def _reached(value: float, target: Row) -> bool:
-    return bool(value <= target["value"] if target.get("lower_is_better") else value >= target["value"])
+def _reached(value: float, target: Target) -> bool:
+    return target.is_reached(value)
 
 
 def _rate(case: Row) -> str:
@@ -189,41 +190,41 @@ def _noise_notes(case: Row) -> Iterator[str]:
         )
 
 
-def _target_note(target: Row, attempted: bool) -> str:
-    if target["value"] is None:
-        return f"no target of {target['metric']} is declared"
-    name = f"target {target['metric']} {target['value']}"
+def _target_note(target: Target, attempted: bool) -> str:
+    if target.value is None:
+        return f"no target of {target.metric} is declared"
+    name = f"target {target.metric} {target.value}"
     if not attempted:
         return f"* {name} not attempted: it needs all samples and epochs"
-    return f"{name} ({target['source']}): ✓ reached, ✗ missed, by the mean of the launches"
+    return f"{name} ({target.source}): ✓ reached, ✗ missed, by the mean of the launches"
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     description = analysis.run.description
-    machine = description["machine"]
-    size = f"{machine['logical_cpus']} logical CPUs, {machine['memory_mib']} MiB"
+    machine = description.machine
+    size = f"{machine.logical_cpus} logical CPUs, {machine.memory_mib} MiB"
     facts = [
-        ("state", f"{description['state']}, started {description.get('started', '')}"),
-        ("machine", f"{machine['cpu']}, {size}, {machine['system']}"),
-        ("GPUs", ", ".join(machine["gpus"]) or "none"),
-        ("flags", ", ".join(f"{name}={value}" for name, value in machine["flags"].items()) or "none set"),
+        ("state", f"{description.state}, started {description.started or ''}"),
+        ("machine", f"{machine.cpu}, {size}, {machine.system}"),
+        ("GPUs", ", ".join(machine.gpus) or "none"),
+        ("flags", ", ".join(f"{name}={value}" for name, value in machine.flags.items()) or "none set"),
     ]
-    for device, speeds in description.get("ceilings", {}).items():
+    for device, speeds in (description.ceilings or {}).items():
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
         facts.append((f"ceiling on {device}", words))
-    facts += [(stem(one["path"]), one["said"]) for one in description.get("options", {}).get("adopted", [])]
-    for workload in description["workloads"]:
-        facts += [(stem(workload["workload"]), note) for note in workload.get("notes", [])]
-        if workload.get("uncounted"):
+    facts += [(stem(one.path), one.said) for one in description.adopted]
+    for workload in description.workloads:
+        facts += [(stem(workload.workload), note) for note in workload.notes]
+        if workload.uncounted:
             facts.append(
-                (stem(workload["workload"]), f"operations not counted, because of {', '.join(workload['uncounted'])}")
+                (stem(workload.workload), f"operations not counted, because of {', '.join(workload.uncounted)}")
             )
     facts += _settings(analysis)
-    if "ordered" in description:
-        facts.append(("precision", description["ordered"]["words"]))
+    if description.ordered:
+        facts.append(("precision", description.ordered.words))
     if analysis.spent:
-        total = description["wall_seconds"]
+        total = description.wall_seconds or 0.0
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
         facts.append(("wall time", f"{total:.0f} s: {parts}"))
     if len(analysis.comparisons.table):

@@ -26,7 +26,7 @@ def tables(analysis: Analysis) -> list[Table]:
 
 def _table(analysis: Analysis, group: pd.DataFrame) -> Table:
     rows = group.to_dict("records")
-    first, reference = rows[0], analysis.run.description["reference"]
+    first, reference = rows[0], analysis.run.description.reference
     compared = {(case_key(row), row["against"]): row for row in analysis.comparisons.table.to_dict("records")}
     return Table(
         f"Inference: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}: "

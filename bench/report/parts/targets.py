@@ -12,8 +12,8 @@ from bench.report.view import Row, Table, facets
 def tables(analysis: Analysis) -> list[Table]:
     """A table for each workload, device, batch size, numerics, input and track that evaluated held-out samples."""
     found = []
-    targets = {one["workload"]: one["target"] for one in analysis.run.description["workloads"]}
-    attempted = {case_key(item["case"]): item["target_attempted"] for item in analysis.run.description["plan"]}
+    targets = {one.workload: one.target for one in analysis.run.description.workloads}
+    attempted = {item.case.key: item.target_attempted for item in analysis.run.description.plan}
     for _, group in analysis.targets.groupby([name for name in CASES if name != "backend"], sort=False):
         rows = group.to_dict("records")
         first = rows[0]
@@ -27,14 +27,14 @@ def tables(analysis: Analysis) -> list[Table]:
             notes.append("not attempted: samples, epochs or batch size are not those that the target is declared for")
         found.append(
             Table(
-                f"Time to target {target['metric']} {target['value']}: {stem(first['workload'])} on {first['device']}, "
+                f"Time to target {target.metric} {target.value}: {stem(first['workload'])} on {first['device']}, "
                 f"batch {first['batch_size']}, {first['numerics']}, track {first['track']}",
                 [
                     "backend",
                     "reached by",
                     "epochs",
                     f"seconds [{INTERVAL_LEVEL:.0%}]",
-                    f"ratio to {analysis.run.description['reference']}{level}",
+                    f"ratio to {analysis.run.description.reference}{level}",
                 ],
                 [_row(row) for row in rows],
                 notes,

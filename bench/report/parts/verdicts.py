@@ -35,7 +35,7 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
 
 def remarks(analysis: Analysis) -> Iterator[Sentence]:
     """What would decide that which is undecided."""
-    metrics = {one["workload"]: one["target"]["metric"] for one in analysis.run.description["workloads"]}
+    metrics = {one.workload: one.target.metric for one in analysis.run.description.workloads}
     several = _several(analysis)
     for row in analysis.comparisons.table.to_dict("records"):
         if row["verdict"] == "undecided":
@@ -71,7 +71,7 @@ def _has_fit(row: Row, rows: Sequence[Row]) -> bool:
 
 def _clauses(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     """How long each backend takes, whether the metrics are the same, and what parity says."""
-    reference = analysis.run.description["reference"]
+    reference = analysis.run.description.reference
     yield ", ".join(_time(row, reference) for row in rows)
     if rows[0]["task"] == "train":
         yield from _metric(rows, analysis)
@@ -94,16 +94,14 @@ def _time(row: Row, reference: str) -> str:
 
 def _metric(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     """Whether all reach the same metric, or which do not, or of which it is not known."""
-    target = next(
-        one["target"] for one in analysis.run.description["workloads"] if one["workload"] == rows[0]["workload"]
-    )
-    metric = target["metric"]
+    target = next(one.target for one in analysis.run.description.workloads if one.workload == rows[0]["workload"])
+    metric = target.metric
     by_verdict: dict[str, list[Row]] = {}
     for row in rows:
         by_verdict.setdefault(row["metric_verdict"], []).append(row)
     for row in by_verdict.get("different", []):
         yield f"the {metric} on {row['backend']} is different by {difference(row)}"
-    margin = "within their margin" if missing(target["margin"]) else f"within {target['margin']:g}"
+    margin = "within their margin" if missing(target.margin) else f"within {target.margin:g}"
     if len(by_verdict.get("equivalent", [])) == len(rows):
         yield f"the {metric} is equivalent {margin} on all"
     elif "equivalent" in by_verdict:
