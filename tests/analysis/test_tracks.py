@@ -157,7 +157,7 @@ def test_a_damaged_search_is_left_out_with_a_warning_and_the_rest_is_reported(se
 @pytest.mark.parametrize("handed", list(tracks.INPUTS))
 def test_every_input_can_be_pasted(handed):
     given = {"jit_compile": True, "steps_per_execution": 32, "input": handed, "malloc": "default"}
-    choice = tuning.Choice(vars(a_case()), given, given, 1.0, {}, {}, 1)
+    choice = tuning.Choice(a_case(), given, given, 1.0, {}, {}, 1)
 
     compile(tracks._call(choice).replace("…", "..."), handed, "exec")
 

@@ -6,10 +6,13 @@ import sys
 
 import msgspec
 import pytest
+from msgspec.inspect import Field
 
 from bench.contract import run_json
+from bench.contract.launch_record import Called, Trained
 from bench.contract.paths import ROOT
-from bench.contract.run_json import Target
+from bench.contract.run_json import RunDescription, Target
+from bench.contract.tuning_rows import Begun, TuningRow, read_line
 from bench.contract.typed import MalformedError, Number, Took, parse
 
 TYPED = (
@@ -91,6 +94,31 @@ def test_a_fault_says_where_what_and_what_was_expected(value, kind, fault):
     with pytest.raises(MalformedError) as caught:
         parse(kind, value)
     assert str(caught.value).startswith(fault)
+
+
+@pytest.mark.parametrize("line", ['{"knobs": {"a"', "[]", '{"begun": 3}', '{"knobs": {}, "status": "ok"}'])
+def test_a_line_of_a_search_that_is_none_is_refused(line):
+    with pytest.raises(ValueError, match=r"."):
+        read_line(line)
+
+
+def unions(node):
+    """The unions within what msgspec knows of a type."""
+    if isinstance(node, msgspec.inspect.UnionType):
+        yield node
+    parts = [getattr(node, name, ()) for name in ("types", "item_types", "fields")]
+    parts += [[getattr(node, name)] for name in ("item_type", "key_type", "value_type", "type") if hasattr(node, name)]
+    for part in (one for several in parts for one in several if isinstance(one, msgspec.inspect.Type | Field)):
+        yield from unions(part)
+
+
+@pytest.mark.parametrize("kind", [RunDescription, Trained, Called, TuningRow, Begun], ids=lambda kind: kind.__name__)
+def test_no_text_with_a_pattern_stands_in_a_union_with_a_list(kind):
+    """Msgspec 0.22 would free the pattern twice, which ends the process."""
+    for union in unions(msgspec.inspect.type_info(kind)):
+        patterned = any(getattr(one, "pattern", None) for one in union.types)
+        lists = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+        assert not (patterned and any(isinstance(one, lists) for one in union.types)), union
 
 
 def test_a_whole_number_stays_one():
