@@ -19,7 +19,7 @@ from bench import report
 from bench.analysis import analyse, frames, history, two_runs
 from bench.analysis.frames import CASES, GAUGES
 from bench.contract import files as json_files
-from bench.contract import record, values
+from bench.contract import launch_record, record, values
 from bench.contract.case import DEVICES, INFERENCE_TRACKS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key, input_kinds
 from bench.contract.files import RecordError
 from bench.report.forms import files, html, terminal
@@ -259,7 +259,7 @@ def reported(analysis, folder):
 
 def sane(analysis):
     """What holds of every analysis."""
-    planned = [case_key(item["case"]) for item in analysis.run.description["plan"]]
+    planned = [planned.case.key for planned in analysis.run.description.plan]
     assert [case_key(row) for row in analysis.cases.to_dict("records")] == planned
     ok = analysis.run.launches[analysis.run.launches["status"] == "ok"]
     assert analysis.cases["launches"].sum() == ok["counted"].sum() == frames.counted(analysis.run)[CASES].shape[0]
@@ -275,7 +275,11 @@ def test_a_record_written_and_read_is_equal(place, launch):
     place.mkdir(exist_ok=True)
     json_files.write(place / "launch.json", whole(launch))
 
-    assert record.read(place / "launch.json") == whole(launch)
+    assert json_files.load(place / "launch.json") == whole(launch)
+    read = launch_record.read(place / "launch.json").to_json()
+    assert {name: read[name] for name in launch if name in read} == {
+        name: launch[name] for name in launch if name in read
+    }
 
 
 @drawn(12, 45, run=runs())
@@ -434,7 +438,7 @@ def survives(folder):
 def is_read(path):
     """Whether a damaged record still is one; where it is refused, in one line that names it."""
     try:
-        record.read(path)
+        launch_record.read(path)
     except RecordError as error:
         in_one_line(error, f"{path.name}: ")
         return False

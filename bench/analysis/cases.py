@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import asdict
 
 import pandas as pd
 
 from bench.analysis import predict, statistics
-from bench.analysis.frames import CASES, INTERVAL_LEVEL, Run, counted
-from bench.contract.case import case_key
+from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
+from bench.contract.case import Case
+from bench.contract.run_json import Planned, RunDescription
 
 LATENCIES = ["p50_seconds", "p90_seconds", "p99_seconds"]
 CASE_VALUES = [
@@ -55,25 +56,25 @@ def cases(run: Run) -> pd.DataFrame:
     spread = {key: _epoch_values(group) for key, group in trained}
     spread |= {key: predict.quantiles(group["call_seconds"].explode()) for key, group in called}
     rows, level = [], statistics.level_of(len(groups))
-    for planned in run.description["plan"]:
-        key = case_key(planned["case"])
+    for planned in run.description.plan:
+        key = planned.case.key
         group = groups.get(key, run.launches.iloc[:0])
         status, reason = _status(group, planned, run.description)
         values = _case_values(group, level)
         rows.append(
             {
-                **planned["case"],
+                **asdict(planned.case),
                 "status": status,
                 "reason": reason,
                 **values,
-                **_rate(values.get("samples_per_second"), planned["case"], run.description),
+                **_rate(values.get("samples_per_second"), planned.case, run.description),
                 **spread.get(key, {}),
             }
         )
     return pd.DataFrame(rows, columns=[*CASES, "status", "reason", *CASE_VALUES])
 
 
-def _case_values(group: pd.DataFrame, level: float) -> dict[str, Any]:
+def _case_values(group: pd.DataFrame, level: float) -> Row:
     """`level` is that of each interval of a trend."""
     good = group[group["counted"].astype(bool)]
     noise = {"disturbed": int((group["disturbed"] != "").sum()), "replaced": int((group["attempt"] > 1).sum())}
@@ -99,15 +100,13 @@ def _case_values(group: pd.DataFrame, level: float) -> dict[str, Any]:
     }
 
 
-def _rate(samples_per_second: float | None, case: dict[str, Any], description: dict[str, Any]) -> dict[str, float]:
+def _rate(samples_per_second: object, case: Case, description: RunDescription) -> dict[str, float]:
     """Floating-point operations per second of training, and as a share of the fastest backend's matrix product."""
-    workload: dict[str, Any] = next(
-        (workload for workload in description["workloads"] if workload["workload"] == case["workload"]), {}
-    )
-    if case["task"] != "train" or not workload.get("step_flops") or samples_per_second is None:
+    workload = description.workload(case.workload)
+    if case.task != "train" or not workload.step_flops or not isinstance(samples_per_second, float):
         return {}
-    rate = workload["step_flops"] / workload["batch_size"] * samples_per_second
-    ceiling = max(description.get("ceilings", {}).get(case["device"], {}).values(), default=math.nan)
+    rate = workload.step_flops / workload.batch_size * samples_per_second
+    ceiling = max((description.ceilings or {}).get(case.device, {}).values(), default=math.nan)
     return {"flops_per_second": rate, "ceiling_share": rate / ceiling}
 
 
@@ -121,18 +120,18 @@ def _epoch_values(epochs: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _status(group: pd.DataFrame, planned: dict[str, Any], description: dict[str, Any]) -> tuple[str, str]:
+def _status(group: pd.DataFrame, planned: Planned, description: RunDescription) -> tuple[str, str]:
     """The status of a case: ok only where every planned launch is."""
-    if planned["skip"]:
-        return "skipped", planned["skip"]
-    wanted = planned.get("launches", description["launches"])
+    if planned.skip:
+        return "skipped", planned.skip
+    wanted = description.launches_of(planned)
     repetitions = set(group.loc[group["status"] == "ok", "repetition"])
     good = len(repetitions)
     if good == wanted:
         return "ok", ""
     bad = group[~group["repetition"].isin(repetitions)]
     if bad.empty:
-        return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description['state']}"
+        return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description.state}"
     counted = f"{good} of {wanted} launches ok; " if wanted > 1 else ""
     first = bad.sort_values(["attempt", "repetition"]).iloc[0]  # later ones may only say that it was given up
     return str(first["status"]), f"{counted}{first['reason']}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.frames import CASES, Run, counted
-from bench.contract.case import RESIDENT, case_key, title
+from bench.analysis.frames import CASES, Row, Run, counted
+from bench.contract.case import RESIDENT, Case
+from bench.contract.run_json import Workload
 
 TIME_MARGIN = 0.05
 COLUMNS = [
@@ -47,8 +49,8 @@ class Pair(NamedTuple):
     answer different questions.
     """
 
-    case: dict[str, Any]
-    opponent: dict[str, Any]
+    case: Case
+    opponent: Case
     against: str
     ours: pd.DataFrame
     theirs: pd.DataFrame
@@ -64,51 +66,51 @@ def compare(run: Run) -> Comparisons:
     give against themselves. A pair whose launches did not start from the same weights and batches is refused.
     """
     comparable, refused = pairs(run)
-    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
-    pilot_size = run.description["launches"] if "ordered" in run.description else None
+    workloads = run.description.by_workload()
+    pilot_size = run.description.launches if run.description.ordered else None
     rows = []
     for case, _, against, ours, theirs, level in comparable:
         ratios = statistics.paired_ratios(ours, theirs)
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
         ratio = statistics.paired_interval(ratios, level, pilot)
         launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot)
-        row = compared(case, ours, theirs, against, level, workloads[case["workload"]])
+        row = compared(case, ours, theirs, against, level, workloads[case.workload])
         rows.append({**row, **time_columns(ratio, TIME_MARGIN, launches)})
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
 
 
-def opponents(case: dict[str, Any], reference: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What a case is compared with: the reference backend, and the tracks that show what its own track costs.
+def opponents(case: Case, reference: str) -> Iterator[tuple[str, Case]]:
+    """What a case is held against: the reference backend's, and the tracks that say what its own costs.
 
     `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table. `shipped` trains other
     batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing.
     """
-    if case["backend"] != reference:
-        yield f"backend={reference}", {**case, "backend": reference}
-    if case["track"] in ("fit", "tuned", "loop"):
-        yield "track=native", {**case, "track": "native"}
-    if case["track"] == "fit":
-        yield "track=tuned", {**case, "track": "tuned"}
-    if case["track"] == "fit" and case["input"] != RESIDENT:
-        yield f"input={RESIDENT}", {**case, "input": RESIDENT}
+    if case.backend != reference:
+        yield f"backend={reference}", replace(case, backend=reference)
+    if case.track in ("fit", "tuned", "loop"):
+        yield "track=native", replace(case, track="native")
+    if case.track == "fit":
+        yield "track=tuned", replace(case, track="tuned")
+    if case.track == "fit" and case.input != RESIDENT:
+        yield f"input={RESIDENT}", replace(case, input=RESIDENT)
 
 
 def pairs(run: Run) -> tuple[list[Pair], list[str]]:
     """The cases that can be compared with an opponent, and in words why others cannot."""
     good = counted(run)
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
-    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
-    reference, comparable, refused = run.description["reference"], [], []
-    for planned in run.description["plan"]:
-        case = planned["case"]
-        ours = groups.get(case_key(case))
+    workloads = run.description.by_workload()
+    reference, comparable, refused = run.description.reference, [], []
+    for planned in run.description.plan:
+        case = planned.case
+        ours = groups.get(case.key)
         for against, opponent in opponents(case, reference):
-            theirs = groups.get(case_key(opponent))
+            theirs = groups.get(opponent.key)
             if ours is None or theirs is None:
                 continue
-            fault = _different_start(ours, theirs, workloads[case["workload"]].get("weights", {}))
+            fault = _different_start(ours, theirs, workloads[case.workload].weights)
             if fault:
-                refused.append(f"{title(case)} is not compared with {against}: {fault}")
+                refused.append(f"{case.title} is not compared with {against}: {fault}")
             else:
                 comparable.append((case, opponent, against, ours, theirs))
     sizes = Counter(family(against) for _, _, against, *_ in comparable)
@@ -121,34 +123,34 @@ def family(against: str) -> str:
 
 
 def compared(
-    case: dict[str, Any],
+    case: Case,
     ours: pd.DataFrame,
     theirs: pd.DataFrame,
     against: str,
     level: float,
-    workload: dict[str, Any],
-) -> dict[str, Any]:
+    workload: Workload,
+) -> Row:
     """A row of comparisons.csv but for the ratio: the counted launches of a case against those of its opponent."""
     paired = ours.set_index("seed")["test_metric"].astype(float) - theirs.set_index("seed")["test_metric"].astype(float)
     values = paired.dropna()
-    margin = workload["target"]["margin"]
-    counts = workload["target"]["metric"].endswith("accuracy")  # of test samples, so it moves in steps
-    resolution = 1 / workload["test_samples"] if counts else 0.0
+    margin = workload.target.margin
+    counts = workload.target.metric.endswith("accuracy")  # of test samples, so it moves in steps
+    resolution = 1 / workload.test_samples if counts else 0.0
     difference = statistics.difference_interval(values, level, resolution)
     return {
-        **case,
+        **asdict(case),
         "against": against,
         "level": level,
         "noise_floor": max(statistics.noise_floor(side["epoch_seconds"]) for side in (ours, theirs)),
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,
-        "metric_verdict": statistics.metric_verdict(difference, margin) if case["task"] == "train" else "",
+        "metric_verdict": statistics.metric_verdict(difference, margin) if case.task == "train" else "",
         "metric_seeds": statistics.seeds_to_decide(values, level, margin, resolution),
     }
 
 
-def time_columns(ratio: statistics.Interval, margin: float, launches: int | None) -> dict[str, Any]:
+def time_columns(ratio: statistics.Interval, margin: float, launches: int | None) -> Row:
     """The columns of a row that say how the times compare."""
     return {
         "ratio": ratio.estimate,

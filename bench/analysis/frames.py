@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from bench.analysis import predict, statistics
-from bench.contract import files, record
-from bench.contract.case import CASE_COLUMNS, title
-from bench.contract.disturbance import disturbed, why_disturbed
+from bench.contract import files, launch_record, record, run_json
+from bench.contract.case import CASE_COLUMNS, Case, title
+from bench.contract.disturbance import disturbed
 from bench.contract.files import RecordError
-from bench.contract.run_json import cleaned, fault
+from bench.contract.launch_record import Called, Launch, Measured, Trained
+from bench.contract.run_json import RunDescription
 from bench.contract.tuning import TUNING_COLUMNS
+from bench.contract.typed import MalformedError
 from bench.contract.values import printable, shown
 
 CASES = list(CASE_COLUMNS)
@@ -65,6 +68,7 @@ LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "dis
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS, *LAUNCH_LISTS]
 INTERVAL_LEVEL = 0.95
 LONGEST_REASON = 2_000  # letters
+Row = dict[str, object]  # of a table, by column
 
 
 class RunFormatError(Exception):
@@ -77,7 +81,7 @@ class Run(NamedTuple):
     `warnings` say in words what had to be left out.
     """
 
-    description: dict[str, Any]
+    description: RunDescription
     launches: pd.DataFrame
     epochs: pd.DataFrame
     tuning: pd.DataFrame
@@ -90,24 +94,24 @@ def load(folder: Path) -> Run:
     Raises RunFormatError when run.json itself cannot be used.
     """
     description = _description(folder / "run.json")
-    planned = {json.dumps({name: item["case"][name] for name in CASES}) for item in description["plan"]}
+    planned = {one.case for one in description.plan}
     launches, epochs, warnings, seen = [], [], [], set()
-    repetitions: dict[tuple[str, int], int] = {}  # by case and seed
+    repetitions: dict[tuple[Case, int], int] = {}  # by case and seed
     for path in sorted((folder / "launches").glob("[!.]*.json")):
         try:
-            launch = record.read(path)["launch"]
+            launch = launch_record.read(path)
         except RecordError as error:
             warnings.append(f"left out: {error}")
             continue
-        name, case = printable(path.name), json.dumps({name: launch["case"][name] for name in CASES})
+        name, case = printable(path.name), launch.case
         if case not in planned:
             warnings.append(f"left out: {name}: its case is not in the run's plan")
             continue
-        key = case, launch["repetition"], launch.get("attempt", 1)
+        key = case, launch.repetition, launch.attempt
         if key in seen:
             warnings.append(f"left out: {name}: another record holds this repetition of its case")
             continue
-        if repetitions.setdefault((case, launch["seed"]), launch["repetition"]) != launch["repetition"]:
+        if repetitions.setdefault((case, launch.seed), launch.repetition) != launch.repetition:
             warnings.append(f"left out: {name}: another repetition of its case has its seed")
             continue
         seen.add(key)
@@ -166,74 +170,86 @@ def _counted(launches: pd.DataFrame) -> pd.Series:
     return pd.Series(launches.index.isin(found), index=launches.index)
 
 
-def _description(path: Path) -> dict[str, Any]:
+def _description(path: Path) -> RunDescription:
     try:
-        description: dict[str, Any] = cleaned(files.load(path))
+        content = run_json.cleaned(files.load(path))
     except RecordError as error:
         raise RunFormatError(f"{path.parent}: {error}") from None
     except RecursionError:
         raise RunFormatError(f"{path}: too deep") from None
-    schema = description.get("schema")
+    schema = content.get("schema")
     if type(schema) is not int or schema not in record.READABLE:
         known = ", ".join(map(str, record.READABLE))
         raise RunFormatError(f"{path}: schema {shown(schema)}, this version reads {known}")
-    wrong = fault(description)
-    if wrong:
-        raise RunFormatError(f"{path}: {wrong}")
-    return description
+    try:
+        return run_json.read(content)
+    except MalformedError as error:
+        raise RunFormatError(f"{path}: {error}") from None
 
 
-def _launch_row(launch: dict[str, Any]) -> dict[str, Any]:
-    row = {**launch["case"], **{name: launch[name] for name in ("repetition", "seed", "status")}}
-    row |= {"reason": printable(launch["reason"])[:LONGEST_REASON]}
-    row |= {"attempt": launch.get("attempt", 1), "disturbed": ""}
-    row |= {name: launch.get(name) for name in ("wall_seconds", *LAUNCH_WORDS)}
-    if launch["status"] != "ok":
-        return row
-    values = predict.launch_values(launch) if launch["case"]["task"] == "predict" else _training_values(launch)
+def _launch_row(launch: Launch) -> Row:
+    row: Row = {
+        **_head(launch),
+        "status": launch.status,
+        "reason": printable(launch.reason)[:LONGEST_REASON],
+        "disturbed": launch.disturbed,
+        "wall_seconds": launch.wall_seconds,
+        "command": launch.command,
+    }
+    if isinstance(launch, Trained):
+        return {**row, **_measured_values(launch), **_training_values(launch)}
+    if isinstance(launch, Called):
+        return {**row, **_measured_values(launch), **predict.launch_values(launch)}
+    return row
+
+
+def _head(launch: Launch) -> Row:
+    """The columns that tell launches apart."""
+    places = {"repetition": launch.repetition, "attempt": launch.attempt, "seed": launch.seed}
+    return {**asdict(launch.case), **places}
+
+
+def _measured_values(launch: Measured) -> Row:
+    """The columns of an ok launch of any task."""
     return {
-        **row,
-        **values,
-        "disturbed": why_disturbed(launch),
-        "setup_seconds": launch["setup_seconds"],
-        "parameters": launch.get("parameters"),
-        "peak_host_mib": launch["memory"].get("peak_host_mib"),
-        "peak_device_mib": launch["memory"].get("peak_device_mib"),
-        "weights_digest": launch.get("weights_digest"),
-        "batches_digest": launch.get("batches_digest"),
-        **{name: launch.get("phases", {}).get(name.removesuffix("_seconds")) for name in PHASES[1:]},
+        "setup_seconds": launch.setup_seconds,
+        "parameters": launch.parameters,
+        "peak_host_mib": launch.memory.get("peak_host_mib"),
+        "peak_device_mib": launch.memory.get("peak_device_mib"),
+        "weights_digest": launch.weights_digest,
+        "batches_digest": launch.batches_digest,
+        "versions": launch.versions,
+        "resolved": launch.resolved,
+        **{name: launch.phases.get(name.removesuffix("_seconds")) for name in PHASES[1:]},
     }
 
 
-def _training_values(launch: dict[str, Any]) -> dict[str, Any]:
+def _training_values(launch: Trained) -> Row:
     """The columns of an ok launch that come from its epochs and its test."""
-    seconds = [epoch["seconds"] for epoch in launch["epochs"]]
+    seconds = launch.seconds
     return {
         "epoch_seconds": statistics.launch_value(seconds[1:]),
         "trend": statistics.trend(seconds[1:]),
         "cold_epoch_seconds": seconds[0],
         "epochs_used": len(seconds),
-        "samples_per_epoch": launch.get("samples_per_epoch") or _samples_per_epoch(launch["case"]),
-        "test_metric": launch["test"]["metric"],
-        "test_loss": launch["test"]["loss"],
+        "samples_per_epoch": launch.samples_per_epoch or _samples_per_epoch(launch.case),
+        "test_metric": launch.test.metric,
+        "test_loss": launch.test.loss,
         "epochs_seconds": sum(seconds),
     }
 
 
-def _samples_per_epoch(case: dict[str, Any]) -> int:
+def _samples_per_epoch(case: Case) -> int:
     """Of a record that does not say it: all but the last partial batch, which only `shipped` keeps."""
-    samples, batch_size = int(case["samples"]), int(case["batch_size"])
-    return samples if case["track"] == "shipped" else samples - samples % batch_size
+    return case.samples if case.track == "shipped" else case.samples - case.samples % case.batch_size
 
 
-def _epoch_rows(launch: dict[str, Any]) -> list[dict[str, Any]]:
-    if launch["status"] != "ok" or launch["case"]["task"] != "train":
+def _epoch_rows(launch: Launch) -> list[Row]:
+    if not isinstance(launch, Trained):
         return []
-    head = {**launch["case"], "repetition": launch["repetition"], "attempt": launch.get("attempt", 1)}
     return [
         {
-            **head,
-            "seed": launch["seed"],
+            **_head(launch),
             "epoch": index,
             "cold": index == 0,
             **{name: epoch.get(name) for name in EPOCH_VALUES},
@@ -242,5 +258,5 @@ def _epoch_rows(launch: dict[str, Any]) -> list[dict[str, Any]]:
             **{name: epoch.get(name) for name in VALIDATION},
             "disturbed": bool(disturbed(epoch)),
         }
-        for index, epoch in enumerate(launch["epochs"])
+        for index, epoch in enumerate(launch.epochs)
     ]

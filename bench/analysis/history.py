@@ -11,9 +11,10 @@ import pandas as pd
 from bench.analysis import comparisons, frames
 from bench.analysis.cases import cases
 from bench.analysis.comparisons import TIME_MARGIN, family
-from bench.analysis.frames import CASES, Run, counted
+from bench.analysis.frames import CASES, Row, Run, counted
 from bench.analysis.steps import fewest, steps
 from bench.contract.case import case_key, stem
+from bench.contract.run_json import Machine
 
 LEVEL = 0.05  # the chance of any step on a page of series that have none
 VALUES = ("epoch_seconds", "ratio")
@@ -47,22 +48,22 @@ class History(NamedTuple):
 
 def history(output: Path) -> History:
     """Everything under `output`, from run.json and the records alone."""
-    runs, points, left_out = list[dict[str, Any]](), list[dict[str, Any]](), list[str]()
+    runs, points, left_out = list[Row](), list[Row](), list[str]()
     for path in sorted(output.glob("*/run.json")):
         try:
             run = frames.load(path.parent)
         except frames.RunFormatError as error:
             left_out.append(str(error))
             continue
-        of_run = list(_points(run, machine_name(run.description["machine"])))
-        points += of_run
+        found = list(_points(run, machine_name(run.description.machine)))
+        points += found
         runs.append(
             {
-                "run": run.description["id"],
+                "run": run.description.id,
                 "started": _started(run),
-                "machine": machine_name(run.description["machine"]),
-                "state": run.description["state"],
-                "cases": len(of_run),
+                "machine": machine_name(run.description.machine),
+                "state": run.description.state,
+                "cases": len(found),
             }
         )
     table = pd.DataFrame(points, columns=POINTS).sort_values("started", kind="stable")
@@ -77,22 +78,22 @@ def history(output: Path) -> History:
     )
 
 
-def machine_name(machine: dict[str, Any]) -> str:
-    """By what a history tells machines apart, in words: processor, sizes, GPUs, system and flags."""
-    gpus = ", ".join(machine.get("gpus") or []) or "no GPU"
-    flags = "".join(f", {name}={value}" for name, value in sorted((machine.get("flags") or {}).items()))
-    size = f"{machine.get('logical_cpus')} CPUs, {round((machine.get('memory_mib') or 0) / 1024)} GiB"
-    system = " ".join(str(machine.get("system", "")).split()[::2])  # without the kernel's version
-    return f"{machine.get('cpu')}, {size}, {gpus}, {system}{flags}"
+def machine_name(machine: Machine) -> str:
+    """What makes two machines one for a history: processor, sizes, GPUs, system and flags, in words."""
+    gpus = ", ".join(machine.gpus) or "no GPU"
+    flags = "".join(f", {name}={value}" for name, value in sorted(machine.flags.items()))
+    size = f"{machine.logical_cpus} CPUs, {round((machine.memory_mib or 0) / 1024)} GiB"
+    system = " ".join(machine.system.split()[::2])  # without the kernel's version
+    return f"{machine.cpu}, {size}, {gpus}, {system}{flags}"
 
 
 def _started(run: Run) -> str:
-    """When a run began; an older run says it in its name alone. Empty where neither is there."""
-    named = pd.to_datetime(run.description["id"][:16], format="%Y%m%dT%H%M%SZ", errors="coerce", utc=True)
-    return str(run.description.get("started") or ("" if pd.isna(named) else named.isoformat()))
+    """When a run began; an older one says it in its name, and one under another name not at all."""
+    named = pd.to_datetime(run.description.id[:16], format="%Y%m%dT%H%M%SZ", errors="coerce", utc=True)
+    return str(run.description.started or ("" if pd.isna(named) else named.isoformat()))
 
 
-def _points(run: Run, machine: str) -> Iterator[dict[str, Any]]:
+def _points(run: Run, machine: str) -> Iterator[Row]:
     """A row for each case with a result."""
     compared = comparisons.compare(run).table
     ratios = {case_key(row): row for row in compared.to_dict("records") if family(row["against"]) == "backend"}
@@ -106,7 +107,7 @@ def _points(run: Run, machine: str) -> Iterator[dict[str, Any]]:
                 **{name: case[name] for name in CASES},
                 "workload": stem(case["workload"]),
                 "machine": machine,
-                "run": run.description["id"],
+                "run": run.description.id,
                 "started": _started(run),
                 "launches": case["launches"],
                 **{name: case[name] for name in ("epoch_seconds", "epoch_seconds_low", "epoch_seconds_high")},
@@ -137,10 +138,10 @@ def _parts(key: Any) -> Sequence[Any]:
     return tuple(key)
 
 
-def _changes(points: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _changes(points: pd.DataFrame) -> Iterator[Row]:
     """Where the versions of a backend's packages differ from those of its run before, on the same machine."""
     for (machine, backend), group in points.groupby(["machine", "backend"], sort=False):
-        before: dict[str, Any] | None = None
+        before: dict[str, str] | None = None
         for row in group.drop_duplicates("run").to_dict("records"):
             now = row["versions"]
             if before is not None and now != before:

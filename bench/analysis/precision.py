@@ -15,7 +15,6 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.comparisons import pairs
 from bench.analysis.frames import CASES, Run, counted
-from bench.contract.case import case_key
 
 FEWEST = 3  # ratios, from which a deviation is worth anything
 Key = tuple[Any, ...]  # the values of a case's columns
@@ -79,7 +78,7 @@ def _pilot(run: Run, pilot: int, most: int) -> _Pilot:
         ratios = statistics.paired_ratios(pair.ours, pair.theirs)
         ratios = ratios[ratios.index < pilot]
         if len(ratios) >= FEWEST:
-            sides = case_key(pair.case), case_key(pair.opponent)
+            sides = pair.case.key, pair.opponent.key
             shown[sides] = spread(statistics.log_deviation(ratios), len(ratios), pair.level)
     groups = counted(run).groupby(CASES, sort=False)
     seconds: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}

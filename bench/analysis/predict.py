@@ -10,24 +10,25 @@ import pandas as pd
 
 from bench.contract.agreement import disagreement
 from bench.contract.case import CASE_COLUMNS, case_key, title
+from bench.contract.launch_record import Called
 
 ENOUGH_FOR_P99 = 100  # values, below which a quantile of 99 % is little more than the slowest
 
 
-def launch_values(launch: dict[str, Any]) -> dict[str, Any]:
-    """The columns of an ok launch of inference; launches of training take these from their epochs.
+def launch_values(launch: Called) -> dict[str, object]:
+    """The columns of an ok launch of inference that those of training take from epochs.
 
     A launch counts with its median call, which is what a user waits for and steady over hundreds of calls; the fastest
     call is luck.
     """
-    calls = launch["calls"]
+    calls = launch.calls
     return {
-        "epoch_seconds": float(np.median(calls["seconds"])),
-        "cold_epoch_seconds": calls["first_seconds"],
-        "samples_per_epoch": launch["case"]["batch_size"],
-        "epochs_seconds": calls["first_seconds"] + calls["series"]["seconds"],
-        "call_seconds": calls["seconds"],
-        "outputs": launch["outputs"],
+        "epoch_seconds": float(np.median(calls.seconds)),
+        "cold_epoch_seconds": calls.first_seconds,
+        "samples_per_epoch": launch.case.batch_size,
+        "epochs_seconds": calls.first_seconds + launch.series_seconds,
+        "call_seconds": calls.seconds,
+        "outputs": launch.outputs,
     }
 
 

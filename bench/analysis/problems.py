@@ -14,14 +14,14 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
     """Why a run is not a full success, a sentence each: cases without a result, unusable records, other metrics."""
     sentences = [
         f"{title(case)}: {case['status']}, {case['reason']}"
-        for case, planned in zip(cases.to_dict("records"), run.description["plan"], strict=True)
-        if case["status"] != "ok" and not planned["skip"]
+        for case, planned in zip(cases.to_dict("records"), run.description.plan, strict=True)
+        if case["status"] != "ok" and not planned.skip
     ]
-    if run.description["state"] != "finished":
-        sentences.append(f"the run is {run.description['state']}")
+    if run.description.state != "finished":
+        sentences.append(f"the run is {run.description.state}")
     sentences += _not_learned(run, cases)
     sentences += run.warnings + comparisons.refused
-    sentences += predict.differing(frames.counted(run), run.description["reference"])
+    sentences += predict.differing(frames.counted(run), run.description.reference)
     differing = comparisons.table[comparisons.table["metric_verdict"] == "different"]
     sentences += [
         f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")
@@ -31,17 +31,16 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
 
 def _not_learned(run: Run, cases: pd.DataFrame) -> list[str]:
     """The cases that trained at least as long as the smoke test and did not reach what it reaches."""
-    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
-    sentences = []
+    sentences, workloads = [], run.description.by_workload()
     for case in cases[cases["test_metric"].notna()].to_dict("records"):
         workload = workloads[case["workload"]]
-        target, batch_size = workload["target"], workload["batch_size"]
-        long_enough = case["samples"] >= workload["quick_samples"] and case["epochs"] >= QUICK_EPOCHS
-        if target.get("quick") is None or not long_enough or case["batch_size"] != batch_size:
+        target, batch_size = workload.target, workload.batch_size
+        long_enough = case["samples"] >= workload.quick_samples and case["epochs"] >= QUICK_EPOCHS
+        if target.quick is None or not long_enough or case["batch_size"] != batch_size:
             continue
-        sign = -1 if target.get("lower_is_better") else 1
-        if sign * case["test_metric"] < sign * target["quick"]:
-            reached = f"{target['metric']} {case['test_metric']:.4f} on the test set"
-            expected = f"expected {target['quick']} or better, and guessing gives {target.get('chance')}"
+        sign = -1 if target.lower_is_better else 1
+        if sign * case["test_metric"] < sign * target.quick:
+            reached = f"{target.metric} {case['test_metric']:.4f} on the test set"
+            expected = f"expected {target.quick} or better, and guessing gives {target.chance}"
             sentences.append(f"{title(case)}: has not learned: {reached}, {expected}")
     return sentences

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.frames import CASES, INTERVAL_LEVEL, Run, counted
-from bench.contract.case import case_key
+from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
+from bench.contract.run_json import Workload
 
 COLUMNS = [
     *CASES,
@@ -37,34 +38,33 @@ def targets(run: Run) -> pd.DataFrame:
     missed it: a mean over those that did not would flatter. `ratio` is against the reference backend, paired by
     repetition; the intervals of all ratios hold together with 95 %.
     """
-    workloads = {workload["workload"]: workload for workload in run.description["workloads"]}
+    workloads = run.description.by_workload()
     launches = dict(iter(_launches(run, workloads).groupby(CASES, sort=False)))
-    reference = run.description["reference"]
-    cases = [planned["case"] for planned in run.description["plan"] if case_key(planned["case"]) in launches]
+    reference = run.description.reference
+    cases = [planned.case for planned in run.description.plan if planned.case.key in launches]
     opponents = [
-        None if case["backend"] == reference else launches.get(case_key({**case, "backend": reference}))
-        for case in cases
+        None if case.backend == reference else launches.get(replace(case, backend=reference).key) for case in cases
     ]
     level = statistics.level_of(sum(theirs is not None for theirs in opponents))
     rows = []
     for case, theirs in zip(cases, opponents, strict=True):
-        target = workloads[case["workload"]]["target"]["value"]
-        rows.append({**case, "target": target, **_row(launches[case_key(case)], theirs, reference, level)})
+        target = workloads[case.workload].target.value
+        rows.append({**asdict(case), "target": target, **_row(launches[case.key], theirs, reference, level)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _launches(run: Run, workloads: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def _launches(run: Run, workloads: Mapping[str, Workload]) -> pd.DataFrame:
     """For each counted launch that evaluated held-out samples how long it took to the target; NaN where it missed."""
     keys = [*CASES, "repetition", "attempt"]
     epochs = run.epochs.merge(counted(run)[[*keys, "setup_seconds"]], on=keys)
     epochs = epochs[epochs["validation_metric"].notna()].sort_values("epoch", kind="stable")
     rows = []
     for key, group in epochs.groupby(keys, sort=False):
-        target = workloads[group["workload"].iloc[0]]["target"]
-        if target["value"] is None:
+        target = workloads[group["workload"].iloc[0]].target
+        if target.value is None:
             continue
         metric = group["validation_metric"].astype(float)
-        met = metric <= target["value"] if target.get("lower_is_better") else metric >= target["value"]
+        met = metric <= target.value if target.lower_is_better else metric >= target.value
         took = (math.nan, math.nan)
         if met.any():
             first = int(met.to_numpy().argmax()) + 1
@@ -73,9 +73,9 @@ def _launches(run: Run, workloads: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, "epochs_to_target", "seconds_to_target"])
 
 
-def _row(ours: pd.DataFrame, theirs: pd.DataFrame | None, reference: str, level: float) -> dict[str, Any]:
+def _row(ours: pd.DataFrame, theirs: pd.DataFrame | None, reference: str, level: float) -> Row:
     reached = ours["seconds_to_target"].notna()
-    row: dict[str, Any] = {"launches": len(ours), "reached": int(reached.sum())}
+    row: Row = {"launches": len(ours), "reached": int(reached.sum())}
     if not reached.all():
         return row
     mean = statistics.mean_interval(ours["seconds_to_target"], INTERVAL_LEVEL)

@@ -7,7 +7,7 @@ from bench.analysis.frames import PHASES, Run
 
 def time_spent(run: Run) -> dict[str, float]:
     """Seconds of the run's wall time by what they went into; empty for a run that has no wall time yet."""
-    wall = run.description.get("wall_seconds")
+    wall = run.description.wall_seconds
     if not wall:
         return {}
     launches = run.launches
@@ -21,10 +21,10 @@ def time_spent(run: Run) -> dict[str, float]:
         parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())
     if len(bad):
         parts["launches without a result"] = float(bad["wall_seconds"].astype(float).sum())
-    ladders = (run.description.get("parity") or {}).get("ladders", [])
-    if ladders:
-        parts["parity"] = sum(ladder["wall_seconds"] for ladder in ladders)
-    if run.description.get("tuning_seconds", 0) >= 0.5:
-        parts["search for knobs"] = run.description["tuning_seconds"]
+    if run.description.parity and run.description.parity.ladders:
+        parts["parity"] = sum(ladder.wall_seconds for ladder in run.description.parity.ladders)
+    searched = run.description.tuning_seconds or 0.0
+    if searched >= 0.5:
+        parts["search for knobs"] = searched
     parts["prepare"] = wall - sum(parts.values())
     return parts

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.frames import CASES, Run
-from bench.contract.case import case_key
+from bench.contract.case import Case
 from bench.contract.tuning import changed_knobs
-
-Knobs = dict[str, Any]
+from bench.contract.tuning_rows import Knobs
 
 
 class Choice(NamedTuple):
@@ -22,7 +21,7 @@ class Choice(NamedTuple):
     values that could not be had why. All of it rests on a search's few steps; the launches are the measurement.
     """
 
-    case: dict[str, Any]
+    case: Case
     knobs: Knobs
     default: Knobs
     gain: float
@@ -34,7 +33,7 @@ class Choice(NamedTuple):
 def choices(run: Run) -> list[Choice]:
     """The outcome of each search of the run that found a configuration that works, in the plan's order."""
     groups = dict(iter(run.tuning.groupby(CASES, sort=False))) if len(run.tuning) else {}
-    planned = [case_key(item["case"]) for item in run.description["plan"]]
+    planned = [one.case.key for one in run.description.plan]
     return [_choice(groups[key]) for key in planned if key in groups and groups[key]["chosen"].any()]
 
 
@@ -54,7 +53,7 @@ def _choice(rows: pd.DataFrame) -> Choice:
             without[", ".join(f"{name}={row['knobs'][name]}" for name in alone) or "the default"] = row["reason"]
     changed = changed_knobs(chosen["knobs"], default)
     return Choice(
-        case={name: records[0][name] for name in CASES},
+        case=Case(**{name: records[0][name] for name in CASES}),
         knobs=chosen["knobs"],
         default=default,
         gain=slower(default),

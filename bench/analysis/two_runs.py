@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis import statistics
 from bench.analysis.comparisons import COLUMNS, compared, time_columns
 from bench.analysis.frames import CASES, Run, counted
-from bench.contract.case import stem, title
+from bench.contract.case import Case, stem, title
 from bench.contract.record import DIFFERENCES
 
 SAME = ["backend", "device", "task", "track"]  # these and the workload's name make two cases one; the rest may differ
@@ -40,13 +40,11 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
     something of `DIFFERENCES` that `across` does not name.
     """
     for run in (older, newer):
-        if run.description["state"] == "running":
-            raise NotComparableError(f"{run.description['id']} is still running; compare it when it has ended")
+        if run.description.state == "running":
+            raise NotComparableError(f"{run.description.id} is still running; compare it when it has ended")
     pairs, left_out = _pairs(newer, older)
     if not pairs:
-        raise NotComparableError(
-            f"no case has ok launches in both {older.description['id']} and {newer.description['id']}"
-        )
+        raise NotComparableError(f"no case has ok launches in both {older.description.id} and {newer.description.id}")
     differences = dict.fromkeys(
         difference for ours, theirs in pairs for difference in _differences(newer, older, ours, theirs)
     )
@@ -56,18 +54,18 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
         words = "; ".join(words for _, words in refused)
         raise NotComparableError(f"not comparable: {words}; allow it with --across {kinds}")
     level = statistics.level_of(len(pairs))
-    workloads = {workload["workload"]: workload for workload in newer.description["workloads"]}
-    against = f"run={older.description['id']}"
+    workloads = newer.description.by_workload()
+    against = f"run={older.description.id}"
     rows = []
     for ours, theirs in pairs:
-        case = {name: ours[name].iloc[0] for name in CASES}
+        case = Case(**{name: ours[name].iloc[0] for name in CASES})
         times = _times(newer, ours, theirs), _times(older, theirs, ours)  # not paired: the runs did not take turns
         ratio = statistics.ratio_interval(*times, level)
         launches = statistics.launches_to_decide(*times, level, margin)
-        row = compared(case, ours, theirs, against, level, workloads[case["workload"]])
+        row = compared(case, ours, theirs, against, level, workloads[case.workload])
         rows.append({**row, **time_columns(ratio, margin, launches)})
     table = pd.DataFrame(rows, columns=COLUMNS)
-    metrics = {name: workload["target"]["metric"] for name, workload in workloads.items()}
+    metrics = {name: workload.target.metric for name, workload in workloads.items()}
     return TwoRuns(table, metrics, margin, [words for _, words in differences], left_out, list(_problems(table)))
 
 
@@ -93,11 +91,11 @@ def _pairs(newer: Run, older: Run) -> tuple[list[tuple[pd.DataFrame, pd.DataFram
         exact = [other for other in likely if all(other[name].iloc[0] == mine[name].iloc[0] for name in CASES[1:])]
         partner = exact[0] if exact else likely[0] if len(likely) == 1 else None
         if partner is None:
-            left_out.append(f"{_title(mine)} is only in {newer.description['id']}")
+            left_out.append(f"{_title(mine)} is only in {newer.description.id}")
         else:
             pairs.append((mine, partner))
             used.append(id(partner))
-    left_out += [f"{_title(other)} is only in {older.description['id']}" for other in theirs if id(other) not in used]
+    left_out += [f"{_title(other)} is only in {older.description.id}" for other in theirs if id(other) not in used]
     return pairs, left_out
 
 
@@ -109,7 +107,7 @@ def _cases(run: Run) -> list[pd.DataFrame]:
 def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """What is not alike besides the time, as (kind, words)."""
     for name in MACHINE:
-        mine, other = (run.description["machine"].get(name) for run in (newer, older))
+        mine, other = (run.description.machine.part(name) for run in (newer, older))
         if mine != other:
             yield "machine", f"machine: {name} {_text(other)} and {_text(mine)}"
     mine, other = ours["versions"].iloc[0] or {}, theirs["versions"].iloc[0] or {}
@@ -145,4 +143,4 @@ def _title(case: pd.DataFrame) -> str:
 
 
 def _text(value: Any) -> str:
-    return "nothing" if value in (None, {}, []) else str(value)
+    return "nothing" if value in (None, {}, ()) else str(list(value) if isinstance(value, tuple) else value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.catalog import facts_of_all
+from bench.contract.values import MOST_LETTERS, MOST_WHOLE, WORD, is_text, shown
 
 NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
@@ -109,3 +110,24 @@ CASE_TYPES: dict[str, type] = {
     name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
 }
 CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case
+
+
+def fault(case: object) -> str | None:
+    """What is wrong with a case from a file, of a record or of a plan, in words; None when nothing is."""
+    if not isinstance(case, dict) or set(case) != set(CASE_COLUMNS):
+        return f"its case needs {', '.join(CASE_COLUMNS)}, and nothing else"
+    if any(type(case[name]) is not kind for name, kind in CASE_TYPES.items()):
+        return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
+    if not all(1 <= case[name] <= MOST_WHOLE for name in ("samples", "epochs", "batch_size")):
+        return f"samples, epochs and batch_size have to be positive, and at most {MOST_WHOLE}"
+    for name, known in known_words().items():
+        if case[name] not in known:
+            return f"unknown {name} {shown(case[name])}, known: {', '.join(known)}"
+    if case["task"] == "predict" and case["track"] not in INFERENCE_TRACKS:
+        return f"task predict has no track {case['track']}"
+    if not WORD.fullmatch(case["backend"]) or len(case["backend"]) > MOST_LETTERS:
+        return f"backend {shown(case['backend'])} is not one plain word"
+    for name in ("workload", "dataset"):
+        if not case[name] or not is_text(case[name]) or len(case[name]) > MOST_LETTERS:
+            return f"{name} {shown(case[name])} is no name and no path"
+    return None

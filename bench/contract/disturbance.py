@@ -31,13 +31,6 @@ def disturbed(epoch: Mapping[str, Any]) -> str:
     return ""
 
 
-def why_disturbed(launch: Mapping[str, Any]) -> str:
-    """Why an ok launch, as it is recorded, counts as disturbed; empty where it does not."""
-    if launch["case"]["task"] == "predict":
-        return disturbed(launch["calls"]["series"])
-    return launch_disturbed(launch["epochs"])
-
-
 def launch_disturbed(epochs: Sequence[Mapping[str, Any]]) -> str:
     """Why a launch counts as disturbed; empty where it does not. `epochs` are all of them, the cold one first."""
     reasons = [reason for reason in map(disturbed, epochs[1:]) if reason]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.contract.case import NUMERICS
+
+if TYPE_CHECKING:  # which needs a library that a worker, which imports this module, does not have
+    from bench.contract.run_json import Workload
 
 LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
 LADDER_BATCH = 32  # samples of a step on parity's ladder
@@ -18,6 +20,6 @@ CLIMBS = {  # a track with its optimizer: `own` is the workload's, SGD what ever
 }
 
 
-def is_climbed(workload: Mapping[str, Any]) -> bool:
-    """Whether a described workload climbs parity's ladder; one made for a GPU would take too long."""
-    return not workload.get("memory_mib")
+def is_climbed(workload: Workload) -> bool:
+    """Whether a described workload is climbed on parity's ladder, which for one made for a GPU would take too much."""
+    return not workload.memory_mib

@@ -1,19 +1,15 @@
-"""The launch record, a pytest-benchmark JSON file with one `launch` object: read, validated, written atomically.
+"""The words of the launch record, a pytest-benchmark JSON file with one `launch` object.
 
-Every world shares these words and nothing else; the module needs the standard library only. The schema is described
-in results/README.md.
+Every world shares them; the module needs the standard library only. launch_record.py reads and checks one. The schema
+is described in results/README.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bench.contract.case import Case
-from bench.contract.files import RecordError, load
-from bench.contract.values import printable
 
 SCHEMA = 2
 READABLE = (1, 2)  # 1 knew neither attempts nor most of the noise gauges
@@ -34,19 +30,3 @@ def empty(case: Case, *, repetition: int, seed: int, status: str, reason: str, a
         "epochs": [],
     }
     return {"machine_info": {}, "commit_info": {}, "benchmarks": [], "datetime": "", "version": "", "launch": launch}
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A launch record's content; RecordError when it is unreadable, truncated, of another schema or inconsistent."""
-    content = load(path)
-    check(content, printable(path.name))
-    return content
-
-
-def check(content: Mapping[str, Any], name: str) -> None:
-    """Raise RecordError when `content`, called `name` in the message, is not a launch record of this schema."""
-    from bench.contract.record_faults import fault  # which needs this module's words
-
-    found = fault(content.get("launch"))
-    if found:
-        raise RecordError(f"{name}: {found}")

@@ -1,20 +1,237 @@
-"""What run.json has to be for an analysis: of which types, and with which words, what tables and reports read of it."""
+"""run.json: what a run was asked for, of what, on what, and how far it is.
+
+`read(content)` checks what a file holds, and says in one line where it is wrong. `msgspec.structs.replace(description,
+state="finished")` gives a changed one, and `description.to_json()` is what is written.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from bench.contract.case import case_key
-from bench.contract.record_faults import case_fault
-from bench.contract.values import MOST_SECONDS, WORD, is_number, is_text, is_whole, printable, shown
+from msgspec import UNSET, UnsetType, field
 
-REQUIRED = ("id", "state", "plan", "reference", "launches", "workloads", "machine")
-STATES = ("running", "finished", "interrupted")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")  # of a run: its folder's, so it leads nowhere else
-Check = Callable[[Any], bool]
+from bench.contract import case as of_case
+from bench.contract.case import Case
+from bench.contract.typed import (
+    Amount,
+    Line,
+    MalformedError,
+    Number,
+    Positive,
+    RunName,
+    Seconds,
+    Speed,
+    Typed,
+    Whole,
+    Word,
+    parse,
+)
+from bench.contract.values import is_number, printable, shown
+
+State = Literal["running", "finished", "interrupted"]
+Ceilings = dict[str, dict[str, Speed]]  # device and backend to floating-point operations per second
+
+
+class Planned(Typed, frozen=True, kw_only=True):
+    """A case of the plan; `skip` says why it is not run, `launches` is how often it is, by default as the run says."""
+
+    case: Case
+    skip: str | None
+    target_attempted: bool
+    expected_seconds: Number | None = None
+    launches: Whole | UnsetType = UNSET
+
+
+class Target(Typed, frozen=True, kw_only=True):
+    """The metric that a training of the workload is to reach, and by what margin two backends may differ in it."""
+
+    metric: str
+    value: Number | None
+    source: str
+    margin: int | float  # NaN where labels are no numbers
+    chance: Number | None = None
+    quick: Number | None = None  # what the smoke test reaches
+    lower_is_better: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a margin that is none."""
+        if not is_number(self.margin, 0) and self.margin == self.margin:
+            raise MalformedError(f"margin cannot be {shown(self.margin)}, expected a number from 0 on")
+
+    def is_reached(self, value: float) -> bool:
+        """Whether so much of the metric is enough; nothing is where no value is declared."""
+        if self.value is None:
+            return False
+        return value <= self.value if self.lower_is_better else value >= self.value
+
+
+class Workload(Typed, frozen=True, kw_only=True):
+    """What the prepare program says of a workload. What only a built model shows is None where none was built."""
+
+    workload: Line
+    dataset: str = ""
+    train_samples: Whole = 0
+    test_samples: Positive
+    batch_size: Positive
+    epochs: Whole = 0
+    quick_samples: Whole
+    cpu_samples: Whole | None = None
+    target: Target
+    drawn: bool = False
+    memory_mib: Amount = 0
+    parameters: Whole | None = None
+    step_seconds: Number | None = None
+    step_flops: Amount | None = None
+    uncounted: tuple[str, ...] = ()
+    without_native: str | None = None
+    without_native_ladder: str | None = None
+    weights: dict[str, str] = field(default_factory=dict)  # seed to digest
+    notes: tuple[str, ...] = ()
+
+
+class Gpu(Typed, frozen=True, kw_only=True):
+    """What a figure depends on of the GPU that is measured."""
+
+    name: str | None = None
+    memory_mib: Number | None = None
+    power_limit_watts: Number | None = None
+    max_mhz: Number | None = None
+    driver: str | None = None
+    cuda: str | None = None
+
+
+class Machine(Typed, frozen=True, kw_only=True):
+    """The machine's fingerprint; what earlier versions did not record is UNSET."""
+
+    cpu: str
+    logical_cpus: Whole | None
+    physical_cpus: Whole | UnsetType | None = UNSET
+    usable_cpus: tuple[Whole, ...] | UnsetType | None = UNSET
+    memory_mib: Amount | None
+    gpus: tuple[str, ...]
+    gpu: Gpu | UnsetType | None = UNSET
+    system: str
+    python: str | UnsetType = UNSET
+    load_average: tuple[Number, ...] | UnsetType = UNSET
+    flags: dict[str, str]
+
+    def part(self, name: str) -> object:
+        """One of the fields by name; None where it was not recorded."""
+        value = getattr(self, name)
+        return None if value is UNSET else value
+
+
+class Adopted(Typed, frozen=True, kw_only=True):
+    """A model of the user's own: where the file written for it lies, and what was decided for it, in words."""
+
+    path: str
+    said: str
+
+
+class LadderOutcome(Typed, frozen=True, kw_only=True):
+    """A ladder of parity and how its process ended."""
+
+    backend: str
+    device: str
+    numerics: str
+    skip: str | None
+    climbs: tuple[str, ...] = ("fit-own",)
+    status: str
+    reason: str
+    wall_seconds: Seconds
+    remark: str = ""
+
+
+class ParityRun(Typed, frozen=True, kw_only=True):
+    """The ladders that a run climbed."""
+
+    steps: Positive
+    seeds: tuple[Whole, ...]
+    test_samples: Whole | None = None
+    ladders: tuple[LadderOutcome, ...]
+
+
+class Ordered(Typed, frozen=True, kw_only=True):
+    """The precision that was ordered, what the launches are to reach of it, each a fraction, and that in words."""
+
+    within: Number | None = None
+    reached: float | None = None  # infinite where nothing can be reached
+    words: str
+
+
+class RunDescription(Typed, frozen=True, kw_only=True, omit_defaults=True):
+    """run.json. What has its default is not written: None, and empty mappings.
+
+    `options` are the command's own, as plan.resumed reads them; `workloads` has those of the plan, each once.
+    """
+
+    schema: Whole
+    id: RunName
+    started: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    reference: Word
+    prepared_by: str | None = None
+    workloads: tuple[Workload, ...]
+    machine: Machine
+    code: str | None = None
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)  # backend to package to version
+    launches: Whole
+    plan: tuple[Planned, ...]
+    parity: ParityRun | None = None
+    ceilings: Ceilings | None = None
+    tuning_seconds: Seconds | None = None
+    ordered: Ordered | None = None
+    state: State
+    wall_seconds: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what each value allows and all of them together do not."""
+        if self.started is not None and not _is_moment(self.started):
+            raise MalformedError(f"started cannot be {shown(self.started)}, expected a time with its zone")
+        if not isinstance(self.options.get("adopted", []), list | tuple):
+            raise MalformedError(f"options.adopted cannot be {shown(self.options['adopted'])}, expected a list")
+        names = [one.workload for one in self.workloads]
+        if len(set(names)) < len(names):
+            raise MalformedError("it describes a workload twice")
+        cases = [planned.case for planned in self.plan]
+        if len(set(cases)) < len(cases):
+            raise MalformedError("its plan has a case twice")
+        unknown = [case.workload for case in cases if case.workload not in names]
+        if unknown:
+            raise MalformedError(f"it does not describe {unknown[0]}, which is in its plan")
+        _ = self.adopted  # refuses what is none
+
+    @property
+    def adopted(self) -> tuple[Adopted, ...]:
+        """The models of the user's own that the options name."""
+        try:
+            return parse(tuple[Adopted, ...], self.options.get("adopted", []))
+        except MalformedError as error:
+            raise MalformedError(f"options.adopted{error}") from None
+
+    def workload(self, name: str) -> Workload:
+        """What is known of a workload that is in the plan."""
+        return next(one for one in self.workloads if one.workload == name)
+
+    def by_workload(self) -> dict[str, Workload]:
+        """What is known of every workload, by its name."""
+        return {one.workload: one for one in self.workloads}
+
+    def launches_of(self, planned: Planned) -> int:
+        """How many launches a case of the plan is to have."""
+        return self.launches if isinstance(planned.launches, UnsetType) else planned.launches
+
+
+def read(content: Mapping[str, Any]) -> RunDescription:
+    """What a run.json says; MalformedError where an analysis could not use it."""
+    plan = content.get("plan")
+    for item in plan if isinstance(plan, list) else ():
+        wrong = of_case.fault(item["case"]) if isinstance(item, dict) and "case" in item else None
+        if wrong:
+            raise MalformedError(f"its plan: {wrong}")
+    return parse(RunDescription, content)
 
 
 def cleaned(value: Any) -> Any:
@@ -28,202 +245,9 @@ def cleaned(value: Any) -> Any:
     return value
 
 
-def fault(description: Mapping[str, Any]) -> str:
-    """What is wrong with a run's description in one line of words; empty where nothing is."""
-    missing = sorted(set(REQUIRED) - set(description))
-    if missing:
-        return f"lacks {', '.join(missing)}"
-    return (
-        _wrong("", description, RUN, OPTIONAL)
-        or _plan_fault(description)
-        or _of_each("workloads", description["workloads"], WORKLOAD, WORKLOAD_OPTIONAL)
-        or _wrong("machine.", description["machine"], MACHINE, MACHINE_OPTIONAL)
-        or _of_each("options.adopted", description.get("options", {}).get("adopted", []), ADOPTED, {})
-        or _parity_fault(description.get("parity"))
-        or _unknown_workload(description)
-    )
-
-
-def _plan_fault(description: Mapping[str, Any]) -> str:
-    seen = set()
-    for item in description["plan"]:
-        if not isinstance(item, dict) or not {"case", "skip", "target_attempted"} <= set(item):
-            return "an entry of its plan lacks case, skip or target_attempted"
-        wrong = case_fault(item["case"])
-        if wrong:
-            return f"its plan: {wrong}"
-        wrong = _wrong("plan: ", item, PLANNED, {"launches": is_whole})
-        if wrong:
-            return wrong
-        key = case_key(item["case"])
-        if key in seen:
-            return "its plan has a case twice"
-        seen.add(key)
-    return ""
-
-
-def _parity_fault(parity: Mapping[str, Any] | None) -> str:
-    if not parity:
-        return ""
-    return _wrong("parity.", parity, PARITY, {}) or _of_each(
-        "parity.ladders", parity["ladders"], LADDER, {"climbs": _several(_text)}
-    )
-
-
-def _unknown_workload(description: Mapping[str, Any]) -> str:
-    known = {one["workload"] for one in description["workloads"]}
-    if len(known) < len(description["workloads"]):
-        return "it describes a workload twice"
-    unknown = [item["case"]["workload"] for item in description["plan"] if item["case"]["workload"] not in known]
-    return f"it does not describe {unknown[0]}, which is in its plan" if unknown else ""
-
-
-def _of_each(where: str, values: list[Any], needed: Mapping[str, Check], allowed: Mapping[str, Check]) -> str:
-    for one in values:
-        if not isinstance(one, dict):
-            return f"{where}: expected objects, found {shown(one)}"
-        wrong = _wrong(f"{where}: ", one, needed, allowed)
-        if wrong:
-            return wrong
-    return ""
-
-
-def _wrong(where: str, value: Mapping[str, Any], needed: Mapping[str, Check], allowed: Mapping[str, Check]) -> str:
-    """The first field, in words, that is not what it has to be; `allowed` are those that may be absent."""
-    for name, check in needed.items():
-        if name not in value:
-            return f"{where}{name} is missing"
-        if not check(value[name]):
-            return f"{where}{name} cannot be {shown(value[name])}"
-    for name, check in allowed.items():
-        if name in value and not check(value[name]):
-            return f"{where}{name} cannot be {shown(value[name])}"
-    return ""
-
-
-def _maybe(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _several(check: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-def _named(check: Check) -> Check:
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _seconds(value: Any) -> bool:
-    return is_number(value, 0, MOST_SECONDS)
-
-
-def _speed(value: Any) -> bool:
-    return is_number(value, 1)
-
-
-def _positive(value: Any) -> bool:
-    return is_whole(value, 1)
-
-
-def _margin(value: Any) -> bool:
-    """NaN is the margin where labels are no numbers."""
-    return is_number(value, 0) or (isinstance(value, float) and value != value)
-
-
-def _moment(value: Any) -> bool:
-    """Whether a value is a time with its zone, as every run says it."""
+def _is_moment(value: str) -> bool:
+    """Whether a text is a time with its zone, as every run says it."""
     try:
-        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+        return datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         return False
-
-
-def _target(value: Any) -> bool:
-    return isinstance(value, dict) and not _wrong("", value, TARGET, TARGET_OPTIONAL)
-
-
-def _options(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("adopted", []), list)
-
-
-RUN: Mapping[str, Check] = {
-    "id": lambda value: isinstance(value, str) and bool(NAME.fullmatch(value)),
-    "state": lambda value: isinstance(value, str) and value in STATES,
-    "plan": _list,
-    "reference": lambda value: isinstance(value, str) and bool(WORD.fullmatch(value)),
-    "launches": is_whole,
-    "workloads": _list,
-    "machine": _object,
-}
-OPTIONAL: Mapping[str, Check] = {
-    "started": _moment,
-    "wall_seconds": _seconds,
-    "tuning_seconds": _seconds,
-    "ceilings": _named(_named(_speed)),
-    "ordered": lambda value: isinstance(value, dict) and isinstance(value.get("words"), str),
-    "options": _options,
-    "parity": _maybe(_object),
-}
-PLANNED: Mapping[str, Check] = {"skip": _maybe(_text), "target_attempted": _flag}
-TARGET: Mapping[str, Check] = {
-    "metric": _text,
-    "value": _maybe(is_number),
-    "source": _text,
-    "margin": _margin,
-}
-TARGET_OPTIONAL: Mapping[str, Check] = {
-    "chance": _maybe(is_number),
-    "quick": _maybe(is_number),
-    "lower_is_better": _flag,
-}
-WORKLOAD: Mapping[str, Check] = {
-    "workload": is_text,
-    "test_samples": _positive,
-    "batch_size": _positive,
-    "quick_samples": is_whole,
-    "target": _target,
-}
-WORKLOAD_OPTIONAL: Mapping[str, Check] = {
-    "weights": _named(_text),
-    "step_flops": _maybe(lambda value: is_number(value, 0)),
-    "uncounted": _several(_text),
-    "notes": _several(_text),
-    "memory_mib": lambda value: is_number(value, 0),
-    "without_native_ladder": _maybe(_text),
-}
-MACHINE: Mapping[str, Check] = {
-    "cpu": _text,
-    "logical_cpus": _maybe(is_whole),
-    "memory_mib": _maybe(lambda value: is_number(value, 0)),
-    "system": _text,
-    "gpus": _several(_text),
-    "flags": _named(_text),
-}
-MACHINE_OPTIONAL: Mapping[str, Check] = {"usable_cpus": _maybe(_several(is_whole))}
-ADOPTED: Mapping[str, Check] = {"path": _text, "said": _text}
-PARITY: Mapping[str, Check] = {"steps": _positive, "seeds": _several(is_whole), "ladders": _list}
-LADDER: Mapping[str, Check] = {
-    "backend": _text,
-    "device": _text,
-    "numerics": _text,
-    "skip": _maybe(_text),
-    "status": _text,
-    "reason": _text,
-    "wall_seconds": _seconds,
-}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions, Selection
@@ -12,10 +12,13 @@ from bench.plan.planned import Limits, PlannedCase
 from bench.plan.predict import predict_cases
 from bench.plan.train import train_cases
 
+if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
+    from bench.contract.run_json import Workload
+
 
 def plan(
     options: RunOptions,
-    descriptions: Sequence[Mapping[str, Any]],
+    descriptions: Sequence[Workload],
     gpus: Sequence[Any],
     limits: Limits | None = None,
 ) -> list[PlannedCase]:

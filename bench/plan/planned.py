@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contract.case import MIXED, Case, input_unavailable
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
+
+if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
+    from bench.contract.run_json import Workload
 
 # What a launch takes besides its epochs, until a first repetition has shown it: imports, data, compilation, evaluation.
 OVERHEAD_SECONDS = 8.0
@@ -64,7 +67,7 @@ def tracks_of(options: RunOptions, device: str) -> tuple[str, ...]:
     return options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
 
 
-def reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -> str | None:
+def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | None:
     """Why a case is not run; None where it is."""
     reasons = [
         limits.without_gpu.get(case.backend) if case.device == "gpu" else None,
@@ -73,7 +76,7 @@ def reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -
         input_unavailable(case.input, case.backend),
     ]
     if case.track == "native" and case.task == "train":
-        reasons.append(description.get("without_native"))
+        reasons.append(description.without_native)
         reasons.append(
             f"native computes in float32 or tf32, not in {case.numerics}" if case.numerics in MIXED else None
         )
@@ -82,23 +85,23 @@ def reason_to_skip(case: Case, description: Mapping[str, Any], limits: Limits) -
     return next(filter(None, reasons), None)
 
 
-def _too_small(description: Mapping[str, Any], device: str, memory_mib: Mapping[str, float]) -> str | None:
-    """Why a device's memory is too small for a workload; None where it is enough, or not known."""
-    needed, there = description.get("memory_mib", 0), memory_mib.get(device, math.inf)
+def _too_small(description: Workload, device: str, memory_mib: Mapping[str, float]) -> str | None:
+    """Why a device's memory does not do for a workload; None where it does, or is not known."""
+    needed, there = description.memory_mib, memory_mib.get(device, math.inf)
     return f"needs {needed:,} MiB of memory, the {device} has {there:,.0f}" if there < needed else None
 
 
-def samples_of(options: RunOptions, description: Mapping[str, Any], device: str) -> int:
+def samples_of(options: RunOptions, description: Workload, device: str) -> int:
     """The training samples of one workload on one device."""
-    name, available = Path(description["workload"]).stem, description["train_samples"]
+    name, available = Path(description.workload).stem, description.train_samples
     if options.samples is not None:
         samples = options.samples
     elif options.profile == "quick":
-        samples = description["quick_samples"]
+        samples = description.quick_samples
     elif options.profile == "default" and device == "cpu":
-        samples = description["cpu_samples"] or available
+        samples = description.cpu_samples or available
     else:
         samples = available
-    if samples > available and not description.get("drawn"):
-        raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description['dataset']})")
+    if samples > available and not description.drawn:
+        raise UsageError(f"--samples {samples}: {name} has {available} training samples ({description.dataset})")
     return samples

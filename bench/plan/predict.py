@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from bench.contract.case import INFERENCE_TRACKS, Case, stem
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
 from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, samples_of, tracks_of
+
+if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
+    from bench.contract.run_json import Workload
 
 # Calls of a launch of inference: at most so many, on no more samples than these, and on no more than three times those
 # of an epoch of training: a forward pass being a third of a step, they cost about as much as that at most.
@@ -21,7 +24,7 @@ CALL_SECONDS = 0.03  # a guess: the overhead of a call
 
 
 def predict_cases(
-    options: RunOptions, descriptions: Sequence[Mapping[str, Any]], devices: Sequence[str], limits: Limits
+    options: RunOptions, descriptions: Sequence[Workload], devices: Sequence[str], limits: Limits
 ) -> Iterator[PlannedCase]:
     """The cases of task predict: `samples` are those that a launch's series of calls goes through."""
     for description, device in itertools.product(descriptions, devices):
@@ -33,8 +36,8 @@ def predict_cases(
             most = min(CALLS[options.profile], MOST_SAMPLES // batch_size, round(trained / FORWARD) // batch_size)
             calls = max(FEWEST_CALLS, most)
             case = Case(
-                workload=description["workload"],
-                dataset=description["dataset"],
+                workload=description.workload,
+                dataset=description.dataset,
                 samples=calls * batch_size,
                 epochs=1,
                 batch_size=batch_size,
@@ -45,16 +48,16 @@ def predict_cases(
                 task="predict",
                 track=track,
             )
-            steps = calls * batch_size / description["batch_size"]
-            expected = OVERHEAD_SECONDS + calls * CALL_SECONDS + steps * FORWARD * (description["step_seconds"] or 0.0)
+            steps = calls * batch_size / description.batch_size
+            expected = OVERHEAD_SECONDS + calls * CALL_SECONDS + steps * FORWARD * (description.step_seconds or 0.0)
             skip = reason_to_skip(case, description, limits)
             yield PlannedCase(case, skip, False, expected, options.launches)
 
 
-def _inference_batch_sizes(options: RunOptions, description: Mapping[str, Any]) -> tuple[int, ...]:
-    available = description["test_samples"]
+def _inference_batch_sizes(options: RunOptions, description: Workload) -> tuple[int, ...]:
+    available = description.test_samples
     sizes = options.batch_sizes or tuple(dict.fromkeys((1, min(LARGE_BATCH, available))))
     if max(sizes) > available:
-        name = stem(description["workload"])
+        name = stem(description.workload)
         raise UsageError(f"{name}: a batch of {max(sizes)} is larger than its {available} test samples")
     return sizes

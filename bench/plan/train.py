@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.contract.case import RESIDENT, Case, stem
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
 from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, samples_of, tracks_of
 
+if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
+    from bench.contract.run_json import Workload
+
 # Where samples are cut the target is out of reach, and with it the epochs that reach it: one cold, three steady.
 CUT_EPOCHS = 4
 
 
 def train_cases(
-    options: RunOptions, descriptions: Sequence[Mapping[str, Any]], devices: Sequence[str], limits: Limits
+    options: RunOptions, descriptions: Sequence[Workload], devices: Sequence[str], limits: Limits
 ) -> list[PlannedCase]:
     """The cases of task train."""
     cases = []
@@ -33,8 +36,8 @@ def train_cases(
                 if options.tracks is None and (track, numerics) == ("shipped", "tf32"):
                     continue  # it takes the precision that its framework chooses, once
                 case = Case(
-                    workload=description["workload"],
-                    dataset=description["dataset"],
+                    workload=description.workload,
+                    dataset=description.dataset,
                     samples=samples,
                     epochs=epochs,
                     batch_size=batch_size,
@@ -45,11 +48,11 @@ def train_cases(
                     task="train",
                     track=track,
                 )
-                declared = [description[name] for name in ("train_samples", "batch_size")]
-                attempted = [samples, batch_size] == declared and epochs >= description["epochs"]
-                share = batch_size / description["batch_size"]  # of the batch whose step was timed
+                declared = [description.train_samples, description.batch_size]
+                attempted = [samples, batch_size] == declared and epochs >= description.epochs
+                share = batch_size / description.batch_size  # of the batch whose step was timed
                 steps = epochs * (samples // batch_size)
-                expected = OVERHEAD_SECONDS + steps * share * (description["step_seconds"] or 0.0)
+                expected = OVERHEAD_SECONDS + steps * share * (description.step_seconds or 0.0)
                 skip = reason_to_skip(case, description, limits)
                 cases.append(PlannedCase(case, skip, attempted, expected, options.launches))
     return cases
@@ -61,20 +64,20 @@ def _executions(options: RunOptions, device: str) -> list[tuple[str, str]]:
     return [(track, one) for track in tracks_of(options, device) for one in (inputs if track == "fit" else ("arrays",))]
 
 
-def _size(options: RunOptions, description: Mapping[str, Any], device: str) -> tuple[int, int]:
+def _size(options: RunOptions, description: Workload, device: str) -> tuple[int, int]:
     """Samples and epochs of one workload on one device."""
-    name, available = Path(description["workload"]).stem, description["train_samples"]
+    name, available = Path(description.workload).stem, description.train_samples
     samples = samples_of(options, description, device)
-    declared = description["epochs"]
+    declared = description.epochs
     epochs = options.epochs or (declared if samples >= available else min(CUT_EPOCHS, declared))
     if epochs < 2:
         raise UsageError(f"{name}: declares {declared} epoch; the first is cold, so at least 2 are needed (--epochs 2)")
     return samples, epochs
 
 
-def _batch_sizes(options: RunOptions, description: Mapping[str, Any], samples: int) -> tuple[int, ...]:
-    sizes = options.batch_sizes or (description["batch_size"],)
+def _batch_sizes(options: RunOptions, description: Workload, samples: int) -> tuple[int, ...]:
+    sizes = options.batch_sizes or (description.batch_size,)
     if max(sizes) > samples:
-        name = stem(description["workload"])
+        name = stem(description.workload)
         raise UsageError(f"{name}: a batch of {max(sizes)} is larger than its {samples} training samples in this run")
     return sizes

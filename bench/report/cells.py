@@ -69,11 +69,11 @@ def test_metric(case: Row) -> str | None:
     if missing(value):
         return None
     text = number(value, 4)
-    if target["value"] is None:
+    if target.value is None:
         return text
     if not case["attempted"]:
         return f"{text} *"
-    reached = value <= target["value"] if target.get("lower_is_better") else value >= target["value"]
+    reached = value <= target.value if target.lower_is_better else value >= target.value
     return f"{text} ✓" if reached else f"{text} ✗"
 
 

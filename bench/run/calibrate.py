@@ -33,8 +33,8 @@ def calibrate(options: CalibrateOptions, console: RunConsole) -> Path:
 
 
 def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCase]:
-    """The reference backend's cases, or the first backend's that works, each with more batches."""
-    available = {one["workload"]: one["train_samples"] for one in prepared.workloads}
+    """The first backend's cases, which is the reference where it works, each with more batches."""
+    available = {one.workload: one.train_samples for one in prepared.workloads}
     found = []
     for planned in cases:
         case = planned.case

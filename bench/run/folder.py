@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.contract import files, record
+from bench.contract import files, launch_record, record
 from bench.contract.case import Case
 from bench.contract.errors import UsageError
 from bench.contract.files import RecordError
@@ -65,7 +65,7 @@ def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, A
         "options": {**asdict(options), "python": python, "output": str(options.output)},
         "reference": options.reference,
         "prepared_by": prepared.backend,
-        "workloads": list(prepared.workloads),
+        "workloads": [workload.to_json() for workload in prepared.workloads],
         "machine": fingerprint(),
         "code": _code(options.workloads),
         "versions": {backend: environments.installed(python) for backend, python in prepared.pythons.items() if python},
@@ -110,9 +110,9 @@ def known_seconds(output: Path) -> dict[Case, float]:
     for folder in reversed(list(itertools.islice(newest, RUNS_LOOKED_AT))):
         for path in sorted((folder / "launches").glob("[!.]*.json")):
             try:
-                found = record.read(path)["launch"]
+                found = launch_record.read(path)
             except RecordError:
                 continue  # the report of its own run names it
-            if found["status"] == "ok" and found.get("wall_seconds"):
-                known[Case(**found["case"])] = float(found["wall_seconds"])
+            if found.status == "ok" and found.wall_seconds:
+                known[found.case] = float(found.wall_seconds)
     return known

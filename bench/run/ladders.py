@@ -38,13 +38,13 @@ def climb(
 ) -> None:
     """Climb ladder after ladder into `<run>/ladders/`; `climbed` takes up how each process ended."""
     climbing = [workload for workload in prepared.workloads if is_climbed(workload)]
-    left_out = ", ".join(stem(workload["workload"]) for workload in prepared.workloads if not is_climbed(workload))
+    left_out = ", ".join(stem(workload.workload) for workload in prepared.workloads if not is_climbed(workload))
     if left_out:
         said = f"parity: not climbed, being made for a GPU: {left_out}"
         console.say(said)
     for ladder in ladders if climbing else ():
         taken = steps * len(seeds) * len(ladder.climbs)
-        seconds = sum(workload["step_seconds"] for workload in climbing) * taken
+        seconds = sum(workload.step_seconds or 0.0 for workload in climbing) * taken
         python = prepared.pythons[ladder.backend]
         if ladder.skip is not None:
             outcome = Outcome("skipped", ladder.skip, 0.0)
@@ -85,7 +85,7 @@ def command(
         "output": (prepared.folder / "ladders").resolve(),
     }
     words = [f"--{name}={value}" for name, value in given.items()]
-    names = [workload["workload"] for workload in prepared.workloads]
+    names = [workload.workload for workload in prepared.workloads]
     return [str(python), "-m", "bench.worker.programs.parity", *words, "--workloads", *names]
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.contract import files, record
+from bench.contract import files, launch_record, record
 from bench.contract.case import Case
-from bench.contract.disturbance import why_disturbed
 from bench.contract.files import RecordError
 from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
@@ -117,10 +116,9 @@ class Measuring:
 def _disturbed(path: Path) -> str:
     """Why a launch with a record counts as disturbed; empty where it does not."""
     try:
-        launch = record.read(path)["launch"]
+        return launch_record.read(path).disturbed
     except RecordError:
         return ""  # of an earlier version, or damaged since; the report names it
-    return why_disturbed(launch) if launch["status"] == "ok" else ""
 
 
 def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: float, progress: Progress) -> Outcome:
@@ -179,8 +177,8 @@ def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
         raise RecordError("it has no launch object")
     launch = content["launch"] | {"repetition": planned.repetition, "attempt": planned.attempt}
     whole = {**content, "launch": launch}
-    record.check(whole, "its record")
-    if launch["case"] != asdict(planned.case) or launch["seed"] != planned.seed:
+    found = launch_record.check(whole, "its record")
+    if (found.case, found.seed) != (planned.case, planned.seed):
         raise RecordError("it is of another launch")
     return whole
 

@@ -37,7 +37,7 @@ def order_launches(
         extra = replace(options, seed=options.seed + options.launches, launches=most - options.launches)
         drawn = prepare(extra, prepared.folder).workloads
         for workload, more in zip(description["workloads"], drawn, strict=True):
-            workload["weights"] = {**workload.get("weights", {}), **more.get("weights", {})}
+            workload["weights"] = {**workload.get("weights", {}), **more.weights}
     description["plan"] = [planned.to_json() for planned in cases]
     words = _ordered_words(order, options.within, left)
     for said in (*(f"{planned.case.title}: {planned.launches} launches" for planned in cases), words):

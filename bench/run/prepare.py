@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.contract.case import Case, stem
 from bench.contract.errors import RunError, UsageError
+from bench.contract.run_json import Workload
+from bench.contract.typed import MalformedError, Typed, parse
 from bench.launch.process import launch
 from bench.machine import environments, nvidia
 from bench.own_models.adopt import remove, write
@@ -21,6 +23,18 @@ from bench.run.devices import most_memory
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
 LIMIT_SECONDS = 900.0  # the weights of what is made for a GPU take seconds a seed
+
+
+class Answer(Typed, frozen=True, kw_only=True):
+    """What the prepare program writes: the workloads that it described, or why one of them cannot be used."""
+
+    workloads: tuple[Workload, ...] = ()
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an answer that says neither."""
+        if not self.workloads and not self.error:
+            raise MalformedError("no workloads")
 
 
 @dataclass(frozen=True)
@@ -34,13 +48,13 @@ class Prepared:
     folder: Path
     pythons: Mapping[str, Path | None]
     backend: str
-    workloads: Sequence[Mapping[str, Any]]
+    workloads: tuple[Workload, ...]
     knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
     held_out: float = 0.0
 
     def weights(self, planned: PlannedLaunch) -> Path:
         """The initial weights of a launch, as the prepare worker wrote them."""
-        number = [description["workload"] for description in self.workloads].index(planned.case.workload)
+        number = [workload.workload for workload in self.workloads].index(planned.case.workload)
         return self.folder / "weights" / f"{number}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
 
     def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
@@ -76,9 +90,7 @@ def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: flo
 def remarks(options: Selection, prepared: Prepared) -> list[str]:
     """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
     said = [one.said for one in options.adopted] + _without_gauges(options, prepared)
-    return said + [
-        f"{stem(workload['workload'])}: {note}" for workload in prepared.workloads for note in workload.get("notes", [])
-    ]
+    return said + [f"{stem(workload.workload)}: {note}" for workload in prepared.workloads for note in workload.notes]
 
 
 def _without_gauges(options: Selection, prepared: Prepared) -> list[str]:
@@ -128,16 +140,14 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
             failures.append(f"{backend}: {outcome.reason}")
             continue
         try:
-            content = json.loads(answer.read_text(encoding="utf-8"))
-            if "error" not in content and not isinstance(content["workloads"], list):
-                raise ValueError("no workloads")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = parse(Answer, json.loads(answer.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
             failures.append(f"{backend}: ended well but left no usable description ({error})")
             continue
         answer.unlink()
-        if "error" not in content:
-            return Prepared(folder, pythons, backend, content["workloads"])
-        refusals.append(content["error"])
+        if not found.error:
+            return Prepared(folder, pythons, backend, found.workloads)
+        refusals.append(found.error)
     if refusals:
         refusal = refusals[0]
         for one in options.adopted:  # a message names the user's model, not the file written for it

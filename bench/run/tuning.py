@@ -9,18 +9,19 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from msgspec.structs import replace as replace_struct
 from rich.text import Text
 
-from bench.contract.case import CASE_TYPES, SEARCHED, Case, case_key, module_of
+from bench.contract.case import SEARCHED, Case, module_of
 from bench.contract.files import write_whole
 from bench.contract.paths import ROOT
 from bench.contract.results import run_folders
 from bench.contract.tuning import TUNING_COLUMNS, changed_knobs, knob_words
+from bench.contract.tuning_rows import Begun, Knobs, Tried, TuningRow, read_line, read_row
 from bench.launch.process import launch
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint
@@ -42,17 +43,13 @@ SOURCES = (
     "bench/worker/programs/tuning.py",
 )
 
-Row = dict[str, Any]  # a row of tuning.csv
 
-
-def tune(
-    prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console: RunConsole
-) -> dict[Case, dict[str, Any]]:
+def tune(prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console: RunConsole) -> dict[Case, Knobs]:
     """The best knobs of every planned case that has some, searched for where no earlier run did it here.
 
     A case without a configuration that works has no entry, and its track's defaults are left to fail with their reason.
     """
-    chosen, own = {}, read(prepared.folder)
+    chosen, own = dict[Case, Knobs](), read(prepared.folder)
     earlier = [folder for folder in reversed(run_folders(output)) if folder != prepared.folder]
     known = [*own, *(row for folder in earlier for row in read(folder))]
     for planned in cases:
@@ -63,45 +60,45 @@ def tune(
         found = reusable(known, case, now)
         if not found:
             found = _searched(prepared, case, python, now, console)
-        elif found[0]["searched_in"] != prepared.folder.name:
-            console.say(f"{case.title}: knobs as run {found[0]['searched_in']} found them")
-        if not any(case_key(row) == case.key for row in own):
-            _append(prepared.folder / FILE, [{**row, **asdict(case)} for row in found])
-        best = next((row for row in found if row["chosen"]), None)
+        elif found[0].searched_in != prepared.folder.name:
+            console.say(f"{case.title}: knobs as run {found[0].searched_in} found them")
+        if not any(row.case == case for row in own):
+            _append(prepared.folder / FILE, [replace_struct(row, case=case) for row in found])
+        best = next((row for row in found if row.chosen), None)
         if best:
-            chosen[case] = best["knobs"]
-            said = f"{case.title}: {knob_words(best['knobs'])}, {1000 * best['step_seconds']:.3g} ms a step"
-            console.say(said)
+            chosen[case] = best.knobs
+            console.say(f"{case.title}: {knob_words(best.knobs)}, {1000 * best.seconds:.3g} ms a step")
     return chosen
 
 
-def read(folder: Path) -> list[Row]:
+def read(folder: Path) -> list[TuningRow]:
     """The rows of a run's tuning.csv; none where it is missing or cannot be used."""
     try:
         with (folder / FILE).open(encoding="utf-8", newline="") as file:
-            return [_parsed(row) for row in csv.DictReader(file)]
+            return [read_row(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
-def reusable(rows: Sequence[Row], case: Case, now: str) -> list[Row]:
+def reusable(rows: Sequence[TuningRow], case: Case, now: str) -> list[TuningRow]:
     """The rows of the newest search for this case, whatever its samples and epochs, in the same circumstances."""
-    free = ("samples", "epochs")
-    wanted = {name: value for name, value in asdict(case).items() if name not in free}
-    fitting = [
-        row for row in rows if row["circumstances"] == now and all(row[name] == value for name, value in wanted.items())
-    ]
-    return [row for row in fitting if all(row[name] == fitting[0][name] for name in (*free, "searched_in"))]
+    fitting = [row for row in rows if row.circumstances == now and _alike(row.case, case)]
+    return [row for row in fitting if (row.case, row.searched_in) == (fitting[0].case, fitting[0].searched_in)]
 
 
-def choose(rows: Sequence[Row]) -> Row | None:
-    """The fastest configuration, or one within 3 % of it with fewer changed knobs; None where none worked."""
-    good = [row for row in rows if row["status"] == "ok"]
+def _alike(one: Case, other: Case) -> bool:
+    """Whether two cases differ in nothing but their samples and epochs."""
+    return replace(one, samples=other.samples, epochs=other.epochs) == other
+
+
+def choose(rows: Sequence[Tried]) -> Tried | None:
+    """The fastest configuration, or one within 3 % of it that turns fewer knobs; None where none worked."""
+    good = [row for row in rows if row.status == "ok"]
     if not good:
         return None
-    default, fastest = rows[0]["knobs"], min(row["step_seconds"] for row in good)
-    near = [row for row in good if row["step_seconds"] <= GAIN * fastest]
-    return min(near, key=lambda row: (len(changed_knobs(row["knobs"], default)), row["step_seconds"]))
+    default, fastest = rows[0].knobs, min(row.seconds for row in good)
+    near = [row for row in good if row.seconds <= GAIN * fastest]
+    return min(near, key=lambda row: (len(changed_knobs(row.knobs, default)), row.seconds))
 
 
 def circumstances(case: Case, python: Path) -> str:
@@ -122,13 +119,14 @@ def _here() -> str:
     return repr([found[key] for key in ("cpu", "usable_cpus", "gpus", "flags")])
 
 
-def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: RunConsole) -> list[Row]:
+def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: RunConsole) -> list[TuningRow]:
     """Try every configuration; one that takes the process down is a row too, and the others go on."""
-    workload = next(one for one in prepared.workloads if one["workload"] == case.workload)
-    steps = max(FEWEST_STEPS[case.track], min(MOST_STEPS, math.ceil(PASS_SECONDS / workload["step_seconds"])))
+    workload = next(one for one in prepared.workloads if one.workload == case.workload)
+    within = math.ceil(PASS_SECONDS / workload.step_seconds) if workload.step_seconds else MOST_STEPS
+    steps = max(FEWEST_STEPS[case.track], min(MOST_STEPS, within))
     steps = min(steps, case.samples // case.batch_size)
     # The seed is a part of the path of the weights alone: any will do.
-    seed = int(next(iter(workload["weights"]), 0))
+    seed = int(next(iter(workload.weights), 0))
     output = prepared.folder / "logs" / f"tune-{case.title.replace(' ', '-')}.jsonl"
     command = [
         str(python),
@@ -150,55 +148,55 @@ def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: R
         seconds += outcome.wall_seconds
         if outcome.status == "ok" or not _blame(output, f"{outcome.status}: {outcome.reason}"):
             break
-    rows = [line for line in _lines(output) if "begun" not in line]
+    rows = [line for line in _lines(output) if isinstance(line, Tried)]
     best = choose(rows)
     said = f"{len(rows)} configurations in {duration(seconds)}" if rows else f"no search: {outcome.reason}"
     if rows and best is None:
-        said += f", of which none works: {rows[0]['reason']}"
+        said += f", of which none works: {rows[0].reason}"
     console.say(f"{case.title}: {said}")
-    common = {**asdict(case), "steps": steps, "searched_in": prepared.folder.name, "circumstances": now}
-    return [{**common, **row, "chosen": row is best} for row in rows]
+    return [
+        TuningRow(
+            case=case,
+            knobs=row.knobs,
+            status=row.status,
+            reason=row.reason,
+            step_seconds=row.step_seconds,
+            chosen=row is best,
+            steps=steps,
+            searched_in=prepared.folder.name,
+            circumstances=now,
+        )
+        for row in rows
+    ]
 
 
 def _blame(output: Path, reason: str) -> bool:
     """Record that the configuration under way ended its process; False where none was under way."""
     lines = _lines(output)
-    if not lines or "begun" not in lines[-1]:
+    last = lines[-1] if lines else None
+    if not isinstance(last, Begun):
         return False
-    row = {"knobs": lines[-1]["begun"], "status": "failed", "reason": reason, "step_seconds": None}
+    row = Tried(knobs=last.begun, status="failed", reason=reason, step_seconds=None)
     with output.open("a", encoding="utf-8") as file:
-        print(json.dumps(row), file=file)
+        print(json.dumps(row.to_json()), file=file)
     return True
 
 
-def _lines(output: Path) -> list[Row]:
-    """The rows a search's process has written so far; the last may be incomplete."""
+def _lines(output: Path) -> list[Begun | Tried]:
+    """What a search's process has written so far; it may have been ended within a line."""
     found = []
     for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else ():
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+            found.append(read_line(line))
     return found
 
 
-def _append(path: Path, rows: Sequence[Row]) -> None:
+def _append(path: Path, rows: Sequence[TuningRow]) -> None:
     """Add rows so that the file is never there with half of one."""
     before = path.read_bytes().decode() if path.exists() else ""  # with its line ends as they are
     added = io.StringIO(newline="")
     writer = csv.DictWriter(added, TUNING_COLUMNS)
     if not before:
         writer.writeheader()
-    writer.writerows({**row, "knobs": json.dumps(row["knobs"])} for row in rows)
+    writer.writerows(row.to_csv() for row in rows)
     write_whole(path, before + added.getvalue())
-
-
-def _parsed(row: Mapping[str, str]) -> Row:
-    columns = {name: kind(row[name]) for name, kind in CASE_TYPES.items()}
-    seconds = float(row["step_seconds"]) if row["step_seconds"] else None
-    return {
-        **row,
-        **columns,
-        "steps": int(row["steps"]),
-        "knobs": json.loads(row["knobs"]),
-        "step_seconds": seconds,
-        "chosen": row["chosen"] == "True",
-    }

@@ -362,7 +362,7 @@ def test_a_run_description_that_cannot_be_used_is_one_clear_error(recorded_run, 
 def test_the_wall_time_is_accounted_for(recorded_run):
     analysis = analyse(recorded_run)
 
-    assert sum(analysis.spent.values()) == pytest.approx(analysis.run.description["wall_seconds"])
+    assert sum(analysis.spent.values()) == pytest.approx(analysis.run.description.wall_seconds)
     assert min(analysis.spent.values()) > 0
 
 
@@ -442,10 +442,10 @@ def test_samples_per_second_count_what_was_trained_on(recorded_run):
         (["parity"], {"steps": 5}, "parity.seeds is missing"),
         (["machine", "gpus"], "none", "machine.gpus cannot be 'none'"),
         (["workloads"], [], "it does not describe mlp, which is in its plan"),
-        (["workloads", 0, "target", "margin"], None, "workloads: target cannot be"),
-        (["workloads", 0, "test_samples"], 0, "workloads: test_samples cannot be 0"),
+        (["workloads", 0, "target", "margin"], None, "workloads[0].target.margin cannot be None, expected number"),
+        (["workloads", 0, "test_samples"], 0, "workloads[0].test_samples cannot be 0, expected whole number >= 1"),
         (["plan", 0, "case", "backend"], "../../x", "its plan: backend '../../x' is not one plain word"),
-        (["plan", 0, "skip"], [], "plan: skip cannot be []"),
+        (["plan", 0, "skip"], [], "plan[0].skip cannot be []"),
         (["plan", 1, "case", "backend"], "jax", "its plan has a case twice"),
     ],
 )

@@ -6,12 +6,16 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from scipy import stats
+from support import recordings
 
 from bench.analysis import precision
 from bench.analysis.calibration import simulation
 from bench.analysis.frames import LAUNCH_COLUMNS, Run
+from bench.contract import run_json
 from bench.contract.case import Case
+from bench.contract.run_json import Planned
 
 PILOT, MOST = 6, 1_000
 LOGS = {  # of a pilot's launches, by backend
@@ -35,8 +39,8 @@ def pilot(backends=("jax", "tensorflow")):
             row |= {"repetition": repetition, "seed": repetition, "epoch_seconds": math.exp(log)}
             row |= {"wall_seconds": SECONDS[backend], "weights_digest": "w", "batches_digest": "b", "parameters": 1}
             rows.append(row)
-    planned = [{"case": asdict(case(backend)), "skip": None} for backend in backends]
-    description = {"reference": "jax", "plan": planned, "workloads": [{"workload": "mlp", "weights": {}}]}
+    planned = [Planned(case=case(backend), skip=None, target_attempted=False) for backend in backends]
+    description = replace(run_json.read(recordings.description([])), plan=tuple(planned))
     return Run(description, pd.DataFrame(rows, columns=LAUNCH_COLUMNS), pd.DataFrame(), pd.DataFrame(), [])
 
 

@@ -33,7 +33,7 @@ def a_case(track="tuned", backend="torch", **columns):
 
 def test_a_case_is_held_against_the_reference_and_against_the_tracks_and_the_input_that_say_what_it_costs():
     def against(track, backend):
-        return [name for name, _ in comparisons.opponents(vars(a_case(track, backend)), "jax")]
+        return [name for name, _ in comparisons.opponents(a_case(track, backend), "jax")]
 
     assert against("fit", "torch") == ["backend=jax", "track=native", "track=tuned", "input=resident"]
     assert against("loop", "jax") == ["track=native"]
@@ -73,8 +73,7 @@ def test_a_track_that_saw_other_batches_is_refused(tracked):
 def test_the_rate_counts_the_operations_of_an_epoch_and_its_share_is_of_the_fastest_product(tracked):
     run = frames.load(tracked)
     case = cases(run).iloc[0]
-    described = next(one for one in run.description["workloads"] if one["workload"] == case["workload"])
-    steps = case["samples"] / described["batch_size"]
+    steps = case["samples"] / run.description.workload(case["workload"]).batch_size
 
     assert case["flops_per_second"] == pytest.approx(1e6 * steps / case["epoch_seconds"])
     assert case["ceiling_share"] == pytest.approx(case["flops_per_second"] / 2e9)
@@ -95,14 +94,14 @@ def searched(tracked):
     """The search for torch's tuned mlp."""
     run = frames.load(tracked)
     planned = next(
-        one["case"]
-        for one in run.description["plan"]
-        if [one["case"][name] for name in ("workload", "backend", "track")] == ["mlp", "torch", "tuned"]
+        one.case
+        for one in run.description.plan
+        if (one.case.workload, one.case.backend, one.case.track) == ("mlp", "torch", "tuned")
     )
     default = {"jit_compile": "auto", "steps_per_execution": 1, "input": "arrays", "malloc": "default"}
     write_search(
         tracked,
-        Case(**planned),
+        planned,
         [
             (default, 0.004, "ok", ""),
             ({**default, "jit_compile": True}, None, "failed", "InductorError: no compiler"),
@@ -158,7 +157,7 @@ def test_a_damaged_search_is_left_out_with_a_warning_and_the_rest_is_reported(se
 @pytest.mark.parametrize("handed", [kind for kind in input_kinds() if kind != RESIDENT])
 def test_every_input_can_be_pasted(handed):
     given = {"jit_compile": True, "steps_per_execution": 32, "input": handed, "malloc": "default"}
-    choice = tuning.Choice(vars(a_case()), given, given, 1.0, {}, {}, 1)
+    choice = tuning.Choice(a_case(), given, given, 1.0, {}, {}, 1)
 
     compile(tracks._call(choice).replace("…", "..."), handed, "exec")
 

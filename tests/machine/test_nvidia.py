@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 from support import fake_nvml
+from support.descriptions import MLP
 from support.fake_nvml import H100, V100
 from support.playback import described, launches
 
@@ -176,19 +177,6 @@ def test_the_builds_for_a_gpu_are_of_the_same_version():
         package, _, version = pin.partition("==")
 
         assert f"{package.partition('[')[0]}=={version}" in plain
-
-
-MLP = {
-    "workload": "mlp",
-    "dataset": "fashion_mnist",
-    "train_samples": 60_000,
-    "test_samples": 10_000,
-    "batch_size": 128,
-    "epochs": 10,
-    "quick_samples": 6_400,
-    "cpu_samples": None,
-    "step_seconds": 0.001,
-}
 
 
 def rows(*arguments, limits=None):

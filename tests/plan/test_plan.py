@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import pytest
 from support.descriptions import CNN, MLP
 
@@ -76,7 +77,7 @@ def test_a_number_that_does_not_fit_the_workload_is_refused(arguments, message):
 
 def test_a_workload_that_declares_a_single_epoch_is_refused():
     with pytest.raises(UsageError, match="at least 2 are needed"):
-        plan(parse_run([]), [{**MLP, "epochs": 1}], [])
+        plan(parse_run([]), [msgspec.structs.replace(MLP, epochs=1)], [])
 
 
 def test_a_backend_that_cannot_use_the_gpu_is_skipped_there_with_the_reason():
@@ -131,7 +132,7 @@ def test_beyond_a_pilot_each_case_has_its_own_number_spread_over_its_groups_repe
 
 
 def test_a_workload_is_skipped_on_a_device_with_less_memory_than_it_needs():
-    large = {**MLP, "memory_mib": 30_000}
+    large = msgspec.structs.replace(MLP, memory_mib=30_000)
     planned = plan(parse_run([]), [large], ["H200"], Limits(memory_mib={"cpu": 24_000.0, "gpu": 80_000.0}))
 
     assert {one.skip for one in planned if one.case.device == "gpu"} == {None}
@@ -141,14 +142,14 @@ def test_a_workload_is_skipped_on_a_device_with_less_memory_than_it_needs():
 
 
 def test_what_no_device_is_large_enough_for_is_planned_without_its_model():
-    unbuilt = {**MLP, "memory_mib": 30_000, "step_seconds": None, "parameters": None}
+    unbuilt = msgspec.structs.replace(MLP, memory_mib=30_000, step_seconds=None, parameters=None)
     planned = plan(parse_run([]), [unbuilt, CNN], [], Limits(memory_mib={"cpu": 24_000.0}))
 
     assert {one.case.workload for one in planned if one.skip is None} == {"cnn"}
 
 
 def test_a_data_set_that_is_drawn_has_as_many_samples_as_are_asked_for():
-    (planned, *_) = plan(parse_run(["--samples", "70000"]), [{**MLP, "drawn": True}], [])
+    (planned, *_) = plan(parse_run(["--samples", "70000"]), [msgspec.structs.replace(MLP, drawn=True)], [])
 
     assert planned.case.samples == 70_000
 

@@ -1,13 +1,29 @@
 """What the clock check says of pairs of launches."""
 
+from bench.contract.case import Case
+from bench.contract.launch_record import Scores, Trained
 from bench.run.clock import summary
 
 
 def launched(steady, between=0.0, setup=0.5, cold=2.0):
-    """A launch's `launch` object whose fit does nothing but setup, epochs and what lies between them."""
-    epochs = [{"seconds": cold}, *({"seconds": one} for one in steady)]
-    fit = setup + cold + sum(steady) + between
-    return {"setup_seconds": setup, "epochs": epochs, "phases": {"fit": fit}}
+    """A launch whose fit does nothing but setup, epochs and what lies between them."""
+    epochs = tuple({"seconds": seconds} for seconds in (cold, *steady))
+    case = Case("mlp", "fashion_mnist", 6_400, len(epochs), 128, "arrays", "jax", "cpu", "float32", "train", "fit")
+    return Trained(
+        schema=2,
+        case=case,
+        repetition=0,
+        seed=0,
+        status="ok",
+        reason="",
+        setup_seconds=setup,
+        memory={},
+        phases={"fit": setup + cold + sum(steady) + between},
+        resolved={},
+        versions={},
+        epochs=epochs,
+        test=Scores(metric=0.8, loss=0.5),
+    )
 
 
 def test_a_clock_that_sees_all_of_fit_agrees_with_one_around_it():

@@ -15,7 +15,7 @@ from support.playback import launches, state
 
 from bench import report
 from bench.analysis import analyse
-from bench.contract import files, record
+from bench.contract import files
 from bench.contract.errors import RunError, UsageError
 from bench.contract.paths import ROOT
 from bench.contract.results import find_run
@@ -261,7 +261,7 @@ def test_a_dry_run_lists_the_cases_and_leaves_nothing(measure, tmp_path):
 def test_what_earlier_runs_took_is_what_a_run_is_expected_to_take(measure):
     folder = measure()
     for path in (folder / "launches").iterdir():
-        content = record.read(path)
+        content = files.load(path)
         files.write(path, {**content, "launch": {**content["launch"], "wall_seconds": 77.0}})
     measure("--dry-run")
 

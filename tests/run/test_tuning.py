@@ -2,10 +2,12 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from bench.contract.case import Case
+from bench.contract.tuning_rows import Tried, TuningRow
 from bench.plan.parse import parse_run
 from bench.run import tuning
 from bench.run.console import RunConsole
@@ -16,7 +18,7 @@ CASE = Case("mlp", "fashion_mnist", 6_400, 3, 128, "arrays", "jax", "cpu", "floa
 
 def row(seconds, status="ok", **knobs):
     given = {"steps": "call", "malloc": "default", **knobs}
-    return {"knobs": given, "status": status, "reason": "", "step_seconds": seconds}
+    return Tried(knobs=given, status=status, reason="", step_seconds=seconds)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_every_configuration_is_a_row_and_the_launches_are_given_the_fastest(tun
     rows = tuning.read(folder)
 
     assert len(rows) == 9  # three configurations on each backend
-    assert [one["knobs"]["steps"] for one in rows if one["chosen"]] == ["b", "b", "b"]
+    assert [one.knobs["steps"] for one in rows if one.chosen] == ["b", "b", "b"]
     assert {one["knobs"]["steps"] for one in launches(folder)} == {"b"}
     assert all("--knobs=" in " ".join(one["command"]) for one in launches(folder))
 
@@ -60,8 +62,8 @@ def test_a_later_run_takes_over_what_an_earlier_one_found(tuned):
 
     assert "knobs as run" in said
     assert "configurations in" not in said
-    assert {one["searched_in"] for one in rows} == {first.name}
-    assert {one["epochs"] for one in rows} == {4}
+    assert {one.searched_in for one in rows} == {first.name}
+    assert {one.case.epochs for one in rows} == {4}
     assert {one["knobs"]["steps"] for one in launches(second)} == {"b"}
 
 
@@ -91,10 +93,10 @@ def test_a_search_is_repeated_where_the_code_of_a_track_has_changed(tuned, monke
 def test_the_search_goes_on_where_a_configuration_kills_its_process(tuned, monkeypatch):
     monkeypatch.setenv("FAKE_TUNE", "torch:killed")
     folder, _ = tuned()
-    rows = [one for one in tuning.read(folder) if one["backend"] == "torch"]
+    rows = [one for one in tuning.read(folder) if one.case.backend == "torch"]
 
-    assert [(one["knobs"]["steps"], one["status"]) for one in rows] == [("a", "failed"), ("b", "ok"), ("c", "ok")]
-    assert "signal 9 (SIGKILL)" in rows[0]["reason"]
+    assert [(one.knobs["steps"], one.status) for one in rows] == [("a", "failed"), ("b", "ok"), ("c", "ok")]
+    assert "signal 9 (SIGKILL)" in rows[0].reason
     assert {one["knobs"]["steps"] for one in launches(folder)} == {"b"}
 
 
@@ -103,7 +105,7 @@ def test_a_search_that_finds_nothing_leaves_the_launches_to_their_defaults(tuned
     folder, said = tuned()
     without = [one["case"]["backend"] for one in launches(folder) if "--knobs" not in " ".join(one["command"])]
 
-    assert {one["status"] for one in tuning.read(folder) if one["backend"] == "torch"} == {"failed"}
+    assert {one.status for one in tuning.read(folder) if one.case.backend == "torch"} == {"failed"}
     assert set(without) == {"torch"}
     assert "No module named 'torch'" in said
 
@@ -126,10 +128,11 @@ def test_nothing_is_chosen_where_nothing_worked():
 
 
 def test_a_search_serves_other_samples_and_epochs_but_no_other_batch_size():
-    rows = [{**vars(CASE), **row(1.0), "circumstances": "now", "searched_in": "earlier"}]
+    tried = {"knobs": {}, "status": "ok", "reason": "", "step_seconds": 1.0, "chosen": True, "steps": 8}
+    rows = [TuningRow(case=CASE, **tried, circumstances="now", searched_in="earlier")]
 
     def found(now="now", **changes):
-        return tuning.reusable(rows, Case(**{**vars(CASE), **changes}), now)
+        return tuning.reusable(rows, replace(CASE, **changes), now)
 
     assert found(samples=60_000, epochs=10) == rows
     assert found(batch_size=32) == []

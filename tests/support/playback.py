@@ -2,12 +2,14 @@
 
 import json
 
-from bench.contract import record
+from bench.contract import files, launch_record
 
 
 def launches(folder, backend="-"):
     """The `launch` objects of a run, or of one backend."""
-    return [record.read(path)["launch"] for path in sorted((folder / "launches").glob(f"*{backend}*.json"))]
+    paths = sorted((folder / "launches").glob(f"*{backend}*.json"))
+    assert all(launch_record.read(path) for path in paths)
+    return [files.load(path)["launch"] for path in paths]
 
 
 def described(folder):

@@ -52,10 +52,18 @@ def ladder(backend="torch", numerics="float64", **changes):
 
 
 def description(ladders, seeds=(0,), workloads=("mlp",)):
-    """The parts of run.json that parity reads."""
-    planned = {"steps": 5, "seeds": list(seeds), "test_samples": None, "ladders": ladders}
+    """The run.json of a run that climbed these ladders."""
+    machine = {"cpu": "", "logical_cpus": 2, "memory_mib": 1024, "system": "", "gpus": [], "flags": {}}
+    target = {"metric": "accuracy", "value": None, "source": "", "margin": 0.005}
+    given = {"test_samples": 10, "batch_size": 128, "quick_samples": 64, "target": target, "without_native_ladder": ""}
     return {
+        "schema": 2,
+        "id": "made-up",
+        "state": "finished",
         "reference": "jax",
-        "workloads": [{"workload": name, "without_native_ladder": ""} for name in workloads],
-        "parity": planned,
+        "launches": 1,
+        "machine": machine,
+        "plan": [],
+        "workloads": [{"workload": name, **given} for name in workloads],
+        "parity": {"steps": 5, "seeds": list(seeds), "test_samples": None, "ladders": ladders},
     }

@@ -16,7 +16,7 @@ from bench.analysis import statistics
 from bench.analysis.calibration.candidates import INTERVALS, VALUES, launch_values
 from bench.analysis.calibration.rules import LEVEL, OURS, RULES, Array, Rule, our_interval
 from bench.analysis.comparisons import TIME_MARGIN
-from bench.analysis.frames import CASES, Run, counted
+from bench.analysis.frames import CASES, Row, Run, counted
 from bench.analysis.statistics import Interval
 from bench.contract.case import title
 
@@ -48,7 +48,7 @@ def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
     most = launches.groupby(CASES).size().max() if len(run.launches) else 0
     if not most >= LEAST:
         raise TooFewLaunchesError(
-            f"{run.description['id']} has {0 if most != most else most:.0f} ok launches of a case, and a calibration "
+            f"{run.description.id} has {0 if most != most else most:.0f} ok launches of a case, and a calibration "
             f"takes {LEAST} at least; " + ("; ".join(problems(run)) or "give --launches")
         )
     keys = [*CASES, "repetition", "attempt"]
@@ -57,10 +57,10 @@ def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
     groups = launches.groupby(CASES, sort=False)
     walls: dict[Any, float] = {key: float(group["wall_seconds"].astype(float).mean()) for key, group in groups}
     return Calibration(
-        run.description["id"],
+        run.description.id,
         candidates(epochs, draws),
         same_against_same(cases, walls, draws),
-        stretches(epochs, run.description["reference"]),
+        stretches(epochs, run.description.reference),
         power(cases, draws=draws),
         planted(epochs, draws=draws),
         problems(run),
@@ -70,10 +70,10 @@ def calibrate(run: Run, draws: int = DRAWS) -> Calibration:
 def problems(run: Run) -> list[str]:
     """In words, what a calibration that went well would not have."""
     bad = run.launches[run.launches["status"] != "ok"]
-    sentences = [f"{title(row)}: {row['status']}, {row['reason']}" for row in bad.to_dict("records")]
-    if run.description["state"] != "finished":
-        sentences.append(f"the run is {run.description['state']}; go on with --resume {run.description['id']}")
-    return [*dict.fromkeys(sentences), *run.warnings]
+    found = [f"{title(row)}: {row['status']}, {row['reason']}" for row in bad.to_dict("records")]
+    if run.description.state != "finished":
+        found.append(f"the run is {run.description.state}; go on with --resume {run.description.id}")
+    return [*dict.fromkeys(found), *run.warnings]
 
 
 def steady(epochs: pd.DataFrame) -> dict[tuple[Any, ...], Array]:
@@ -246,7 +246,7 @@ def planted(epochs: pd.DataFrame, rules: Sequence[Rule] = (), draws: int = DRAWS
     A row per pair of cases that differ in nothing else, rule and number of launches; `batches` is the ratio of the
     batches, `ratio` that of the times.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     steady_epochs = epochs[~epochs["cold"].astype(bool)]
     for key, group in steady_epochs.groupby([name for name in CASES if name != "samples"], sort=False):
         samples = sorted(group["samples"].unique())

@@ -1,15 +1,15 @@
 """What the ladders of a run show, for a parent without pandas: `python -m bench.analysis.parity FOLDER`."""
 
-import json
 import sys
 from pathlib import Path
 
 from bench.analysis.parity.compare import compare
+from bench.contract import files, run_json
 
 
 def main(folder: Path) -> None:
     """Print what broke, or that nothing did."""
-    parity = compare(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    parity = compare(folder, run_json.read(files.load(folder / "run.json")))
     for problem in parity.problems if parity else []:
         print(problem.removeprefix("parity: "))
     if parity and not parity.problems:

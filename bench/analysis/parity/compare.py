@@ -7,9 +7,9 @@ within `RUNGS`; recordings in float32 and the like are held against it, and agai
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -28,6 +28,7 @@ from bench.analysis.parity.distances import (
 )
 from bench.analysis.parity.recordings import EXACT, LADDER, Recording, faults, load, rungs_of, title
 from bench.analysis.parity.rounded import MISSING, Row
+from bench.contract.run_json import RunDescription
 
 COLUMNS = [
     "workload",
@@ -73,32 +74,32 @@ class Parity(NamedTuple):
         return rounded.accuracies(self.table, self.crossings)
 
 
-def compare(folder: Path, description: Mapping[str, Any]) -> Parity | None:
+def compare(folder: Path, description: RunDescription) -> Parity | None:
     """Compare the recordings of a run; None where none were planned.
 
     Raises nothing on a damaged recording: it is left out and named among the problems.
     """
-    planned = description.get("parity")
+    planned = description.parity
     if not planned:
         return None
     recordings, problems = load(folder / "ladders")
     problems += faults(recordings, planned, description)
     rows: list[Row] = []
     crossings: list[rounded.Crossing] = []
-    optimizers = dict.fromkeys(recording.about["optimizer"] for recording in recordings)
-    for workload in description["workloads"]:
-        for seed, optimizer in itertools.product(planned["seeds"], optimizers):
-            key = workload["workload"], seed, optimizer
-            group = [recording for recording in recordings if tuple(recording.about[name] for name in GROUP) == key]
-            golden = _golden(group, description["reference"])
+    optimizers = dict.fromkeys(one.about["optimizer"] for one in recordings)
+    for workload in description.workloads:
+        for seed, optimizer in itertools.product(planned.seeds, optimizers):
+            key = workload.workload, seed, optimizer
+            group = [one for one in recordings if tuple(one.about[name] for name in GROUP) == key]
+            golden = _golden(group, description.reference)
             if golden:
                 crossed = list(rounded.crossings(group, golden))
                 rows += _group_rows(group, golden, crossed)
                 crossings += crossed
     table = pd.DataFrame(rows, columns=COLUMNS)
-    proved = _proved(table, recordings, planned["seeds"])
+    proved = _proved(table, recordings, planned.seeds)
     problems += _broken(table)
-    return Parity(table, problems, proved, crossings, planned["steps"], len(planned["seeds"]))
+    return Parity(table, problems, proved, crossings, planned.steps, len(planned.seeds))
 
 
 def _golden(group: Sequence[Recording], reference: str) -> Recording | None:

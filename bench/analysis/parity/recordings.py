@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bench.analysis.parity.distances import RECORDED_RUNGS, ROUNDED_RUNGS, Array
 from bench.contract.case import stem
 from bench.contract.parity import CLIMBS, is_climbed
+from bench.contract.run_json import ParityRun, RunDescription
 
 LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer"]
 EXACT = "float64"
@@ -50,13 +51,13 @@ def load(folder: Path) -> tuple[list[Recording], list[str]]:
     return sorted(recordings, key=lambda recording: recording.about["numerics"] != EXACT), problems
 
 
-def faults(recordings: Sequence[Recording], planned: Mapping[str, Any], description: Mapping[str, Any]) -> list[str]:
+def faults(recordings: Sequence[Recording], planned: ParityRun, description: RunDescription) -> list[str]:
     """What is wrong in words: recordings that are not there, ended early, are no numbers, or of something else."""
     return [
         *_unclimbed(planned, recordings, description),
         *_not_numbers(recordings),
         *_other_types(recordings),
-        *_other_batches(recordings, description["reference"]),
+        *_other_batches(recordings, description.reference),
     ]
 
 
@@ -66,28 +67,26 @@ def title(about: Any) -> str:
     return f"{stem(about['workload'])} {about['backend']} {about['device']}{track} {about['numerics']}"
 
 
-def _unclimbed(
-    planned: Mapping[str, Any], recordings: Sequence[Recording], description: Mapping[str, Any]
-) -> list[str]:
+def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description: RunDescription) -> list[str]:
     """What was planned and is not there, with the reason."""
     problems = []
-    there = {tuple(recording.about[name] for name in (*LADDER, "seed")) for recording in recordings}
-    for ladder in planned["ladders"]:
-        name = f"{ladder['backend']} {ladder['device']} {ladder['numerics']}"
-        if ladder["skip"]:
+    there = {tuple(one.about[name] for name in (*LADDER, "seed")) for one in recordings}
+    for ladder in planned.ladders:
+        name = f"{ladder.backend} {ladder.device} {ladder.numerics}"
+        if ladder.skip:
             continue
-        if ladder["status"] != "ok":
-            problems.append(f"parity: {name} was not climbed: {ladder['status']}, {ladder['reason']}")
+        if ladder.status != "ok":
+            problems.append(f"parity: {name} was not climbed: {ladder.status}, {ladder.reason}")
             continue
         for workload, seed, climb in itertools.product(
-            filter(is_climbed, description["workloads"]), planned["seeds"], ladder.get("climbs", CLIMBS["fit"])
+            filter(is_climbed, description.workloads), planned.seeds, ladder.climbs
         ):
-            key = (workload["workload"], ladder["backend"], ladder["device"], ladder["numerics"])
+            key = (workload.workload, ladder.backend, ladder.device, ladder.numerics)
             if (*key, *climb.split("-"), seed) not in there and not (
-                climb in NATIVE and workload.get("without_native_ladder")
+                climb in NATIVE and workload.without_native_ladder
             ):
                 of = "" if climb in CLIMBS["fit"] else f" {climb}"
-                problems.append(f"parity: {stem(workload['workload'])}: {name}{of} left no recording of seed {seed}")
+                problems.append(f"parity: {stem(workload.workload)}: {name}{of} left no recording of seed {seed}")
     for recording in recordings:
         missing = [rung for rung in _expected(recording) if rung not in recording.rungs]
         who = f"parity: {title(recording.about)}, seed {recording.about['seed']}"

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.analysis.parity.distances import Array, on_the_other_side
 from bench.analysis.parity.recordings import EXACT, Recording
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # of parity.csv, by column
 MISSING: Array = np.array(np.nan)
 
 ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-8, "float16": 2.0**-11}  # the unit roundoff

@@ -19,7 +19,7 @@ LAUNCH_VALUES = ["epoch_seconds", "cold_epoch_seconds", "setup_seconds", "test_m
 def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """The tables that are written into the run's folder, by file name; none for what the run did not measure."""
     frames: dict[str, pd.DataFrame] = {}
-    if analysis.run.description["plan"]:
+    if analysis.run.description.plan:
         frames |= {
             "epochs.csv": analysis.run.epochs,
             "cases.csv": analysis.cases,
@@ -49,10 +49,10 @@ def to_json(analysis: Analysis, page: Page) -> str:
     rows = {name.removesuffix(".csv"): _rows(table) for name, table in tables(analysis).items() if name != "epochs.csv"}
     return json.dumps(
         {
-            "run": description["id"],
-            "state": description["state"],
-            "started": description.get("started"),
-            "machine": description["machine"],
+            "run": description.id,
+            "state": description.state,
+            "started": description.started,
+            "machine": description.machine.to_json(),
             "verdicts": [said.text for said in page.verdicts],
             "problems": page.problems,
             **rows,

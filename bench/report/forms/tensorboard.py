@@ -31,9 +31,9 @@ def write(analysis: Analysis, folder: Path) -> int:
     """
     keys = [*CASES, "repetition", "attempt"]
     epochs = analysis.run.epochs.merge(counted(analysis.run)[keys], on=keys)
-    metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
+    metrics = {workload.workload: workload.target.metric for workload in analysis.run.description.workloads}
     varying = [name for name in CASES if name not in OWN and epochs.groupby("workload")[name].nunique().gt(1).any()]
-    began = _seconds(analysis.run.description.get("started"))
+    began = _seconds(analysis.run.description.started)
     runs: dict[Path, SummaryWriter] = {}  # a second writer of a folder, in the same second, would replace its file
     with contextlib.ExitStack() as open_runs:
         for _, launch in epochs.groupby([*CASES, "seed"], sort=False):

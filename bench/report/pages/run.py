@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import TIME_MARGIN
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.contract.case import stem, title
+from bench.contract.run_json import RunDescription
 from bench.report.columns import Kind
 from bench.report.parts import figures, inputs, parity, predict, targets, tracks, training, verdicts
 from bench.report.rows import comparisons
@@ -22,7 +22,7 @@ def page(analysis: Analysis) -> Page:
     """The report of one run."""
     description = analysis.run.description
     return Page(
-        title=f"Run {description['id']}",
+        title=f"Run {description.id}",
         verdicts=verdicts.verdicts(analysis) or parity.proved(analysis.parity),
         remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
         problems=analysis.problems,
@@ -53,9 +53,9 @@ def sections(analysis: Analysis, page: Page) -> list[Section]:
 def where(analysis: Analysis) -> str:
     """The machine and the time, in a line."""
     description = analysis.run.description
-    machine = description["machine"]
-    gpus = ", ".join(machine["gpus"]) or "no GPU"
-    return f"{machine['cpu']}, {machine['logical_cpus']} logical CPUs, {gpus}; {description.get('started', '')}"
+    machine = description.machine
+    gpus = ", ".join(machine.gpus) or "no GPU"
+    return f"{machine.cpu}, {machine.logical_cpus} logical CPUs, {gpus}; {description.started or ''}"
 
 
 def _optional_tables(analysis: Analysis) -> list[Table]:
@@ -72,10 +72,10 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     description = analysis.run.description
     facts = [*_machine(description), *_workloads(description), *_settings(analysis)]
-    if "ordered" in description:
-        facts.append(("precision", description["ordered"]["words"]))
+    if description.ordered:
+        facts.append(("precision", description.ordered.words))
     if analysis.spent:
-        total = description["wall_seconds"]
+        total = description.wall_seconds or 0.0
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
         facts.append(("wall time", f"{total:.0f} s: {parts}"))
     if len(analysis.comparisons.table):
@@ -83,31 +83,31 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     return facts
 
 
-def _machine(description: dict[str, Any]) -> list[tuple[str, str]]:
+def _machine(description: RunDescription) -> list[tuple[str, str]]:
     """State, machine, and what its matrix products reach."""
-    machine = description["machine"]
-    size = f"{machine['logical_cpus']} logical CPUs, {machine['memory_mib']} MiB"
+    machine = description.machine
+    size = f"{machine.logical_cpus} logical CPUs, {machine.memory_mib} MiB"
     facts = [
-        ("state", f"{description['state']}, started {description.get('started', '')}"),
-        ("machine", f"{machine['cpu']}, {size}, {machine['system']}"),
-        ("GPUs", ", ".join(machine["gpus"]) or "none"),
-        ("flags", ", ".join(f"{name}={value}" for name, value in machine["flags"].items()) or "none set"),
+        ("state", f"{description.state}, started {description.started or ''}"),
+        ("machine", f"{machine.cpu}, {size}, {machine.system}"),
+        ("GPUs", ", ".join(machine.gpus) or "none"),
+        ("flags", ", ".join(f"{name}={value}" for name, value in machine.flags.items()) or "none set"),
     ]
-    for device, speeds in description.get("ceilings", {}).items():
+    for device, speeds in (description.ceilings or {}).items():
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
         facts.append((f"ceiling on {device}", words))
     return facts
 
 
-def _workloads(description: dict[str, Any]) -> list[tuple[str, str]]:
+def _workloads(description: RunDescription) -> list[tuple[str, str]]:
     """What was adopted from a user's files, and what is to be known of each workload."""
-    facts = [(stem(adopted["path"]), adopted["said"]) for adopted in description.get("options", {}).get("adopted", [])]
-    for workload in description["workloads"]:
-        name = stem(workload["workload"])
-        facts += [(name, note) for note in workload.get("notes", [])]
-        if workload.get("uncounted"):
-            facts.append((name, f"operations not counted, because of {', '.join(workload['uncounted'])}"))
+    facts = [(stem(adopted.path), adopted.said) for adopted in description.adopted]
+    for workload in description.workloads:
+        name = stem(workload.workload)
+        facts += [(name, note) for note in workload.notes]
+        if workload.uncounted:
+            facts.append((name, f"operations not counted, because of {', '.join(workload.uncounted)}"))
     return facts
 
 

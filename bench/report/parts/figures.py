@@ -127,14 +127,14 @@ def curves(analysis: Analysis) -> Iterator[Figure]:
     epochs = analysis.run.epochs.merge(
         counted(analysis.run)[[*CASES, "repetition", "attempt"]], on=[*CASES, "repetition", "attempt"]
     )
-    metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
+    metrics = {workload.workload: workload.target.metric for workload in analysis.run.description.workloads}
     for (workload, device), group in epochs.groupby(["workload", "device"], sort=False):
         names = drawing.varying(group)
         held = group["validation_metric"].notna().all()
         shown = {"train_loss": "training loss"}
         shown |= {"validation_metric": "validation "} if held else {"train_metric": "training "}
         for column, words in shown.items():
-            words += "" if column == "train_loss" else metrics[workload]
+            words += "" if column == "train_loss" else metrics[str(workload)]
             values = group[group[column].notna()]
             if values.empty:
                 continue

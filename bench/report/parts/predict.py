@@ -21,7 +21,7 @@ def tables(analysis: Analysis) -> list[Table]:
     """A table for each workload, device, batch size and numerics of task predict."""
     cases = analysis.cases[analysis.cases["task"].eq("predict")]
     groups = cases.groupby([name for name in CASES if name not in ("backend", "track")], sort=False)
-    comparisons, reference = compared(analysis), analysis.run.description["reference"]
+    comparisons, reference = compared(analysis), analysis.run.description.reference
     return [_table(group, comparisons, reference) for _, group in groups]
 
 

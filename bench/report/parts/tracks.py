@@ -11,7 +11,7 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.tuning import Choice
 from bench.contract.backend_facts import InputFacts
-from bench.contract.case import TRACKS, case_key, stem, title
+from bench.contract.case import TRACKS, case_key, stem
 from bench.contract.catalog import facts_of_all
 from bench.contract.tuning import knob_words
 from bench.report import drawing
@@ -86,12 +86,12 @@ def _knob_notes(analysis: Analysis, rows: Iterable[Row]) -> Iterator[str]:
     """A sentence per backend and track: which knobs were changed, what each brought, which were not available."""
     places = {case_key(row) for row in rows}
     for choice in analysis.choices:
-        if case_key(choice.case) in places:
+        if choice.case.key in places:
             yield _sentence(choice)
 
 
 def _sentence(choice: Choice) -> str:
-    who = f"{choice.case['backend']} {choice.case['track']}"
+    who = f"{choice.case.backend} {choice.case.track}"
     if not choice.gains:
         said = (
             f"{who}: none of {choice.tried} configurations was faster than the default ({knob_words(choice.default)})"
@@ -127,19 +127,19 @@ def _batch_sizes(group: pd.DataFrame) -> Table:
 
 def snippets(analysis: Analysis) -> list[tuple[str, str]]:
     """For each search of track `tuned`, its case's title and the best call of fit as code to paste."""
-    return [(title(choice.case), _call(choice)) for choice in analysis.choices if choice.case["track"] == "tuned"]
+    return [(choice.case.title, _call(choice)) for choice in analysis.choices if choice.case.track == "tuned"]
 
 
 def _call(choice: Choice) -> str:
     knobs = choice.knobs
     how = "".join(f", {name}={knobs[name]!r}" for name in ("jit_compile", "steps_per_execution"))
     handed = _pasted(knobs["input"])
-    call = handed.call.format(batch=choice.case["batch_size"])
+    call = handed.call.format(batch=choice.case.batch_size)
     return (
         (MEMORY if knobs["malloc"] == "keep" else "")
         + handed.before
         + f"model.compile(optimizer=…, loss=…, metrics=[…]{how})\n"
-        + f"model.fit({call}, epochs={choice.case['epochs']}, shuffle=False, verbose=0)"
+        + f"model.fit({call}, epochs={choice.case.epochs}, shuffle=False, verbose=0)"
     )
 
 

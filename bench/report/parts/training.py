@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES
 from bench.contract.case import case_key, stem, title
+from bench.contract.run_json import Target
 from bench.report.columns import Kind, case_column, table
 from bench.report.rows import comparisons, joined
 from bench.report.text import disturbances, missing, ratio_level, with_interval
@@ -63,8 +64,8 @@ def overview(analysis: Analysis) -> Iterator[Table]:
 def _rows(analysis: Analysis) -> list[Row]:
     """Each case with its comparison with the reference backend, its workload's target, and whether it attempted it."""
     description = analysis.run.description
-    targets = {workload["workload"]: workload["target"] for workload in description["workloads"]}
-    attempted = {case_key(planned["case"]): planned["target_attempted"] for planned in description["plan"]}
+    targets = {workload.workload: workload.target for workload in description.workloads}
+    attempted = {planned.case.key: planned.target_attempted for planned in description.plan}
     compared = {case_key(row): row for row in comparisons(analysis, "backend")}
     return [
         {
@@ -79,7 +80,7 @@ def _rows(analysis: Analysis) -> list[Row]:
 def _words(analysis: Analysis) -> dict[str, str]:
     """The words that fill the headings of both kinds of tables."""
     level = ratio_level(comparisons(analysis, "backend"), "backend")
-    return {"reference": analysis.run.description["reference"], "level": level}
+    return {"reference": analysis.run.description.reference, "level": level}
 
 
 def _noise_notes(case: Row) -> Iterator[str]:
@@ -97,10 +98,10 @@ def _noise_notes(case: Row) -> Iterator[str]:
         )
 
 
-def _target_note(target: Row, attempted: bool) -> str:
-    if target["value"] is None:
-        return f"no target of {target['metric']} is declared"
-    name = f"target {target['metric']} {target['value']}"
+def _target_note(target: Target, attempted: bool) -> str:
+    if target.value is None:
+        return f"no target of {target.metric} is declared"
+    name = f"target {target.metric} {target.value}"
     if not attempted:
         return f"* {name} not attempted: it needs all samples and epochs"
-    return f"{name} ({target['source']}): ✓ reached, ✗ missed, by the mean of the launches"
+    return f"{name} ({target.source}): ✓ reached, ✗ missed, by the mean of the launches"

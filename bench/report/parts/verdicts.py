@@ -36,7 +36,7 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
 
 def remarks(analysis: Analysis) -> Iterator[Sentence]:
     """For each undecided comparison: how many launches or seeds would decide it."""
-    metrics = {workload["workload"]: workload["target"]["metric"] for workload in analysis.run.description["workloads"]}
+    metrics = {workload.workload: workload.target.metric for workload in analysis.run.description.workloads}
     several = _several(analysis)
     for row in analysis.comparisons.table.to_dict("records"):
         if row["verdict"] == "undecided":
@@ -67,7 +67,7 @@ def _has_fit(row: Row, rows: Sequence[Row]) -> bool:
 
 def _clauses(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     """How long each backend takes, whether the metrics are the same, and what parity says."""
-    reference = analysis.run.description["reference"]
+    reference = analysis.run.description.reference
     yield ", ".join(_time(row, reference) for row in rows)
     if rows[0]["task"] == "train":
         yield from _metric(rows, analysis)
@@ -90,15 +90,15 @@ def _time(row: Row, reference: str) -> str:
 
 def _metric(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     """Which backends reach an equivalent metric, which a different one, and which are undecided."""
-    workloads = {workload["workload"]: workload for workload in analysis.run.description["workloads"]}
-    target = workloads[rows[0]["workload"]]["target"]
-    metric = target["metric"]
+    workloads = {workload.workload: workload for workload in analysis.run.description.workloads}
+    target = workloads[rows[0]["workload"]].target
+    metric = target.metric
     by_verdict: dict[str, list[Row]] = {}
     for row in rows:
         by_verdict.setdefault(row["metric_verdict"], []).append(row)
     for row in by_verdict.get("different", []):
         yield f"the {metric} on {row['backend']} is different by {difference(row)}"
-    margin = "within their margin" if missing(target["margin"]) else f"within {target['margin']:g}"
+    margin = "within their margin" if missing(target.margin) else f"within {target.margin:g}"
     if len(by_verdict.get("equivalent", [])) == len(rows):
         yield f"the {metric} is equivalent {margin} on all"
     elif "equivalent" in by_verdict:

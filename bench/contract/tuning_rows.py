@@ -1,0 +1,74 @@
+"""The rows of tuning.csv, and the lines of a search under way, as types that check them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bench.contract import case as of_case
+from bench.contract.case import CASE_TYPES, Case
+from bench.contract.typed import MalformedError, Positive, Took, Typed, parse
+
+Knobs = dict[str, Any]  # by name; a backend's own
+
+
+class Begun(Typed, frozen=True, kw_only=True):
+    """The configuration under way: what a search's process writes before it tries one."""
+
+    begun: Knobs
+
+
+class Tried(Typed, frozen=True, kw_only=True):
+    """A configuration and what came of it; one that is not ok took no time, and its reason says why."""
+
+    knobs: Knobs
+    status: str
+    reason: str
+    step_seconds: Took | None
+
+    @property
+    def seconds(self) -> float:
+        """Of a step, infinite where the configuration does not work."""
+        return float("inf") if self.step_seconds is None or self.status != "ok" else self.step_seconds
+
+
+class TuningRow(Tried, frozen=True, kw_only=True):
+    """A row of tuning.csv: what was tried for a case, whether it was chosen, in which run and circumstances."""
+
+    case: Case
+    chosen: bool
+    steps: Positive
+    searched_in: str
+    circumstances: str
+
+    def to_csv(self) -> dict[str, Any]:
+        """As it stands in the file, by column."""
+        columns = self.to_json()
+        del columns["case"]
+        return {**asdict(self.case), **columns, "knobs": json.dumps(self.knobs)}
+
+
+def read_row(row: Mapping[str, str]) -> TuningRow:
+    """A row of the file, by column; ValueError or KeyError where it is none."""
+    case = {name: kind(row[name]) for name, kind in CASE_TYPES.items()}
+    wrong = of_case.fault(case)
+    if wrong:
+        raise MalformedError(wrong)
+    found = {
+        **{name: row[name] for name in ("status", "reason", "searched_in", "circumstances")},
+        "case": case,
+        "knobs": json.loads(row["knobs"]),
+        "step_seconds": float(row["step_seconds"]) if row["step_seconds"] else None,
+        "chosen": row["chosen"] == "True",
+        "steps": int(row["steps"]),
+    }
+    return parse(TuningRow, found)
+
+
+def read_line(line: str) -> Begun | Tried:
+    """A line that a search's process has written; ValueError where it was ended within it."""
+    content = json.loads(line)
+    kind: type[Begun | Tried] = Begun if isinstance(content, dict) and "begun" in content else Tried
+    return parse(kind, content)
