@@ -9,11 +9,20 @@ from typing import Any
 from bench.contract.catalog import backend_names, training_backends
 from bench.launch.credentials import strip_credentials
 from bench.machine import environments
-from bench.machine.fingerprint import fingerprint, others
+from bench.plan.words import interpreter
+
+HELP = "does each backend's environment work, and what does it see?"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Environments other than those that were built."""
+    parser.add_argument("--python", type=interpreter, action="append", default=[], metavar="BACKEND=PATH")
 
 
 def main(given: argparse.Namespace) -> int:
     """Say for each backend whether its environment works and what it sees; exit status 1 where one does not."""
+    from bench.machine.fingerprint import fingerprint, others
+
     well = True
     strip_credentials(())
     print(f"machine: {json.dumps(fingerprint())}")

@@ -3,79 +3,79 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench.contract.case import DEVICES, INPUTS, NUMERICS, TASKS, TRACKS
 from bench.contract.catalog import backend_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
-from bench.contract.record import DIFFERENCES
 from bench.own_models.adopt import LOSSES
 from bench.plan.options import PROFILES
 from bench.plan.words import at_least, choice, dataset, interpreter, loss, percent, several, time_span, workloads
 
-FORMATS = ("markdown", "json")
 
+class Parser(argparse.ArgumentParser):
+    """Takes no abbreviations, and ends in UsageError."""
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command and its options; UsageError says in one line what is wrong with them."""
-    return _parser().parse_args(arguments)
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **given})
 
-
-class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        """Raise what is wrong, in one line."""
         raise UsageError(message)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m bench", description="Train one Keras 3 model on several backends and compare them."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = commands.add_parser("run", help="train, time and report", allow_abbrev=False)
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `run`."""
     profiles = "; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items())
-    run.add_argument("--profile", default="default", type=choice(tuple(PROFILES), "profile"), help=profiles)
-    _add_selection(run)
-    run.add_argument("--launches", type=at_least(1), metavar="N", help="fresh processes per case, one seed each")
-    run.add_argument("--within", type=percent, metavar="3%", help="as many launches as give every ratio within so much")
-    run.add_argument("--budget", type=time_span, metavar="20m", help="but no longer than this (s, m or h)")
-    run.add_argument("--epochs", type=at_least(2), metavar="N", help="the first is cold, so at least two")
-    run.add_argument("--samples", type=at_least(1), metavar="N", help="training samples: the first N of the data set")
-    run.add_argument("--batch-size", type=several(at_least(1)), metavar="N,…", help="each makes cases of its own")
+    parser.add_argument("--profile", default="default", type=choice(tuple(PROFILES), "profile"), help=profiles)
+    _add_selection(parser)
+    parser.add_argument("--launches", type=at_least(1), metavar="N", help="fresh processes per case, one seed each")
+    parser.add_argument(
+        "--within", type=percent, metavar="3%", help="as many launches as give every ratio within so much"
+    )
+    parser.add_argument("--budget", type=time_span, metavar="20m", help="but no longer than this (s, m or h)")
+    parser.add_argument("--epochs", type=at_least(2), metavar="N", help="the first is cold, so at least two")
+    parser.add_argument(
+        "--samples", type=at_least(1), metavar="N", help="training samples: the first N of the data set"
+    )
+    parser.add_argument("--batch-size", type=several(at_least(1)), metavar="N,…", help="each makes cases of its own")
     tasks = several(choice(TASKS, "task"), TASKS)
-    run.add_argument("--tasks", type=tasks, metavar="NAME,…", help=f"{', '.join(TASKS)}, or `all`; default train")
+    parser.add_argument("--tasks", type=tasks, metavar="NAME,…", help=f"{', '.join(TASKS)}, or `all`; default train")
     tracks = several(choice(TRACKS, "track"), TRACKS)
-    run.add_argument(
+    parser.add_argument(
         "--tracks",
         type=tracks,
         metavar="NAME,…",
         help=f"{', '.join(TRACKS)}, or `all`; default fit, on a GPU shipped,fit",
     )
     numerics = several(choice(NUMERICS, "numerics"), NUMERICS)
-    run.add_argument(
+    parser.add_argument(
         "--numerics",
         type=numerics,
         metavar="NAME,…",
         help=f"{', '.join(NUMERICS)}; default float32, on a GPU with tf32",
     )
     inputs = several(choice(tuple(INPUTS), "input"), tuple(INPUTS))
-    run.add_argument("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(INPUTS)}; default arrays")
-    run.add_argument(
+    parser.add_argument(
+        "--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(INPUTS)}; default arrays"
+    )
+    parser.add_argument(
         "--to-target", action="store_true", help="hold out a tenth of the samples; how long to the target?"
     )
-    run.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
-    run.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
-    run.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
+    parser.add_argument("--no-parity", action="store_true", help="do not check first that the backends agree")
+    parser.add_argument("--dry-run", action="store_true", help="list the cases and the expected time; measure nothing")
 
-    parity = commands.add_parser("parity", help="prove that the backends agree, or name where", allow_abbrev=False)
-    _add_selection(parity)
-    parity.add_argument("--steps", type=at_least(1), default=300, metavar="N", help="of training; default 300")
-    parity.add_argument("--seeds", type=at_least(1), default=1, metavar="N", help="how many; default 1")
-    parity.add_argument(
+
+def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `parity`."""
+    _add_selection(parser)
+    parser.add_argument("--steps", type=at_least(1), default=300, metavar="N", help="of training; default 300")
+    parser.add_argument("--seeds", type=at_least(1), default=1, metavar="N", help="how many; default 1")
+    parser.add_argument(
         "--numerics",
         type=several(choice(LADDER_NUMERICS, "numerics"), LADDER_NUMERICS),
         metavar="NAME,…",
@@ -83,44 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     climbed = several(choice(tuple(CLIMBS), "track with a ladder"))
-    parity.add_argument("--tracks", type=climbed, metavar="NAME,…", help=f"default {', '.join(CLIMBS)}")
+    parser.add_argument("--tracks", type=climbed, metavar="NAME,…", help=f"default {', '.join(CLIMBS)}")
 
-    calibrate = commands.add_parser("calibrate", help="are the verdicts right, on this machine?", allow_abbrev=False)
-    _add_selection(calibrate)
-    calibrate.add_argument("--launches", type=at_least(12), default=60, metavar="N", help="of each backend; default 60")
-    calibrate.add_argument("--epochs", type=at_least(4), default=10, metavar="N", help="default 10")
-    calibrate.add_argument("--samples", type=at_least(1), default=19_200, metavar="N", help="default 19200")
-    calibrate.add_argument("--load", type=at_least(0), default=0, metavar="N", help="processes that keep a core busy")
-    calibrate.add_argument("--resume", metavar="RUN", help="go on with it, or tell again what a finished one found")
 
-    report = commands.add_parser("report", help="rebuild a run's tables and report from its records")
-    report.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
-    _add_format(report)
-    report.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="event files of every launch's epochs")
-    report.add_argument(
-        "--bundle", type=Path, metavar="FILE", help="a .zip of the run to share, without names of yours"
-    )
-    report.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
-
-    compare = commands.add_parser("compare", help="hold a run against an older one", allow_abbrev=False)
-    compare.add_argument("older", metavar="RUN_A", help="a run's id or folder, or `latest`")
-    compare.add_argument("newer", metavar="RUN_B", help="likewise; slower than RUN_A or another metric: exit status 1")
-    _add_format(compare)
-    compare.add_argument("--margin", type=percent, default=5.0, metavar="PERCENT", help="what counts; default 5")
-    across = several(choice(DIFFERENCES, "difference"), DIFFERENCES)
-    compare.add_argument("--across", type=across, metavar="NAME,…", help=f"what may differ: {', '.join(DIFFERENCES)}")
-    compare.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
-
-    history = commands.add_parser("history", help="all runs in one page: trends, and where a case stepped")
-    history.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
-
-    new = commands.add_parser("new", help="write a workload file that runs as it stands, to be changed")
-    new.add_argument("name", metavar="NAME", help="writes NAME.py; a path will do")
-
-    commands.add_parser("list", help="workloads, backends and data sets")
-    doctor = commands.add_parser("doctor", help="does each backend's environment work, and what does it see?")
-    doctor.add_argument("--python", type=interpreter, action="append", default=[], metavar="BACKEND=PATH")
-    return parser
+def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `calibrate`."""
+    _add_selection(parser)
+    parser.add_argument("--launches", type=at_least(12), default=60, metavar="N", help="of each backend; default 60")
+    parser.add_argument("--epochs", type=at_least(4), default=10, metavar="N", help="default 10")
+    parser.add_argument("--samples", type=at_least(1), default=19_200, metavar="N", help="default 19200")
+    parser.add_argument("--load", type=at_least(0), default=0, metavar="N", help="processes that keep a core busy")
+    parser.add_argument("--resume", metavar="RUN", help="go on with it, or tell again what a finished one found")
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
@@ -155,17 +128,18 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         help="credentials that workers may see; default none",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="default results/")
-    _add_amount(parser)
+    add_amount(parser)
 
 
-def _add_amount(parser: argparse.ArgumentParser) -> None:
+def add_runs_folder(parser: argparse.ArgumentParser) -> None:
+    """The results folder, of a command that looks into it."""
+    parser.add_argument("--output", type=Path, default=ROOT / "results", metavar="FOLDER", help="where the runs are")
+
+
+def add_amount(parser: argparse.ArgumentParser) -> None:
+    """How much is printed."""
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument(
         "--quiet", action="store_true", help="print the verdicts alone; the run's log file has the rest"
     )
     amount.add_argument("--verbose", action="store_true", help="print every remark and what was measured on what")
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    _add_amount(parser)
-    parser.add_argument("--format", type=choice(FORMATS, "format"), help="to standard output, in place of the tables")

@@ -14,7 +14,7 @@ from bench.contract.errors import UsageError
 from bench.contract.results import resumable
 from bench.contract.values import is_number, is_text, is_whole
 from bench.own_models.adopt import GeneratedWorkload, place
-from bench.plan.arguments import parse
+from bench.plan.arguments import Parser, add_calibrate_arguments, add_run_arguments
 from bench.plan.options import CalibrateOptions, RunOptions
 
 Resumed = TypeVar("Resumed", bound=RunOptions)
@@ -22,11 +22,12 @@ Resumed = TypeVar("Resumed", bound=RunOptions)
 
 def resumed_options(given: argparse.Namespace, kind: type[Resumed], finished: bool = False) -> Resumed:
     """The options that an interrupted run was started with; UsageError where others are given besides."""
-    nothing = vars(parse([given.command]))
+    parser = Parser()
+    (add_calibrate_arguments if kind is CalibrateOptions else add_run_arguments)(parser)
     others = [
         name
-        for name, value in vars(given).items()
-        if value != nothing[name] and name not in ("resume", "output", "quiet", "verbose")
+        for name, value in vars(parser.parse_args([])).items()
+        if value != getattr(given, name) and name not in ("resume", "output", "quiet", "verbose")
     ]
     if others:
         option = f"--{others[0].replace('_', '-')}"
