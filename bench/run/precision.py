@@ -34,7 +34,8 @@ def order_launches(
     cases = [replace(planned, launches=order.launches.get(planned.case.key, planned.launches)) for planned in cases]
     most = max((planned.launches for planned in cases), default=0)
     if most > options.launches:
-        extra = replace(options, seed=options.seed + options.launches, launches=most - options.launches)
+        seed, count = options.seed + options.launches, most - options.launches
+        extra = replace(options, seed=seed, launches=count, within=None, budget_seconds=None)  # these are no pilot
         drawn = prepare(extra, prepared.folder).workloads
         for workload, more in zip(description["workloads"], drawn, strict=True):
             workload["weights"] = {**workload.get("weights", {}), **more.weights}
