@@ -18,7 +18,7 @@ from bench.contract.paths import ROOT
 from bench.machine import environments
 from bench.plan.arguments import Parser
 
-LIBRARIES = ("jinja2", "pandas", "plotly", "psutil", "rich", "scipy", "tensorboardX")
+LIBRARIES = ("filelock", "jinja2", "msgspec", "pandas", "plotly", "psutil", "rich", "scipy", "tensorboardX")
 
 
 class Command(Protocol):
