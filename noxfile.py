@@ -129,12 +129,12 @@ def calibrate(session: nox.Session) -> None:
     if session.posargs[:1] == ["clock"]:
         session.posargs.pop(0)
         given: options.Selection = checked(session, parse.parse_run)
-        module = ["bench.commands.clock"]
+        command = "clock"
     else:
         given = checked(session, parse.parse_calibrate)
-        module = ["bench", "calibrate"]
+        command = "calibrate"
     ensure(session, ["bench", *(backend for backend in given.backends if backend not in given.python)])
-    python(session, "bench", "-m", *module, *session.posargs)
+    python(session, "bench", "-m", "bench", command, *session.posargs)
 
 
 @nox.session(python=False)

@@ -17,7 +17,6 @@ COMMAND = "python tests/support/rooms.py --write"
 OWN_PROGRAMS = {
     "bench.analysis.parity": "compares ladders with NumPy, which the interpreter that climbs them need not have",
     "bench.machine.nvidia": "asks NVIDIA's driver, through a package that nox's own interpreter need not have",
-    "bench.commands.clock": "is no command of `python -m bench`, but a session of the noxfile",
 }
 # One name for a feature in every world: the word that is used, and those that were.
 NAMES = {

@@ -1,1 +1,4 @@
-"""One file a command: `python -m bench NAME` calls `main` of the file of that name."""
+"""One file a command: its one-line HELP, `add_arguments(parser)` and `main(given)`; bench/__main__.py finds it.
+
+A file whose name begins with an underscore is none.
+"""

@@ -6,9 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.commands.work import run_and_tell
+from bench.commands._work import run_and_tell
 from bench.launch.credentials import strip_credentials
+from bench.plan.arguments import add_calibrate_arguments
 from bench.plan.parse import calibrate_or_resume
+
+HELP = "are the verdicts right, on this machine?"
+add_arguments = add_calibrate_arguments
 
 
 def main(given: argparse.Namespace) -> int:

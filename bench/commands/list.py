@@ -9,7 +9,12 @@ from bench.contract.catalog import backend_names, names_of, workload_modules
 from bench.contract.paths import ROOT
 from bench.machine import environments
 
+HELP = "workloads, backends and data sets"
 LONGEST = 20  # characters of a name in a list
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None."""
 
 
 def main(given: argparse.Namespace) -> int:  # noqa: ARG001

@@ -10,6 +10,14 @@ from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.paths import ROOT
 from bench.own_models import template
 
+HELP = "write a workload file that runs as it stands, to be changed"
+NEEDS_LIBRARIES = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file's name."""
+    parser.add_argument("name", metavar="NAME", help="writes NAME.py; a path will do")
+
 
 def main(given: argparse.Namespace) -> int:
     """Write a workload file to begin with."""

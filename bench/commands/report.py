@@ -5,15 +5,28 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.commands._page import add_format, show_page
 from bench.contract.results import find_run
+from bench.plan.arguments import add_runs_folder
 
 if TYPE_CHECKING:
     from bench.analysis import Analysis
-    from bench.report.view import Page
+
+HELP = "rebuild a run's tables and report from its records"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, and what is written besides its report."""
+    parser.add_argument("run", metavar="RUN", help="a run's id or folder, or `latest`")
+    add_format(parser)
+    parser.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="event files of every launch's epochs")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="a .zip of the run to share, without names of yours"
+    )
+    add_runs_folder(parser)
 
 
 def main(given: argparse.Namespace) -> int:
@@ -44,21 +57,6 @@ def report_run(folder: Path, given: argparse.Namespace) -> int:
     show_page(page, folder / "report.html" if written else None, given, lambda: to_json(analysis, page))
     _export(analysis, folder, given)
     return 0 if written and not analysis.problems else 1
-
-
-def show_page(page: Page, path: Path | None, given: argparse.Namespace, as_json: Callable[[], str]) -> None:
-    """Print a page as it was asked for: in the terminal, or as a document for another program."""
-    from rich.console import Console
-
-    from bench.report.forms import markdown, terminal
-
-    kind = getattr(given, "format", None)  # a run has none
-    if kind == "markdown":
-        print(markdown.render(page), end="")
-    elif kind == "json":
-        print(as_json())
-    else:
-        terminal.show(page, path, Console(), terminal.amount(given.quiet, given.verbose))
 
 
 def _export(analysis: Analysis, folder: Path, given: argparse.Namespace) -> None:

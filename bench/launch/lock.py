@@ -1,7 +1,7 @@
 """One run at a time on a machine: two would slow each other, and neither would know."""
 
 import contextlib
-import fcntl
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.contract.errors import UsageError
 
-FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC  # in a folder where everybody may write, a link is not followed
 LONGEST = 20  # characters of the file that are believed to be a process's number
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system says that has none
 
 
 def path() -> Path:
@@ -40,38 +40,42 @@ def alone() -> Iterator[None]:
     The kernel lets go of it when its holder ends, however that ends. So a file that lies there without being held is
     stale, and is taken over.
     """
-    descriptor = _opened()
+    import filelock  # late: commands are parsed without it
+
+    # The kernel's lock or none: another would outlive its holder.
+    lock = filelock.FileLock(path(), mode=0o666, fallback_to_soft=False, preserve_lock_file=True, on_acquired=_sign)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, LONGEST).decode(errors="replace").strip()
-            raise UsageError(
-                f"another run is under way on this machine (process {holder or 'unknown'}), and two would slow each "
-                f"other; wait for its end, or end it{' with: kill ' + holder if holder else ''}"
-            ) from None
-        except OSError:  # a file system without locks: nothing can be told
-            yield
-            return
-        with contextlib.suppress(OSError):  # another user's file
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        _held.append(_identity(os.fstat(descriptor)))
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise UsageError(_refusal(_holder())) from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:  # where nothing can be told
+            reason = f"cannot be the lock of this machine's runs ({error.strerror}); remove it"
+            raise UsageError(f"{path()}: {reason}") from None
+    try:
         yield
     finally:
         _held.clear()
-        os.close(descriptor)
+        lock.release()
 
 
-def _opened() -> int:
-    """The lock's file, made where it is missing, for all users to write; another's that cannot be written is read."""
-    with contextlib.suppress(FileExistsError):  # another run made it in between
-        descriptor = os.open(path(), os.O_RDWR | os.O_CREAT | os.O_EXCL | FLAGS, 0o666)
-        os.fchmod(descriptor, 0o666)
-        return descriptor
+def _sign(descriptor: int) -> None:
+    """Write into the file who holds it."""
+    _held.append(_identity(os.fstat(descriptor)))
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _holder() -> str:
+    """The process that holds the lock; empty where its file does not say."""
     try:
-        return os.open(path(), os.O_RDWR | FLAGS)
-    except PermissionError:
-        return os.open(path(), os.O_RDONLY | FLAGS)
-    except OSError as error:
-        raise UsageError(f"{path()}: cannot be the lock of this machine's runs ({error.strerror}); remove it") from None
+        return path().read_text(encoding="utf-8", errors="replace")[:LONGEST].strip()
+    except OSError:
+        return ""
+
+
+def _refusal(holder: str) -> str:
+    return (
+        f"another run is under way on this machine (process {holder or 'unknown'}), and two would slow each other; "
+        f"wait for its end, or end it{' with: kill ' + holder if holder else ''}"
+    )

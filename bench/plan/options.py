@@ -1,223 +1,31 @@
-"""What the words of a command mean: checked against each other before anything is built or written.
+"""The options of a run, made from the command line or from Python alike, with their defaults and checks.
+
+`RunOptions(workloads=("mlp",), launches=3)` is what `run --workloads mlp --launches 3` means. What cannot be ends in
+UsageError, one line that names the option as the command line spells it. Nothing is built or written yet.
 
 Standard library only: the noxfile checks the options of `nox -s bench` with it, in nox's own interpreter.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.contract.case import INFERENCE_TRACKS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, input_kinds
+from bench.contract.case import DEVICES, INFERENCE_TRACKS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, input_kinds
 from bench.contract.catalog import backend_names, training_backends, workload_names
 from bench.contract.errors import OwnModelError, UsageError
-from bench.contract.parity import CLIMBS
+from bench.contract.parity import CLIMBS, LADDER_NUMERICS
+from bench.contract.paths import ROOT
 from bench.own_models.adopt import GeneratedWorkload, ModelOptions, adopt, stem
+from bench.plan import checks
 
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
 PILOT = 6  # repetitions at least, before their spread says how many an ordered precision takes
 MOST_LAUNCHES = 1_000  # of one case, however much an ordered precision would take
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What to work on, with whose interpreters, and where to. Of `devices` None means that the machine decides."""
-
-    workloads: tuple[str, ...]
-    backends: tuple[str, ...]
-    devices: tuple[str, ...] | None
-    reference: str
-    python: Mapping[str, Path]
-    seed: int
-    launches: int
-    output: Path
-    pass_env: tuple[str, ...]
-    gpu: int | None
-    shared_gpu: bool
-    adopted: tuple[GeneratedWorkload, ...]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds, from the first on."""
-        return tuple(range(self.seed, self.seed + self.launches))
-
-    @property
-    def training(self) -> tuple[str, ...]:
-        """Those of the backends that can train."""
-        return tuple(backend for backend in self.backends if backend in training_backends())
-
-
-@dataclass(frozen=True)
-class RunOptions(Selection):
-    """What `run` was asked for. None means that profile, workload or device decide.
-
-    With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
-    """
-
-    profile: str
-    epochs: int | None
-    samples: int | None
-    batch_sizes: tuple[int, ...] | None
-    tasks: tuple[str, ...]
-    tracks: tuple[str, ...] | None
-    numerics: tuple[str, ...] | None
-    inputs: tuple[str, ...]
-    to_target: bool
-    within: float | None
-    budget_seconds: float | None
-    parity: bool
-    dry_run: bool
-    resume: Path | None = None
-
-    @property
-    def ordered(self) -> bool:
-        """Whether the number of launches follows from a pilot."""
-        return self.within is not None or self.budget_seconds is not None
-
-
-@dataclass(frozen=True)
-class CalibrateOptions(RunOptions):
-    """What `calibrate` was asked for: a run of many launches, while so many processes keep a core busy."""
-
-    load: int = 0
-
-
-@dataclass(frozen=True)
-class ParityOptions(Selection):
-    """What `parity` was asked for: `launches` counts the seeds."""
-
-    steps: int
-    numerics: tuple[str, ...]
-    tracks: tuple[str, ...]
-
-
-def run_options(given: argparse.Namespace) -> RunOptions:
-    """What the parsed words of `run` mean, with the profile's values where nothing was said."""
-    profile = PROFILES[given.profile]
-    launches = given.launches or profile.launches
-    if given.within is not None or given.budget is not None:
-        if (given.launches or PILOT) < PILOT:
-            raise UsageError(
-                f"--launches {given.launches}: with --within or --budget it is the pilot, at least {PILOT}"
-            )
-        launches = max(launches, PILOT)
-    ordered = given.within is not None or given.budget is not None
-    tasks = tuple(sorted(given.tasks or ("train",), key=TASKS.index))
-    tracks = given.tracks and tuple(sorted(given.tracks, key=TRACKS.index))
-    if "predict" in tasks and tracks and not set(tracks) & set(INFERENCE_TRACKS):
-        raise UsageError(
-            f"--tracks {','.join(tracks)}: task predict has {', '.join(INFERENCE_TRACKS)}; name one of them"
-        )
-    most = MOST_LAUNCHES if ordered else launches
-    return RunOptions(
-        **_selection(given, profile.workloads or workload_names(), launches, most, tasks),
-        profile=given.profile,
-        epochs=given.epochs or profile.epochs,
-        samples=given.samples,
-        batch_sizes=given.batch_size,
-        tasks=tasks,
-        tracks=tracks,
-        numerics=given.numerics and tuple(sorted(given.numerics, key=NUMERICS.index)),
-        inputs=tuple(sorted(given.inputs or ("arrays",), key=list(input_kinds()).index)),
-        to_target=given.to_target,
-        within=None if given.within is None else given.within / 100,
-        budget_seconds=given.budget,
-        parity=not given.no_parity and "train" in tasks,
-        dry_run=given.dry_run,
-    )
-
-
-def calibrate_options(given: argparse.Namespace) -> CalibrateOptions:
-    """What the parsed words of `calibrate` mean."""
-    return CalibrateOptions(
-        **_selection(given, ("mlp",), given.launches),
-        profile="default",
-        epochs=given.epochs,
-        samples=given.samples,
-        batch_sizes=None,
-        tasks=("train",),
-        tracks=("fit",),
-        numerics=("float32",),
-        inputs=("arrays",),
-        to_target=False,
-        within=None,
-        budget_seconds=None,
-        parity=False,
-        dry_run=False,
-        load=given.load,
-    )
-
-
-def parity_options(given: argparse.Namespace) -> ParityOptions:
-    """What the parsed words of `parity` mean. Exact mode is always climbed: everything else is judged against it."""
-    numerics = tuple(dict.fromkeys(("float64", *(given.numerics or ("float32",)))))
-    options = ParityOptions(
-        **_selection(given, workload_names(), given.seeds),
-        steps=given.steps,
-        numerics=numerics,
-        tracks=given.tracks or tuple(CLIMBS),
-    )
-    if len(options.backends) < 2:
-        raise UsageError(f"--backends {options.backends[0]}: parity compares backends; name at least two")
-    return options
-
-
-def _selection(
-    given: argparse.Namespace,
-    default_workloads: tuple[str, ...],
-    launches: int,
-    most: int | None = None,
-    tasks: Sequence[str] = ("train",),
-) -> dict[str, Any]:
-    """The fields of a Selection, checked against each other; a run may come to `most` launches."""
-    workloads = given.workloads or default_workloads
-    backends, reference = _backends(given, tasks)
-    stems = [stem(name) for name in workloads]
-    for name in stems:
-        if stems.count(name) > 1:
-            raise UsageError(f"--workloads: two are called {name}, and a report could not tell them apart; rename one")
-    if given.seed + (most or launches) > SEEDS:
-        raise UsageError(f"--seed {given.seed}: with {most or launches} launches the seeds would pass {SEEDS - 1}")
-    sizes, epochs = (getattr(given, name, None) for name in ("batch_size", "epochs"))
-    asked = ModelOptions(given.dataset, given.loss, given.unsafe, sizes, epochs)
-    try:
-        workloads, adopted = adopt(workloads, asked, given.output)
-    except OwnModelError as error:
-        raise UsageError(str(error)) from None
-    return {
-        "workloads": workloads,
-        "adopted": adopted,
-        "backends": backends,
-        "devices": given.devices,
-        "reference": reference,
-        "python": dict(given.python),
-        "seed": given.seed,
-        "launches": launches,
-        "output": given.output,
-        "pass_env": given.pass_env,
-        "gpu": given.gpu,
-        "shared_gpu": given.shared_gpu,
-    }
-
-
-def _backends(given: argparse.Namespace, tasks: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """The backends and the one that is the reference; one that cannot train only where something else is asked for."""
-    able = training_backends()
-    backends = given.backends or (backend_names() if "predict" in tasks else able)
-    idle = [backend for backend in backends if backend not in able]
-    if idle and "train" in tasks and (len(tasks) == 1 or len(idle) == len(backends)):
-        raise UsageError(f"--backends {idle[0]}: Keras cannot train on it; it takes part in run --tasks predict alone")
-    usual = REFERENCE if REFERENCE in backends else next((one for one in backends if one in able), backends[0])
-    reference = given.reference or usual
-    if reference not in backends:
-        raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
-    if reference in idle and "train" in tasks:
-        raise UsageError(f"--reference {reference}: Keras cannot train on it; name one of {', '.join(able)}")
-    return backends, reference
+DECIDED: Any = None  # the default where other options decide: __post_init__ puts what they say in its place
 
 
 @dataclass(frozen=True)
@@ -235,3 +43,256 @@ PROFILES = {
     "default": Profile(("mlp", "cnn"), 5, None, "mlp and cnn, five launches, large workloads cut on a CPU"),
     "full": Profile(None, 10, None, "every workload on all its samples, ten launches"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What to work on, with whose interpreters, and where to. Of `devices` None means that the machine decides.
+
+    `launches` is how many processes a case gets, one seed each from `seed` on. `dataset`, `loss` and `unsafe` are said
+    of the user's own models; what becomes of them is `adopted`.
+    """
+
+    workloads: tuple[str, ...] = DECIDED
+    backends: tuple[str, ...] = DECIDED
+    devices: tuple[str, ...] | None = None
+    reference: str = DECIDED
+    python: Mapping[str, Path] = field(default_factory=dict)
+    seed: int = 0
+    launches: int = DECIDED
+    output: Path = ROOT / "results"
+    pass_env: tuple[str, ...] = ()
+    gpu: int | None = None
+    shared_gpu: bool = False
+    adopted: tuple[GeneratedWorkload, ...] = ()
+    dataset: InitVar[str | None] = None
+    loss: InitVar[str | None] = None
+    unsafe: InitVar[bool] = False
+
+    LAUNCHES: ClassVar[str] = "--launches"
+    LEAST_LAUNCHES: ClassVar[int] = 1
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, from the first on."""
+        return tuple(range(self.seed, self.seed + self.launches))
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Those of the backends that can train."""
+        return tuple(backend for backend in self.backends if backend in training_backends())
+
+    def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool) -> None:
+        """Put what is decided in the place of what was left out; UsageError where something cannot be."""
+        if self.devices is not None:
+            self._settle(devices=checks.several_of("--devices", self.devices, DEVICES, "device"))
+        checks.check_whole("--gpu", self.gpu, 0, or_none=True)
+        checks.check_flag("--shared-gpu", self.shared_gpu)
+        checks.check_whole("--seed", self.seed, 0)
+        checks.check_whole(self.LAUNCHES, self.launches, self.LEAST_LAUNCHES)
+        self._settle(
+            python=checks.interpreters(self.python),
+            output=Path(self.output),
+            pass_env=checks.names("--pass-env", self.pass_env),
+        )
+        self._settle_backends()
+        if self.seed + self._most_launches() > SEEDS:
+            most = f"{self._most_launches()} launches"
+            raise UsageError(f"--seed {self.seed}: with {most} the seeds would pass {SEEDS - 1}")
+        self._settle_workloads(dataset, loss, unsafe)
+
+    def _settle(self, **values: Any) -> None:
+        """Set fields, which nobody does but __post_init__."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _settle_backends(self) -> None:
+        """The backends and the one that is the reference; one that cannot train takes part in other tasks alone."""
+        able, tasks = training_backends(), self._tasks()
+        every = backend_names() if "predict" in tasks else able
+        chosen = every if self.backends is None else self.backends
+        backends = checks.several_of("--backends", chosen, backend_names(), "backend")
+        idle = [backend for backend in backends if backend not in able]
+        if idle and "train" in tasks and (len(tasks) == 1 or len(idle) == len(backends)):
+            raise UsageError(
+                f"--backends {idle[0]}: Keras cannot train on it; it takes part in run --tasks predict alone"
+            )
+        usual = REFERENCE if REFERENCE in backends else next((one for one in backends if one in able), backends[0])
+        reference = usual if self.reference is None else self.reference
+        checks.check_one_of("--reference", reference, backend_names(), "backend")
+        if reference not in backends:
+            raise UsageError(f"--reference {reference}: not among the backends of this run ({', '.join(backends)})")
+        if reference in idle and "train" in tasks:
+            raise UsageError(f"--reference {reference}: Keras cannot train on it; name one of {', '.join(able)}")
+        self._settle(backends=backends, reference=reference)
+
+    def _settle_workloads(self, dataset: str | None, loss: str | None, unsafe: bool) -> None:
+        """The workloads, with a file to be written in the place of each model of the user's own."""
+        generated = {one.path for one in self.adopted}  # of options made from others, or of a run that goes on
+        given = self._default_workloads() if self.workloads is None else self.workloads
+        named = checks.workloads(given, generated)
+        stems = [stem(name) for name in named]
+        for name in stems:
+            if stems.count(name) > 1:
+                words = f"two are called {name}, and a report could not tell them apart; rename one"
+                raise UsageError(f"--workloads: {words}")
+        asked = ModelOptions(
+            None if dataset is None else checks.dataset(dataset),
+            None if loss is None else checks.loss(loss),
+            unsafe,
+            *self._sizes(),
+        )
+        others = [name for name in named if name not in generated]
+        try:
+            adopted_as, adopted = adopt(others, asked, self.output)
+        except OwnModelError as error:
+            raise checks.FileOptionError(str(error)) from None
+        becomes = dict(zip(others, adopted_as, strict=True))
+        workloads = tuple(becomes.get(name, name) for name in named)
+        self._settle(workloads=workloads, adopted=(*self.adopted, *adopted))
+
+    def _tasks(self) -> tuple[str, ...]:
+        return ("train",)
+
+    def _most_launches(self) -> int:
+        """How many launches of a case there may be in the end."""
+        return self.launches
+
+    def _default_workloads(self) -> tuple[str, ...]:
+        return workload_names()
+
+    def _sizes(self) -> tuple[tuple[int, ...] | None, int | None]:
+        """The batch sizes and epochs that were asked for."""
+        return None, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Selection):
+    """What `run` was asked for. None means that profile, workload or device decide.
+
+    With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
+    """
+
+    profile: str = "default"
+    epochs: int | None = None
+    samples: int | None = None
+    batch_sizes: tuple[int, ...] | None = None
+    tasks: tuple[str, ...] = ("train",)
+    tracks: tuple[str, ...] | None = None
+    numerics: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] = ("arrays",)
+    to_target: bool = False
+    within: float | None = None
+    budget_seconds: float | None = None
+    parity: bool = True
+    dry_run: bool = False
+    resume: Path | None = None
+
+    LEAST_EPOCHS: ClassVar[int] = 2  # the first is cold
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the number of launches follows from a pilot."""
+        return self.within is not None or self.budget_seconds is not None
+
+    def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool) -> None:
+        """Put what is decided in the place of what was left out; UsageError where something cannot be."""
+        checks.check_one_of("--profile", self.profile, PROFILES, "profile")
+        self._settle_kinds()
+        self._check_amounts()
+        if self.launches is None:
+            self._settle(launches=max(PROFILES[self.profile].launches, PILOT if self.ordered else 1))
+        super().__post_init__(dataset, loss, unsafe)
+        if self.ordered and self.launches < PILOT:
+            raise UsageError(f"--launches {self.launches}: with --within or --budget it is the pilot, at least {PILOT}")
+        if self.epochs is None:  # only now: a model of the user's own has its own where nobody says
+            self._settle(epochs=PROFILES[self.profile].epochs)
+
+    def _settle_kinds(self) -> None:
+        """Tasks, tracks, numerics and inputs, in their own order."""
+        self._settle(
+            tasks=checks.ordered_of("--tasks", self.tasks, TASKS, "task"),
+            inputs=checks.ordered_of("--inputs", self.inputs, tuple(input_kinds()), "input"),
+        )
+        if self.tracks is not None:
+            self._settle(tracks=checks.ordered_of("--tracks", self.tracks, TRACKS, "track"))
+        if self.numerics is not None:
+            self._settle(numerics=checks.ordered_of("--numerics", self.numerics, NUMERICS, "numerics"))
+        if "predict" in self.tasks and self.tracks and not set(self.tracks) & set(INFERENCE_TRACKS):
+            known = ", ".join(INFERENCE_TRACKS)
+            raise UsageError(f"--tracks {','.join(self.tracks)}: task predict has {known}; name one of them")
+        for option, value in {
+            "--no-parity": self.parity,
+            "--to-target": self.to_target,
+            "--dry-run": self.dry_run,
+        }.items():
+            checks.check_flag(option, value)
+        self._settle(parity=self.parity and "train" in self.tasks)
+
+    def _check_amounts(self) -> None:
+        checks.check_whole("--epochs", self.epochs, self.LEAST_EPOCHS, or_none=True)
+        checks.check_whole("--samples", self.samples, 1, or_none=True)
+        if self.batch_sizes is not None:
+            self._settle(batch_sizes=checks.several("--batch-size", self.batch_sizes))
+            for size in self.batch_sizes:
+                checks.check_whole("--batch-size", size, 1)
+        checks.check_fraction("--within", self.within)
+        checks.check_seconds("--budget", self.budget_seconds)
+
+    def _tasks(self) -> tuple[str, ...]:
+        return self.tasks
+
+    def _most_launches(self) -> int:
+        return MOST_LAUNCHES if self.ordered else self.launches
+
+    def _default_workloads(self) -> tuple[str, ...]:
+        return PROFILES[self.profile].workloads or workload_names()
+
+    def _sizes(self) -> tuple[tuple[int, ...] | None, int | None]:
+        return self.batch_sizes, self.epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions(RunOptions):
+    """What `calibrate` was asked for: a run of many launches, while so many processes keep a core busy."""
+
+    workloads: tuple[str, ...] = ("mlp",)
+    launches: int = 60
+    epochs: int | None = 10
+    samples: int | None = 19_200
+    tracks: tuple[str, ...] | None = ("fit",)
+    numerics: tuple[str, ...] | None = ("float32",)
+    parity: bool = False
+    load: int = 0
+
+    LEAST_LAUNCHES: ClassVar[int] = 12
+    LEAST_EPOCHS: ClassVar[int] = 4
+
+    def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool) -> None:
+        """As that of a run."""
+        checks.check_whole("--load", self.load, 0)
+        super().__post_init__(dataset, loss, unsafe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityOptions(Selection):
+    """What `parity` was asked for: `launches` counts the seeds. Exact mode is always climbed: it judges the rest."""
+
+    launches: int = 1
+    steps: int = 300
+    numerics: tuple[str, ...] = ("float32",)
+    tracks: tuple[str, ...] = tuple(CLIMBS)
+
+    LAUNCHES: ClassVar[str] = "--seeds"
+
+    def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool) -> None:
+        """Put exact mode first; UsageError where something cannot be."""
+        checks.check_whole("--steps", self.steps, 1)
+        numerics = checks.several_of("--numerics", self.numerics, LADDER_NUMERICS, "numerics")
+        self._settle(
+            numerics=tuple(dict.fromkeys(("float64", *numerics))),
+            tracks=checks.several_of("--tracks", self.tracks, tuple(CLIMBS), "track with a ladder"),
+        )
+        super().__post_init__(dataset, loss, unsafe)
+        if len(self.backends) < 2:
+            raise UsageError(f"--backends {self.backends[0]}: parity compares backends; name at least two")

@@ -3,40 +3,68 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from bench.plan.arguments import parse
-from bench.plan.options import (
-    CalibrateOptions,
-    ParityOptions,
-    RunOptions,
-    calibrate_options,
-    parity_options,
-    run_options,
-)
+from bench.contract.errors import UsageError
+from bench.plan.arguments import Parser, add_calibrate_arguments, add_parity_arguments, add_run_arguments
+from bench.plan.options import CalibrateOptions, ParityOptions, RunOptions, Selection
 from bench.plan.resumed import resumed_options
+
+Options = TypeVar("Options", bound=Selection)
+Resumed = TypeVar("Resumed", bound=RunOptions)
+# Words that are no options of what is measured, besides the name that `resume` is on the command line.
+BESIDES = ("command", "resume", "output", "quiet", "verbose")
+SPELLED = {"batch_sizes": "--batch-size", "budget_seconds": "--budget", "parity": "--no-parity"}  # others as they are
 
 
 def parse_run(arguments: Sequence[str]) -> RunOptions:
     """The options of `run`, checked against each other."""
-    return run_or_resume(parse(["run", *arguments]))
-
-
-def run_or_resume(given: argparse.Namespace) -> RunOptions:
-    """What the parsed words of `run` mean: those of the run that goes on where there is one."""
-    return run_options(given) if given.resume is None else resumed_options(given, RunOptions)
+    return run_or_resume(_parsed("run", add_run_arguments, arguments))
 
 
 def parse_calibrate(arguments: Sequence[str]) -> CalibrateOptions:
     """The options of `calibrate`, checked against each other."""
-    return calibrate_or_resume(parse(["calibrate", *arguments]))
-
-
-def calibrate_or_resume(given: argparse.Namespace) -> CalibrateOptions:
-    """What the parsed words of `calibrate` mean: those of the run that goes on where there is one."""
-    return calibrate_options(given) if given.resume is None else resumed_options(given, CalibrateOptions, finished=True)
+    return calibrate_or_resume(_parsed("calibrate", add_calibrate_arguments, arguments))
 
 
 def parse_parity(arguments: Sequence[str]) -> ParityOptions:
     """The options of `parity`, checked against each other."""
-    return parity_options(parse(["parity", *arguments]))
+    return options_of(ParityOptions, _parsed("parity", add_parity_arguments, arguments))
+
+
+def run_or_resume(given: argparse.Namespace) -> RunOptions:
+    """What the parsed words of `run` mean: those of the run that goes on where there is one."""
+    return _resumed(RunOptions, given) if "resume" in given else options_of(RunOptions, given)
+
+
+def calibrate_or_resume(given: argparse.Namespace) -> CalibrateOptions:
+    """What the parsed words of `calibrate` mean: those of the run that goes on where there is one."""
+    if "resume" in given:
+        return _resumed(CalibrateOptions, given, finished=True)
+    return options_of(CalibrateOptions, given)
+
+
+def options_of(kind: type[Options], given: argparse.Namespace) -> Options:
+    """The options that the parsed words say, the rest as by default; UsageError where they cannot be."""
+    known = inspect.signature(kind).parameters
+    return kind(**{name: value for name, value in vars(given).items() if name in known})
+
+
+def _resumed(kind: type[Resumed], given: argparse.Namespace, finished: bool = False) -> Resumed:
+    """The options of the run that goes on; UsageError where others are given besides."""
+    for name in vars(given):
+        if name not in BESIDES:
+            option = SPELLED.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(f"{option}: a run goes on with the options it was started with; give --resume alone")
+    output = getattr(given, "output", Selection.output)
+    return resumed_options(given.resume, output, kind, finished)
+
+
+def _parsed(
+    command: str, add_arguments: Callable[[argparse.ArgumentParser], None], arguments: Sequence[str]
+) -> argparse.Namespace:
+    parser = Parser(prog=f"python -m bench {command}")
+    add_arguments(parser)
+    return parser.parse_args(arguments)

@@ -2,81 +2,52 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from bench.contract.case import DEVICES, NUMERICS, TASKS, TRACKS, input_kinds
-from bench.contract.catalog import backend_names
 from bench.contract.errors import UsageError
 from bench.contract.results import resumable
-from bench.contract.values import is_number, is_text, is_whole
 from bench.own_models.adopt import GeneratedWorkload, place
-from bench.plan.arguments import parse
+from bench.plan.checks import FileOptionError
 from bench.plan.options import CalibrateOptions, RunOptions
 
 Resumed = TypeVar("Resumed", bound=RunOptions)
 
 
-def resumed_options(given: argparse.Namespace, kind: type[Resumed], finished: bool = False) -> Resumed:
-    """The options that an interrupted run was started with; UsageError where others are given besides."""
-    nothing = vars(parse([given.command]))
-    others = [
-        name
-        for name, value in vars(given).items()
-        if value != nothing[name] and name not in ("resume", "output", "quiet", "verbose")
-    ]
-    if others:
-        option = f"--{others[0].replace('_', '-')}"
-        raise UsageError(f"{option}: a run goes on with the options it was started with; give --resume alone")
-    folder, stored = resumable(given.resume, given.output, finished)
+def resumed_options(name: str, output: Path, kind: type[Resumed], finished: bool = False) -> Resumed:
+    """The options that the run of that name was started with, made anew from its run.json with every check of theirs.
+
+    UsageError where there is no such run in `output`, where it has finished unless `finished`, where another command
+    began it, or where what it says cannot be options.
+    """
+    folder, stored = resumable(name, output, finished)
     if "steps" in stored or ("load" in stored) is not (kind is CalibrateOptions):
-        raise UsageError(f"--resume {given.resume}: another command began it; go on with that one")
+        raise UsageError(f"--resume {name}: another command began it; go on with that one")
     try:
         adopted = tuple(GeneratedWorkload(**one) for one in stored["adopted"])
-        for one in adopted:
-            if Path(one.path).resolve() != Path(place(folder.parent, one.source, one.text)).resolve():
-                raise UsageError(
-                    f"--resume {given.resume}: it wrote {one.path}, which is not beside it; move the results folder "
-                    "back, or start anew"
-                )
-        resumed = kind(
-            **{
-                **{field.name: stored[field.name] for field in fields(kind) if field.name != "resume"},
-                **{name: tuple(stored[name]) for name in ("workloads", "backends", "pass_env", "tasks", "inputs")},
-                **{
-                    name: stored[name] and tuple(stored[name])
-                    for name in ("devices", "batch_sizes", "tracks", "numerics")
-                },
-                "python": {backend: Path(path) for backend, path in stored["python"].items()},
-                "output": folder.parent,
-                "adopted": adopted,
-                "resume": folder,
-            }
-        )
-        _check_stored(resumed)
-        return resumed
+        misplaced = [one.path for one in adopted if not _lies_beside(folder, one)]
+        values = {field.name: stored[field.name] for field in fields(kind) if field.name != "resume"}
+        resumed = _made(kind, {**values, "output": folder.parent, "adopted": adopted, "resume": folder})
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError(
-            f"--resume {given.resume}: another version began it, or run.json is damaged; start anew"
-        ) from None
+        raise UsageError(f"--resume {name}: another version began it, or run.json is damaged; start anew") from None
+    if misplaced:
+        words = "which is not beside it; move the results folder back, or start anew"
+        raise UsageError(f"--resume {name}: it wrote {misplaced[0]}, {words}")
+    return resumed
 
 
-def _check_stored(options: RunOptions) -> None:
-    """Raise ValueError where the options in run.json cannot have been a run's."""
-    words = (*options.workloads, *options.backends, *options.pass_env, options.profile, options.reference)
-    chosen: list[tuple[Sequence[str], Collection[str]]] = [(options.inputs, input_kinds()), (options.tasks, TASKS)]
-    chosen += [(options.tracks or (), TRACKS), (options.numerics or (), NUMERICS), (options.devices or (), DEVICES)]
-    chosen += [(options.backends, backend_names())]
-    numbers = [
-        is_whole(options.launches, 1),
-        is_whole(options.seed),
-        *(is_whole(size, 1) for size in options.batch_sizes or ()),
-        *(value is None or is_whole(value) for value in (options.epochs, options.samples, options.gpu)),
-        *(value is None or is_number(value, 0.0) for value in (options.within, options.budget_seconds)),
-    ]
-    known = [word in every for given, every in chosen for word in given]
-    if not (all(map(is_text, words)) and all(numbers) and all(known)):
-        raise ValueError("not options")
+def _made(kind: type[Resumed], values: dict[str, Any]) -> Resumed:
+    """The options; ValueError where they cannot be, but for a file that is gone since."""
+    try:
+        return kind(**values)
+    except FileOptionError:
+        raise
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def _lies_beside(folder: Path, generated: GeneratedWorkload) -> bool:
+    """Whether a workload file of the user's own model lies where this run would have written it."""
+    wanted = place(folder.parent, generated.source, generated.text)
+    return Path(generated.path).resolve() == Path(wanted).resolve()

@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from bench.contract.errors import UsageError
 from bench.plan.options import CalibrateOptions
-from bench.plan.planned import PlannedCase
+from bench.run import measure
 from bench.run.console import RunConsole
-from bench.run.measure import run
-from bench.run.prepare import Prepared
+from bench.run.measure import MeasuringRun, run
 
 PLANTED = 1.10  # of the batches that the reference backend's other launches train on
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # not beyond a parent that is killed
@@ -27,16 +26,16 @@ BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  #
 def calibrate(options: CalibrateOptions, console: RunConsole) -> Path:
     """Record what is missing of the launches and return the run's folder."""
     with _load(options.load):
-        folder = run(options, console, extend=lambda cases, prepared: [*cases, *_planted(cases, prepared)])
+        folder = run(options, console, preparing=PREPARING)
     assert folder is not None  # for the types: only a dry run leaves none
     return folder
 
 
-def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCase]:
-    """The first backend's cases, which is the reference where it works, each with more batches."""
-    available = {one.workload: one.train_samples for one in prepared.workloads}
-    found = []
-    for planned in cases:
+def plant_slow_down(run: MeasuringRun) -> MeasuringRun:
+    """Add the first backend's cases, which is the reference where it works, each with more batches."""
+    available = {one.workload: one.train_samples for one in run.prepared.workloads}
+    planted = []
+    for planned in run.cases:
         case = planned.case
         samples = max(1, round(case.samples // case.batch_size * (PLANTED - 1))) * case.batch_size + case.samples
         if samples > available[case.workload]:
@@ -44,9 +43,13 @@ def _planted(cases: Sequence[PlannedCase], prepared: Prepared) -> list[PlannedCa
                 f"--samples {case.samples}: the planted slow-down trains on {samples}, and {case.workload} has "
                 f"{available[case.workload]}; take fewer"
             )
-        if case.backend == prepared.backend:
-            found.append(replace(planned, case=replace(case, samples=samples)))
-    return found
+        if case.backend == run.prepared.backend:
+            planted.append(replace(planned, case=replace(case, samples=samples)))
+    return replace(run, cases=[*run.cases, *planted])
+
+
+_PLANNED = measure.PREPARING.index(measure.plan_cases) + 1
+PREPARING = (*measure.PREPARING[:_PLANNED], plant_slow_down, *measure.PREPARING[_PLANNED:])  # else as any run
 
 
 @contextlib.contextmanager

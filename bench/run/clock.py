@@ -1,6 +1,6 @@
 """Is the epoch clock right? Launches compared with a bare clock in the same process, and with bare scripts.
 
-python -m bench.commands.clock --workloads mlp --launches 10 [options of run]
+python -m bench clock --workloads mlp --launches 10 [options of run]
 """
 
 from __future__ import annotations

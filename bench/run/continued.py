@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.contract.errors import UsageError
 from bench.contract.results import described
+from bench.contract.run_json import RunDescription, read
 from bench.contract.values import is_number
 
 SAME = (
@@ -25,14 +26,15 @@ SAME = (
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
 
 
-def continued(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+def continued(folder: Path, description: RunDescription) -> RunDescription:
     """The description of a run that goes on: what it said, held against what it would say if it began now.
 
     Raises UsageError where they are not the same measurement, or run.json is damaged.
     """
-    before = described(folder)
+    content = described(folder)
     try:
-        check_same_measurement(folder.name, before, description)
+        before = read(content)
+        check_same_measurement(folder.name, before.to_json(), description.to_json())
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"--resume {folder.name}: its run.json cannot be used; start anew") from None
     return before
@@ -44,7 +46,7 @@ def check_same_measurement(name: str, before: Mapping[str, Any], description: Ma
         if was != now:
             raise UsageError(f"--resume {name}: it was measured with {part} {was}, here it is {now}; start anew")
     for backend, versions in before.get("versions", {}).items():
-        here = description["versions"].get(backend, {})
+        here = description.get("versions", {}).get(backend, {})
         if versions and not here:
             raise UsageError(f"--resume {name}: the environment of {backend} does not answer any more; mend it first")
         for package in sorted(versions.keys() | here.keys() if versions else ()):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.text import Text
 
 from bench.contract.case import stem
 from bench.contract.parity import is_climbed
 from bench.contract.paths import ROOT
+from bench.contract.run_json import LadderOutcome
 from bench.launch.outcome import Outcome
 from bench.launch.process import launch
 from bench.machine import environments
@@ -21,41 +21,56 @@ from bench.plan.parity import Ladder
 from bench.run.console import RunConsole, duration
 from bench.run.prepare import Prepared
 
-SHORT_STEPS = 20  # of the ladder that `run` climbs before it measures
-SHORT_TEST_SAMPLES = 1_000
-LIMIT_SECONDS = 600.0  # seconds; no ladder is ended earlier
-STEP_FACTOR = 100.0  # nor before it took this many times as long as its steps take in float32 on the reference backend
+LIMIT_SECONDS = 600.0  # no ladder is ended before
+STEP_FACTOR = 100.0  # nor before each step took so many times what it takes in float32 on the reference backend
 
 
-def climb(
-    prepared: Prepared,
-    ladders: Sequence[Ladder],
-    seeds: Sequence[int],
-    steps: int,
-    test_samples: int,
-    console: RunConsole,
-    climbed: list[dict[str, Any]],
-) -> None:
-    """Climb ladder after ladder into `<run>/ladders/`; `climbed` takes up how each process ended."""
-    climbing = [workload for workload in prepared.workloads if is_climbed(workload)]
-    left_out = ", ".join(stem(workload.workload) for workload in prepared.workloads if not is_climbed(workload))
+class Amount(NamedTuple):
+    """How far a ladder is climbed: with which seeds, how many steps, and on how many test samples (None: all)."""
+
+    seeds: tuple[int, ...]
+    steps: int
+    test_samples: int | None
+
+
+SHORT = Amount((), 20, 1_000)  # what `run` climbs before it measures, with the first seed
+
+
+def climb_all(
+    prepared: Prepared, ladders: Sequence[Ladder], amount: Amount, console: RunConsole
+) -> Iterator[LadderOutcome]:
+    """Climb ladder after ladder into `<run>/ladders/`, where there is a workload that is climbed."""
+    for ladder in ladders if climbing(prepared, console) else ():
+        yield climb(prepared, ladder, amount, console)
+
+
+def climbing(prepared: Prepared, console: RunConsole) -> bool:
+    """Say which workloads are not climbed, and give whether any is."""
+    left_out = [stem(workload.workload) for workload in prepared.workloads if not is_climbed(workload)]
     if left_out:
-        said = f"parity: not climbed, being made for a GPU: {left_out}"
-        console.say(said)
-    for ladder in ladders if climbing else ():
-        taken = steps * len(seeds) * len(ladder.climbs)
-        seconds = sum(workload.step_seconds or 0.0 for workload in climbing) * taken
-        python = prepared.pythons[ladder.backend]
-        if ladder.skip is not None:
-            outcome = Outcome("skipped", ladder.skip, 0.0)
-        elif python is None:
-            outcome = Outcome("failed", environments.missing_reason(ladder.backend), 0.0)
-        else:
-            words = command(python, ladder, prepared, seeds, steps, test_samples)
-            outcome = _launch(words, ladder, prepared.folder, LIMIT_SECONDS + STEP_FACTOR * seconds, console)
-        climbed.append({**asdict(ladder), **asdict(outcome)})
-        said = f"climbed in {duration(outcome.wall_seconds)}" if outcome.status == "ok" else outcome.reason
-        console.say(f"parity: {ladder.title}: {said}")
+        console.say(f"parity: not climbed, being made for a GPU: {', '.join(left_out)}")
+    return len(left_out) < len(prepared.workloads)
+
+
+def climb(prepared: Prepared, ladder: Ladder, amount: Amount, console: RunConsole) -> LadderOutcome:
+    """Climb one ladder into `<run>/ladders/`; gives how its process ended."""
+    python = prepared.pythons[ladder.backend]
+    if ladder.skip is not None:
+        outcome = Outcome("skipped", ladder.skip, 0.0)
+    elif python is None:
+        outcome = Outcome("failed", environments.missing_reason(ladder.backend), 0.0)
+    else:
+        words = command(python, ladder, prepared, amount)
+        outcome = _launch(words, ladder, prepared.folder, _limit_seconds(prepared, ladder, amount), console)
+    said = f"climbed in {duration(outcome.wall_seconds)}" if outcome.status == "ok" else outcome.reason
+    console.say(f"parity: {ladder.title}: {said}")
+    return LadderOutcome(**vars(ladder), **vars(outcome))
+
+
+def _limit_seconds(prepared: Prepared, ladder: Ladder, amount: Amount) -> float:
+    step_seconds: float = sum(workload.step_seconds or 0.0 for workload in prepared.workloads if is_climbed(workload))
+    taken = amount.steps * len(amount.seeds) * len(ladder.climbs)
+    return LIMIT_SECONDS + STEP_FACTOR * step_seconds * taken
 
 
 def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: float, console: RunConsole) -> Outcome:
@@ -69,18 +84,16 @@ def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: f
         return launch(words, log=log, limit_seconds=limit_seconds, on_message=tell)
 
 
-def command(
-    python: Path, ladder: Ladder, prepared: Prepared, seeds: Sequence[int], steps: int, test_samples: int
-) -> list[str]:
+def command(python: Path, ladder: Ladder, prepared: Prepared, amount: Amount) -> list[str]:
     """The command that climbs one ladder."""
     given = {
         "backend": ladder.backend,
         "device": ladder.device,
         "numerics": ladder.numerics,
-        "steps": steps,
+        "steps": amount.steps,
         "climbs": ",".join(ladder.climbs),
-        "test-samples": test_samples,
-        "seeds": ",".join(map(str, seeds)),
+        "test-samples": amount.test_samples or 0,  # 0: all
+        "seeds": ",".join(map(str, amount.seeds)),
         "weights": (prepared.folder / "weights").resolve(),
         "output": (prepared.folder / "ladders").resolve(),
     }

@@ -3,53 +3,102 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
+import msgspec
+
+from bench.contract.run_json import ParityRun
 from bench.launch.interruption import under_way
 from bench.plan.cases import devices_of
 from bench.plan.options import ParityOptions
-from bench.plan.parity import plan_ladders
+from bench.plan.parity import Ladder, plan_ladders
 from bench.run.console import RunConsole
-from bench.run.devices import limits_here, measured_gpus
-from bench.run.folder import LOG, describe, new_run, remove, write_state
-from bench.run.ladders import climb
-from bench.run.prepare import prepare, remarks
+from bench.run.ladders import Amount, climb, climbing
+from bench.run.prepare import prepare
+from bench.run.workflow import (
+    Run,
+    Step,
+    check_machine,
+    described,
+    find_limits,
+    make_folder,
+    measure_run,
+    open_log,
+    prepare_run,
+    tell_remarks,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClimbingRun(Run):
+    """A run of ladders."""
+
+    options: ParityOptions
+    ladders: Sequence[Ladder] = ()
+
+    KEPT: ClassVar[str] = "recorded"
+    GOES_ON: ClassVar[bool] = False
+
+    @property
+    def amount(self) -> Amount:
+        """How far each ladder is climbed: on the whole test set."""
+        return Amount(self.options.seeds, self.options.steps, None)
 
 
 def parity(options: ParityOptions, console: RunConsole) -> Path:
     """Climb every ladder that the options ask for and return the run's folder.
 
-    Raises UsageError for what the user can mend, RunError where no backend works. Ctrl-C ends it early; the recordings
-    made until then are kept.
+    Raises UsageError for what the user can mend, RunError where no backend works or the run's folder cannot be written
+    any more. Ctrl-C ends it early; the recordings made until then are kept.
     """
-    began = time.monotonic()
+    begun = ClimbingRun(options=options, console=console, began=time.monotonic())
     with under_way(console.say):
-        gpus = measured_gpus(options)
-        devices = devices_of(options, gpus)
-        is_new = not options.output.exists()
-        folder = new_run(options.output)
-        console.log_to(folder / LOG)
-        try:
-            prepared = prepare(options, folder, memory_mib=0)  # nothing is climbed that needs a device of some size
-            limits = limits_here(gpus, prepared.pythons)
-            ladders = plan_ladders(options, options.tracks, dict.fromkeys(devices, options.numerics), limits)
-            description = describe(options, prepared, launches=options.launches, plan=[])
-            for remark in remarks(options, prepared):
-                console.say(remark)
-        except BaseException:
-            remove(folder, options.output if is_new else None)
-            raise
-        write_state(folder, description, "running")
-        state, climbed = "interrupted", list[dict[str, Any]]()
-        try:
-            climb(prepared, ladders, options.seeds, options.steps, 0, console, climbed)
-            state = "finished"
-        except KeyboardInterrupt:
-            pass  # said when it is written
-        finally:
-            recorded = {"steps": options.steps, "seeds": options.seeds, "test_samples": None, "ladders": climbed}
-            write_state(folder, description, state, parity=recorded, wall_seconds=time.monotonic() - began)
-        if state == "interrupted":
-            console.say("interrupted: what was recorded is kept")
-        return folder
+        planned = prepare_run(begun, PREPARING)
+        return measure_run(planned, [partial(climb_ladder, ladder=ladder) for ladder in planned.ladders]).folder
+
+
+def prepare_workloads(run: ClimbingRun) -> ClimbingRun:
+    """Describe the workloads and draw the weights; nothing is climbed that needs a device of some size."""
+    return replace(run, prepared=prepare(run.options, run.folder, memory_mib=0))
+
+
+def plan_climbs(run: ClimbingRun) -> ClimbingRun:
+    """Find the ladders that the options ask for."""
+    devices = dict.fromkeys(devices_of(run.options, run.gpus), run.options.numerics)
+    return replace(run, ladders=plan_ladders(run.options, run.options.tracks, devices, run.limits))
+
+
+def describe_run(run: ClimbingRun) -> ClimbingRun:
+    """Find what run.json says, of which the ladders are still to come."""
+    parity = ParityRun(**run.amount._asdict(), ladders=())
+    return replace(run, description=msgspec.structs.replace(described(run, []), parity=parity))
+
+
+def leave_out(run: ClimbingRun) -> ClimbingRun:
+    """Say which workloads are not climbed; where none is, no ladder is."""
+    return run if climbing(run.prepared, run.console) else replace(run, ladders=())
+
+
+def climb_ladder(run: ClimbingRun, ladder: Ladder) -> ClimbingRun:
+    """Climb one ladder."""
+    climbed = climb(run.prepared, ladder, run.amount, run.console)
+    parity = run.description.parity
+    assert parity is not None  # for the types: describe_run made it
+    return run.describing(parity=msgspec.structs.replace(parity, ladders=(*parity.ladders, climbed)))
+
+
+PREPARING: Sequence[Step[ClimbingRun]] = (  # then one step a ladder, and run.json is written after each
+    check_machine,
+    make_folder,
+    open_log,
+    prepare_workloads,
+    find_limits,
+    plan_climbs,
+    describe_run,
+    tell_remarks,
+    leave_out,
+)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import find_commands, parse
 from bench.analysis import frames
 from bench.analysis.two_runs import NotComparableError, compare
 from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT
 from bench.contract.record import DIFFERENCES
-from bench.plan.arguments import parse
 
 
 @pytest.fixture
@@ -198,10 +198,10 @@ def test_what_cannot_be_compared_is_a_usage_error_in_one_line(newer, older):
 
 @pytest.mark.parametrize(("word", "margin"), [("3", 3.0), ("2.5%", 2.5)])
 def test_the_margin_is_a_percentage(word, margin):
-    assert parse(["compare", "a", "b", "--margin", word]).margin == margin
+    assert parse(["compare", "a", "b", "--margin", word], find_commands()).margin == margin
 
 
 @pytest.mark.parametrize("word", ["0", "100", "-3", "nan", "much"])
 def test_a_margin_that_is_none_is_refused(word):
     with pytest.raises(UsageError, match="expected a percentage between 0 and 100"):
-        parse(["compare", "a", "b", f"--margin={word}"])
+        parse(["compare", "a", "b", f"--margin={word}"], find_commands())

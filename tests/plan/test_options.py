@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from bench.contract.catalog import names_of, workload_modules, workload_names
 from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT
-from bench.plan.parse import parse_parity, parse_run
+from bench.plan.options import CalibrateOptions, ParityOptions, RunOptions
+from bench.plan.parse import parse_calibrate, parse_parity, parse_run
 
 
 def fault(*arguments: str) -> str:
@@ -217,3 +219,73 @@ def test_parity_before_a_run_can_be_left_out():
 def test_a_single_backend_has_nobody_to_agree_with():
     with pytest.raises(UsageError, match="name at least two"):
         parse_parity(["--backends", "jax"])
+
+
+def test_options_made_in_python_are_those_of_the_command_line():
+    given = RunOptions(workloads=("mlp",), backends=("jax", "torch"), launches=3)
+
+    assert given == parse_run(["--workloads=mlp", "--backends=jax,torch", "--launches=3"])
+    assert (RunOptions(), ParityOptions(), CalibrateOptions()) == (
+        parse_run([]),
+        parse_parity([]),
+        parse_calibrate([]),
+    )
+
+
+def test_every_word_of_the_command_line_is_an_option_in_python(tmp_path):
+    python = {"jax": Path(sys.executable)}
+    asked = {"tasks": ["predict", "train"], "tracks": ["native", "fit"], "numerics": ["tf32"], "inputs": ["arrays"]}
+    amounts = {"epochs": 4, "samples": 640, "batch_sizes": [32, 64], "within": 0.03, "budget_seconds": 1200.0}
+    given = RunOptions(python=python, output=tmp_path, to_target=True, parity=False, dry_run=True, **asked, **amounts)
+    words = ["--tasks=predict,train", "--tracks=native,fit", "--numerics=tf32", "--inputs=arrays", "--epochs=4"]
+    words += ["--samples=640", "--batch-size=32,64", "--within=3%", "--budget=20m", "--to-target", "--no-parity"]
+
+    assert given == parse_run([*words, f"--python=jax={sys.executable}", f"--output={tmp_path}", "--dry-run"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (RunOptions, {"workloads": ("mlq",)}, "--workloads: unknown workload 'mlq', known: "),
+        (RunOptions, {"workloads": "mlp"}, "--workloads: expected a list, such as ('mlp',)"),
+        (RunOptions, {"workloads": [["mlp"]]}, "--workloads ['mlp']: expected a name or a number"),
+        (RunOptions, {"workloads": ()}, "--workloads: an empty list"),
+        (RunOptions, {"backends": ("jaxx",)}, "did you mean jax?"),
+        (RunOptions, {"launches": 0}, "--launches 0: expected a whole number of at least 1"),
+        (RunOptions, {"launches": "3"}, "--launches '3': expected a whole number of at least 1"),
+        (RunOptions, {"seed": None}, "--seed None: expected a whole number of at least 0"),
+        (RunOptions, {"epochs": 1}, "--epochs 1: expected a whole number of at least 2"),
+        (RunOptions, {"batch_sizes": (32, 0)}, "--batch-size 0: expected a whole number of at least 1"),
+        (RunOptions, {"within": 3}, "--within 3: expected a share between 0 and 1"),
+        (RunOptions, {"within": 0.03, "launches": 5}, "it is the pilot, at least 6"),
+        (RunOptions, {"budget_seconds": "20m"}, "--budget '20m': expected a number of seconds above 0"),
+        (RunOptions, {"to_target": "yes"}, "--to-target 'yes': expected True or False"),
+        (RunOptions, {"python": {"jax": "/nowhere/python"}}, "--python jax=/nowhere/python: there is no file"),
+        (RunOptions, {"dataset": "mnits"}, "--dataset: unknown data set 'mnits'"),
+        (CalibrateOptions, {"launches": 11}, "--launches 11: expected a whole number of at least 12"),
+        (ParityOptions, {"launches": 0}, "--seeds 0: expected a whole number of at least 1"),
+        (ParityOptions, {"backends": ["jax"]}, "name at least two"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_python_too(kind, given, said):
+    with pytest.raises(UsageError) as caught:
+        kind(**given)
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_made_from_others_keep_the_model_of_the_users_own(tmp_path):
+    (tmp_path / "build.py").write_text("import keras\n\ndef build():\n    return keras.Sequential()\n")
+    given = RunOptions(workloads=(f"{tmp_path}/build.py",), dataset="fashion_mnist", output=tmp_path)
+    (tmp_path / "build.py").unlink()
+
+    assert replace(given, launches=7).adopted == given.adopted
+    assert replace(given, launches=7).workloads == given.workloads == (given.adopted[0].path,)
+
+
+@pytest.mark.parametrize("word", ["--launches=5", "--seed=0", "--batch-size=32", "--no-parity", "--budget=20m"])
+def test_no_option_goes_with_resume_and_it_is_named_as_it_was_typed(word):
+    option = word.partition("=")[0]
+
+    assert fault("--resume=latest", word).startswith(f"{option}: a run goes on with the options it was started with")

@@ -28,14 +28,14 @@ START = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from bench.run import launches, measure, prepare
+from bench.run import launches, prepare, workflow
 prepare.NODE = {node!r}
 launches.LIMIT_SECONDS, launches.GUESS_FACTOR, launches.LIMIT_FACTOR = {limit}, 0, 0
-write_state = measure.write_state
+write_state = workflow.write_state
 def slowed(*given, **more):
     time.sleep({slow} * (given[2] == "interrupted"))
     write_state(*given, **more)
-measure.write_state = slowed
+workflow.write_state = slowed
 sys.argv[0] = "bench"
 from bench.__main__ import main
 sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,7 @@
 
     python -m bench.worker.programs.bare_fit --workload=mlp … --seed=0 --weights=FILE --output=FILE
 
-It takes a launch's options and writes `{"fit_seconds": …}`; `python -m bench.commands.clock` holds launches against it.
+It takes a launch's options and writes `{"fit_seconds": …}`; `python -m bench clock` holds launches against it.
 """
 
 import json

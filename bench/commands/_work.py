@@ -8,9 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.contract.errors import RunError
-from bench.launch.interruption import interruptible
-
 if TYPE_CHECKING:
     from bench.run.console import RunConsole
 
@@ -19,13 +16,10 @@ def run_and_tell(
     work: Callable[[RunConsole], Path | None], tell: Callable[[Path], int], given: argparse.Namespace
 ) -> int:
     """Do the work that leaves a run's folder, if it leaves one, and tell what is in it."""
+    from bench.launch.interruption import interruptible
     from bench.run.console import RunConsole
 
-    try:
-        folder = work(RunConsole(quiet=given.quiet))
-    except RunError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
+    folder = work(RunConsole(quiet=given.quiet))
     try:
         with interruptible(hang_up=False):  # which has ended the run, and may come twice
             return 0 if folder is None else tell(folder)
