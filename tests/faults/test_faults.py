@@ -634,8 +634,8 @@ backend-jax = ["iniconfig==2.3.0"]
 """
 
 
-def test_a_half_built_environment_is_built_anew(judge, tmp_path):
-    project = tmp_path / "project"
+def test_a_half_built_environment_is_built_anew(judge, tmp_path_factory):
+    project = tmp_path_factory.mktemp("p") / "p"  # short: nox gives an environment in a long path another name
     others = shutil.ignore_patterns("torch", "tensorflow", "openvino", "__pycache__")
     shutil.copytree(ROOT / "bench", project / "bench", ignore=others)
     shutil.copytree(ROOT / "models", project / "models")

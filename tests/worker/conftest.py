@@ -56,10 +56,10 @@ def small_case(backend_name, **columns):
 
 
 def launched(case, folder, *options, environment=None):
-    """Run a worker by its command; gives the finished process and what it recorded."""
+    """Run a worker by its command; gives the finished process and what it measured."""
     path = folder / "measured.json"
-    command = [sys.executable, "-m", f"bench.worker.programs.{case.task}"]
-    command += [*case.options(), "--seed=3", f"--output={path}", *options]
+    program = f"bench.worker.programs.{case.task}"
+    command = [sys.executable, "-m", program, *case.options(), "--seed=3", f"--output={path}", *options]
     given = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True, "check": False, "timeout": 300}
     done = subprocess.run(command, **given)
     return done, json.loads(path.read_text()) if path.exists() else None

@@ -35,7 +35,7 @@ def _place(rows: list[Row], words: dict[str, str]) -> Table:
         rows,
         notes=[*notes, *(note for row in rows for note in _noise_notes(row))],
         facets=[facets(row) for row in rows],
-        words={**words, "metric": first["target"]["metric"]},
+        words={**words, "metric": first["target"].metric},
     )
 
 
