@@ -47,6 +47,8 @@ from bench.contract.catalog import backend_names, training_backends
 from bench.launch.process import launch
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint, others
+from bench.contract.run_json import Workload
+from bench.contract.typed import parse
 from bench.plan.cases import plan
 from bench.plan.parse import parse_run
 from bench.report import drawing
@@ -54,7 +56,7 @@ from bench.report.parts import tracks
 import noxfile
 
 options = parse_run(["--workloads=mlp", "--backends=jax,numpy", "--inputs=all", "--devices=cpu"])
-planned = plan(options, [json.loads(sys.argv[1])], ())
+planned = plan(options, [parse(Workload, json.loads(sys.argv[1]))], ())
 dying = [sys.executable, "-c", "raise SystemExit('Unable to allocate 74.5 GiB for an array')"]
 print(json.dumps({
     "trains": "numpy" in training_backends(),
@@ -74,7 +76,7 @@ def parent(project):
     """What the parent's worlds make of the fourth backend."""
     from support.descriptions import MLP
 
-    return said(project, environments.environment_python("tests"), "-c", PARENT, json.dumps(MLP))
+    return said(project, environments.environment_python("tests"), "-c", PARENT, json.dumps(MLP.to_json()))
 
 
 def test_an_added_backend_has_an_environment(parent):

@@ -72,10 +72,12 @@ def _lists(value: Any) -> Any:
 def _in_words(error: msgspec.ValidationError, value: Any) -> str:
     """What msgspec says, which is `Expected … - at `$.plan[0].skip``, with the value that is there."""
     said, _, place = str(error).partition(" - at `$")
-    place = place.removesuffix("`").partition("[...]")[0]  # it does not say of a mapping which entry
+    place, in_mapping, _ = place.removesuffix("`").partition("[...]")  # it does not say of a mapping which entry
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", place):
         value = value[name or int(index)]
     where = place.removeprefix(".")
+    if in_mapping:
+        where, value = _entry(where, value)
     if isinstance(error.__cause__, MalformedError):
         return f"{where}: {error.__cause__}" if where else str(error.__cause__)
     missing = re.fullmatch(r"Object missing required field `(\w+)`", said)
@@ -83,6 +85,15 @@ def _in_words(error: msgspec.ValidationError, value: Any) -> str:
         return f"{where}.{missing[1]} is missing".removeprefix(".")
     infinite = isinstance(value, float) and not math.isfinite(value)
     return f"{where or 'it'} cannot be {shown(value)}{', expected a finite number' if infinite else _expected(said)}"
+
+
+def _entry(where: str, mapping: Any) -> tuple[str, Any]:
+    """Place and value of the first entry that is no finite number; the mapping itself where all are."""
+    for name, value in mapping.items() if isinstance(mapping, dict) else ():
+        if isinstance(value, float) and not math.isfinite(value):
+            key = name if re.fullmatch(WORD, str(name)) else shown(name)
+            return f"{where}.{key}".removeprefix("."), value
+    return where, mapping
 
 
 def _expected(said: str) -> str:

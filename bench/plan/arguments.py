@@ -12,7 +12,7 @@ from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
 from bench.own_models.adopt import LOSSES
-from bench.plan.options import PROFILES
+from bench.plan.options import PROFILES, REFERENCE
 from bench.plan.words import interpreter, several, share, time_span, whole
 
 
@@ -90,7 +90,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     add("--gpu", type=whole, metavar="N", help="which one, as nvidia-smi counts; default the first")
     add("--shared-gpu", action="store_true", help="measure on a GPU that somebody else uses too")
     add("--seed", type=whole, metavar="N", help="the first; default 0")
-    add("--reference", metavar="NAME", help="default jax")
+    add("--reference", metavar="NAME", help=f"default {REFERENCE}")
     add("--python", type=interpreter, action="append", metavar="BACKEND=PATH", help="an environment of your own")
     passed = several(str, ("all",))  # a name like others
     add("--pass-env", type=passed, metavar="NAME,…", help="credentials that workers may see; default none")

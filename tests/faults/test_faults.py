@@ -79,10 +79,8 @@ WORKER_FAULTS = {
         "its record: not a readable JSON file (maximum recursion depth exceeded while decoding a JSON array from a "
         "unicode string)"
     ),
-    "record of wrong types": UNUSABLE.format("its record: an ok launch needs at least two epochs"),
-    "record with NaN": UNUSABLE.format(
-        "its record: every epoch needs a positive, finite number of seconds, 1e-09 to 1e+09"
-    ),
+    "record of wrong types": UNUSABLE.format("its record: epochs cannot be {'seconds': 'long'}, expected list"),
+    "record with NaN": UNUSABLE.format("its record: epochs[1].seconds cannot be nan, expected a finite number"),
     "record with a path in a name": UNUSABLE.format("it is of another launch"),
 }
 
