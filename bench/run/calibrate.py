@@ -17,7 +17,8 @@ from bench.contract.errors import UsageError
 from bench.plan.options import CalibrateOptions
 from bench.run import measure
 from bench.run.console import RunConsole
-from bench.run.measure import MeasuringRun, run
+from bench.run.measure import run
+from bench.run.workflow import MeasuringRun
 
 PLANTED = 1.10  # of the batches that the reference backend's other launches train on
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # not beyond a parent that is killed

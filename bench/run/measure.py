@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -28,8 +28,7 @@ from bench.run.precision import is_whole_pilot, order_precision, ordered_cases
 from bench.run.prepare import prepare
 from bench.run.tuning import tune
 from bench.run.workflow import (
-    LATER,
-    Run,
+    MeasuringRun,
     Step,
     as_described,
     check_machine,
@@ -44,26 +43,6 @@ from bench.run.workflow import (
 )
 
 HELD_OUT = 0.1  # of the training samples, for the time to the target
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasuringRun(Run):
-    """A run of launches: `cases` are what is planned, `known` the wall seconds that a launch of a case last took.
-
-    `measuring` executes the launches, and `progress` shows them.
-    """
-
-    options: RunOptions
-    progress: Progress
-    cases: Sequence[PlannedCase] = ()
-    known: dict[Case, float] = field(default_factory=dict)
-    measuring: Measuring = LATER
-
-    @property
-    def until(self) -> float | None:
-        """When the budget ends, on the run's clock."""
-        budget = self.options.budget_seconds
-        return None if budget is None else self.began + budget - self.spent
 
 
 def run(

@@ -14,11 +14,10 @@ from bench.plan.options import MOST_LAUNCHES
 from bench.plan.planned import PlannedCase
 from bench.run.console import duration
 from bench.run.prepare import prepare
-from bench.run.workflow import as_described
+from bench.run.workflow import MeasuringRun, as_described
 
 if TYPE_CHECKING:
     from bench.analysis.precision import Order
-    from bench.run.measure import MeasuringRun
 
 ROUNDING = 1.001
 

@@ -9,21 +9,23 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
+from bench.contract.case import Case
 from bench.contract.errors import RunError, UsageError
 from bench.contract.run_json import Planned, RunDescription, read
 from bench.contract.typed import MalformedError
 from bench.machine.nvidia import Gpu
-from bench.plan.options import Selection
+from bench.plan.options import RunOptions, Selection
 from bench.plan.planned import Limits, PlannedCase
-from bench.run.console import RunConsole
+from bench.run.console import Progress, RunConsole
 from bench.run.devices import limits_here, measured_gpus
 from bench.run.folder import LOG, clear_partial, clock_warning, describe, new_run, remove, write_state
+from bench.run.launches import Measuring
 from bench.run.prepare import Prepared, remarks
 
 LATER: Any = None  # until the step that finds it
@@ -161,3 +163,23 @@ def described(run: Run, cases: Sequence[PlannedCase]) -> RunDescription:
 def as_described(cases: Sequence[PlannedCase]) -> tuple[Planned, ...]:
     """A plan as it stands in run.json."""
     return tuple(Planned(**vars(planned)) for planned in cases)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuringRun(Run):
+    """A run of launches: `cases` are what is planned, `known` the wall seconds that a launch of a case last took.
+
+    `measuring` executes the launches, and `progress` shows them.
+    """
+
+    options: RunOptions
+    progress: Progress
+    cases: Sequence[PlannedCase] = ()
+    known: dict[Case, float] = field(default_factory=dict)
+    measuring: Measuring = LATER
+
+    @property
+    def until(self) -> float | None:
+        """When the budget ends, on the run's clock."""
+        budget = self.options.budget_seconds
+        return None if budget is None else self.began + budget - self.spent
