@@ -17,4 +17,4 @@ def bench_case(measured: dict[str, Any], benchmark: BenchmarkFixture) -> None:
     benchmark.group, benchmark.name = rounds["group"], rounds["name"]
     benchmark.extra_info |= rounds["extra_info"]
     REPLAY.load(rounds["seconds"])
-    benchmark.pedantic(REPLAY.advance, rounds=len(rounds["seconds"]))
+    benchmark.pedantic(REPLAY.advance, rounds=len(rounds["seconds"]))  # type: ignore[no-untyped-call]
