@@ -1,6 +1,7 @@
 """Real ladders on all three backends: what agrees passes, and each planted fault is found and named."""
 
 import io
+import tempfile
 
 import pytest
 
@@ -20,7 +21,10 @@ def climbed_by(folder, stems, *words):
     """The analysis of one run over some workloads of tests/parity/workloads."""
     given = [f"--steps={STEPS}", "--devices=cpu", f"--output={folder}", *words]
     given.append(f"--workloads={','.join(str(FOLDER / f'{stem}.py') for stem in stems)}")
-    return analyse(parity(parse_parity(given), RunConsole(file=io.StringIO())))
+    with pytest.MonkeyPatch.context() as patch:  # a lock of its own, as every test has
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        return analyse(parity(parse_parity(given), RunConsole(file=io.StringIO())))
 
 
 @pytest.fixture(scope="module")
