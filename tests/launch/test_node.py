@@ -90,8 +90,9 @@ def test_a_worker_that_ends_badly_after_its_measurement_keeps_its_record(launch)
     assert json.loads(path.read_text())["launch"]["status"] == "ok"
 
 
-def test_nothing_of_the_worker_is_left_beside_the_record(launch):
-    _, path = launch()
+@pytest.mark.parametrize("fault", ["", "half a record"])
+def test_nothing_of_the_worker_is_left_beside_the_record(launch, fault):
+    _, path = launch(fault)
 
     assert [one.name for one in path.parent.glob("*measured*")] == []
 

@@ -43,13 +43,14 @@ def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
     output = _output(config)
     returncode = worker.run([*_command(config), f"--output={output}"])
     try:
-        content = worker.measured(output)
+        content, fault = worker.measured(output), ""
     except RecordError as error:
+        content, fault = {}, str(error)
+    output.unlink(missing_ok=True)  # before this process may end at once
+    if fault:
         if returncode == 0:
-            Messenger().send("failed", reason=f"the worker ended well but left no usable record ({error})")
+            Messenger().send("failed", reason=f"the worker ended well but left no usable record ({fault})")
         worker.end_like(returncode)
-    finally:
-        output.unlink(missing_ok=True)
     config.stash[MEASURED], config.stash[RETURNED] = content, returncode
     return content
 
