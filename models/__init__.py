@@ -7,9 +7,9 @@ begins with `_` hold what several workloads share.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the names and data sets are listed without importing Keras
     import keras
@@ -35,12 +35,23 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Compilation:
+    """What `model.compile` is given: the objects themselves, and in `settings` its other arguments by name."""
+
+    optimizer: Any
+    loss: Any
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """Everything that must be equal on every backend.
 
     `dataset` is a name in `models.datasets.DATASETS`, or the path of an `.npz` file, as seen from the workload's own.
-    `build` returns a fresh, uncompiled model whose outputs are logits where there are classes; `optimizer` and `loss`
-    return fresh objects, so that importing a workload allocates nothing. `epochs` is what reaching the target takes.
+    `build` returns a fresh model whose outputs are logits where there are classes; `optimizer` and `loss` return fresh
+    objects, so that importing a workload allocates nothing. `epochs` is what reaching the target takes. A model that
+    brings its optimizer, loss and metrics itself has `compilation` in the place of `optimizer`, `loss` and `target`: it
+    is given a model that `build` made and the training labels, and its first metric, else its loss, is the target.
     `quick_samples` are trained in the smoke test, `cpu_samples` in the default profile on a CPU (None: all), always the
     first of the set. The last `validation_split` (a fraction) of the training samples are held out and evaluated after
     each epoch; `early_stopping` may end the training on them, at the latest after `epochs`. `memory_mib` is what a
@@ -51,11 +62,18 @@ class Workload:
     dataset: str
     batch_size: int
     epochs: int
-    optimizer: Callable[[], keras.optimizers.Optimizer]
-    loss: Callable[[], keras.losses.Loss]
-    target: Target
     quick_samples: int
+    optimizer: Callable[[], keras.optimizers.Optimizer] | None = None
+    loss: Callable[[], keras.losses.Loss] | None = None
+    target: Target | None = None
+    compilation: Callable[[keras.Model, Any], Compilation] | None = None
     cpu_samples: int | None = None
     validation_split: float = 0.0
     early_stopping: Callable[[], keras.callbacks.EarlyStopping] | None = None
     memory_mib: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise TypeError where nothing, or two things, say how the model is trained."""
+        declared = (self.optimizer, self.loss, self.target)
+        if not (all(declared) if self.compilation is None else not any(declared)):
+            raise TypeError("a Workload takes optimizer, loss and target, or compilation in their place")

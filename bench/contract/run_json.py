@@ -85,6 +85,7 @@ class Workload(Typed, frozen=True, kw_only=True):
     step_seconds: Number | None = None
     step_flops: Amount | None = None
     uncounted: tuple[str, ...] = ()
+    without_loop: str | None = None
     without_native: str | None = None
     without_native_ladder: str | None = None
     weights: dict[str, str] = field(default_factory=dict)  # seed to digest

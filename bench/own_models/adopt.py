@@ -20,13 +20,13 @@ from bench.own_models import keras_file, python_file, template
 
 EPOCHS, BATCH_SIZE = 5, 32  # where nobody says; 32 is Keras's own
 DEFAULT_LOSS = "sparse_categorical_crossentropy"
-CROSSENTROPIES = {
-    DEFAULT_LOSS: "SparseCategoricalCrossentropy",
-    "categorical_crossentropy": "CategoricalCrossentropy",
-    "binary_crossentropy": "BinaryCrossentropy",
-}
-DIFFERENCES = {"mean_squared_error": "MeanSquaredError", "mean_absolute_error": "MeanAbsoluteError"}
-LOSSES = {**CROSSENTROPIES, **DIFFERENCES}  # names as Keras has them, to classes of keras.losses
+LOSSES = (  # names as Keras has them
+    DEFAULT_LOSS,
+    "categorical_crossentropy",
+    "binary_crossentropy",
+    "mean_squared_error",
+    "mean_absolute_error",
+)
 ABBREVIATIONS = {"bce": "binary_crossentropy", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
 OPTIONS = ("dataset", "loss", "unsafe")  # that a workload which says everything itself does not go with
 
@@ -53,12 +53,11 @@ class GeneratedWorkload:
 
 
 class Model(NamedTuple):
-    """What a model's file says: whose it is, the expression that gives it, what it is trained with unless asked."""
+    """What a model's file says: whose it is, the expression that gives it, and how it begins and is trained."""
 
     label: str
     expression: str
-    loss: str | None
-    optimizer: str | None  # in words; None: Adam
+    training: str  # in words
     beginning: str  # what every launch begins with
 
 
@@ -96,7 +95,11 @@ def data_file(text: str) -> str:
 def loss_name(text: str) -> str:
     """A loss under the name that LOSSES has it by, whether it is abbreviated or given by its class."""
     short = ABBREVIATIONS.get(text.lower(), text)
-    return next((name for name, kind in LOSSES.items() if short == kind), short)
+    return next((name for name in LOSSES if short == _class_name(name)), short)
+
+
+def _class_name(loss: str) -> str:
+    return "".join(word.title() for word in loss.split("_"))
 
 
 def stem(name: str) -> str:
@@ -116,7 +119,7 @@ def adopt(
     """
     names, found = [], list[GeneratedWorkload]()
     for name in workloads:
-        model = _model(name, asked.unsafe)
+        model = _model(name, asked)
         if model is None:
             _refuse_options(name, asked)
             names.append(name)
@@ -165,26 +168,34 @@ def _refuse_options(name: str, asked: ModelOptions) -> None:
         )
 
 
-def _model(name: str, unsafe: bool) -> Model | None:
+def _model(name: str, asked: ModelOptions) -> Model | None:
     """What a file says of its model; None where it is a workload already."""
+    loss = f", loss={asked.loss!r}" if asked.loss else ""
+    else_with = f"with Adam and {asked.loss or DEFAULT_LOSS}"
     path, function = _parts(name)
     if path.endswith(".keras"):
         digest = _digest(path)  # before it is looked at, so that it cannot be exchanged in between
-        found = keras_file.read(path, unsafe)
-        flag = ", unsafe=True" if unsafe else ""
+        found = keras_file.read(path, asked.unsafe)
+        if found.foreign and not asked.loss:
+            raise OwnModelError(
+                f"{Path(path).name}: was compiled with {', '.join(found.foreign)}, which a .keras file does not hold; "
+                f"say with --loss one of {', '.join(LOSSES)}, or give a .py file with a function that compiles it"
+            )
+        flags = loss + (", unsafe=True" if asked.unsafe else "") + (", compiled=False" if found.foreign else "")
         beginning = "every launch begins with the weights it was saved with, whatever the seed"
-        expression = f"own.saved({path!r}, sha256={digest!r}{flag})"
-        return Model(Path(path).name, expression, found.loss, found.optimizer, beginning)
+        expression = f"own.saved({path!r}, sha256={digest!r}{flags})"
+        training = "as it was compiled" if found.is_compiled and not found.foreign else else_with
+        return Model(Path(path).name, expression, training, beginning)
     if not path.endswith(".py"):
         return None
     digest = _digest(path)
     builder = python_file.read(path, function)
     if builder is None:
         return None
-    expression = f"own.built_by({path!r}, {builder!r}, sha256={digest!r})"
+    expression = f"own.built_by({path!r}, {builder!r}, sha256={digest!r}{loss})"
     beginning = "it is called anew for every seed and launch"
     return Model(
-        f"{Path(path).name}:{builder}", expression, None, "the optimizer it is compiled with, else Adam", beginning
+        f"{Path(path).name}:{builder}", expression, f"as the function compiles it, else {else_with}", beginning
     )
 
 
@@ -194,29 +205,14 @@ def _adopted(name: str, model: Model, asked: ModelOptions, output: Path) -> Gene
             f"{model.label}: a model alone; say with --dataset what it is trained on, an .npz file or one of "
             f"{', '.join(dataset_names())}"
         )
-    loss = asked.loss or loss_name(model.loss or DEFAULT_LOSS)
-    if loss not in LOSSES:
-        raise OwnModelError(f"{model.label}: was compiled with {loss}; say with --loss one of {', '.join(LOSSES)}")
-    default = ", by_default=True" if model.loss is None and asked.loss is None else ""
-    is_crossentropy = loss in CROSSENTROPIES
-    kind = f"keras.losses.{LOSSES[loss]}"
-    sizes = asked.batch_sizes or (BATCH_SIZE,)
     is_data_file = asked.dataset.endswith(".npz")
-    settings: dict[str, str | int] = {
-        **({} if is_data_file else {"dataset": repr(asked.dataset)}),
-        "batch_size": sizes[0],
-        "epochs": asked.epochs or EPOCHS,
-        "optimizer": "model.optimizer" if model.optimizer else "lambda: keras.optimizers.Adam()",
-        "loss": f"lambda: model.loss({kind}{default})" if is_crossentropy else f"lambda: {kind}()",
-        "target": 'Target("accuracy")' if is_crossentropy else 'Target("mean_squared_error", margin=None)',
-        "quick_samples": template.QUICK_BATCHES * max(sizes),
-    }
     data = f"own.unchanged({asked.dataset!r}, sha256={_digest(asked.dataset)!r})" if is_data_file else None
-    text = template.own(model.expression, data, **settings)
+    sizes = asked.batch_sizes or (BATCH_SIZE,)
+    text = template.own(model.expression, data, asked.dataset, sizes[0], asked.epochs or EPOCHS, max(sizes))
     path = place(output, name, text)
     said = (
-        f"{model.label}: a model of your own on {Path(asked.dataset).name}, with {loss} and "
-        f"{model.optimizer or 'Adam'}; {model.beginning}; as a workload it is {path}"
+        f"{model.label}: a model of your own on {Path(asked.dataset).name}, trained {model.training}; "
+        f"{model.beginning}; as a workload it is {path}"
     )
     return GeneratedWorkload(path, text, name, said)
 

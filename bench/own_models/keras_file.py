@@ -25,13 +25,10 @@ FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a file says of its model: the loss it was compiled with, by name, and the class of its optimizer.
+    """What a file says of its model: whether it was compiled, and what of that is not Keras's own, by name."""
 
-    None where there is none; a loss that is not one of Keras's for a single output is `a loss of its own`.
-    """
-
-    loss: str | None
-    optimizer: str | None
+    is_compiled: bool
+    foreign: tuple[str, ...] = ()
 
 
 def read(path: str, unsafe: bool) -> SavedModel:
@@ -54,7 +51,9 @@ def read(path: str, unsafe: bool) -> SavedModel:
             "if you trust where it comes from, add --unsafe"
         )
     compiled = config.get("compile_config")
-    return _compiled(compiled) if isinstance(compiled, dict) else SavedModel(None, None)
+    if not isinstance(compiled, dict):
+        return SavedModel(is_compiled=False)
+    return SavedModel(is_compiled=True, foreign=tuple(dict.fromkeys(words for _, words in _named(compiled))))
 
 
 def _config(path: str) -> dict[str, Any]:
@@ -111,22 +110,6 @@ def _judged(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "code", f"{module}.{name}"
     elif kind == "QuantizedDTypePolicy":
         yield "quantized", str(config.get("name") if isinstance(config, dict) else config)
-
-
-def _compiled(config: Mapping[str, Any]) -> SavedModel:
-    optimizer, loss = config.get("optimizer"), config.get("loss")
-    is_keras = isinstance(optimizer, dict) and not list(_named(optimizer))
-    return SavedModel(_loss(loss), str(optimizer["class_name"]) if is_keras and isinstance(optimizer, dict) else None)
-
-
-def _loss(loss: Any) -> str | None:
-    """A compiled loss by name, as snake case or as Keras abbreviates it."""
-    if loss is None or isinstance(loss, str):
-        return loss
-    if isinstance(loss, dict) and str(loss.get("module")).partition(".")[0] in ("keras", "builtins"):
-        name = loss.get("config") if loss.get("class_name") == "function" else loss.get("class_name")
-        return str(name)
-    return "a loss of its own"
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,8 +8,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from bench.contract.errors import OwnModelError
+
+SPLIT = (ast.If, ast.Try, ast.With)  # statements whose parts are read one by one
+MAIN = ("__name__ == '__main__'", "'__main__' == __name__")
+OF_KERAS = {"epochs", "batch_size", "validation_data", "validation_split", "callbacks", "steps_per_epoch", "verbose"}
 
 
 def read(path: str, asked: str) -> str | None:
@@ -19,6 +24,7 @@ def read(path: str, asked: str) -> str | None:
     is none, or are several.
     """
     tree = _parsed(path)
+    _check_import(path, tree)
     functions = {one.name: _needed(one) for one in _statements(tree.body) if isinstance(one, ast.FunctionDef)}
     bound = _bound(tree.body)
     if not asked and ("workload" in bound or ("*" in bound and not functions)):
@@ -43,6 +49,39 @@ def read(path: str, asked: str) -> str | None:
     return fitting[0]
 
 
+def _check_import(path: str, tree: ast.Module) -> None:
+    """Refuse a file that trains when it is imported, as it is in every process: a script's own training."""
+    at_once = [node for statement in _statements(tree.body) for node in _run(statement)]
+    functions = [node for node in at_once if isinstance(node, ast.FunctionDef)]
+    training = {one.name for one in functions if any(map(_trains, ast.walk(one)))}
+    for node in at_once:
+        if _trains(node) or (isinstance(node, ast.Call) and getattr(node.func, "id", None) in training):
+            raise OwnModelError(
+                f"{path}: line {node.lineno}: {ast.unparse(node.func)}(…) trains when the file is imported, as in "
+                'every launch; put it under `if __name__ == "__main__":`, or into a function'
+            )
+
+
+def _trains(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Whether this is a call of a model's `fit`; a scaler's or a tokenizer's takes data alone."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    named = {keyword.arg for keyword in node.keywords}
+    return node.func.attr == "train_on_batch" or (
+        node.func.attr == "fit" and (len(node.args) > 1 or not named.isdisjoint(OF_KERAS))
+    )
+
+
+def _run(statement: ast.AST) -> Iterator[ast.AST]:
+    """What runs with a statement: not the bodies of functions, nor of statements that `_statements` goes into."""
+    yield statement
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return
+    for child in ast.iter_child_nodes(statement):
+        if not (isinstance(statement, SPLIT) and isinstance(child, ast.stmt | ast.excepthandler)):
+            yield from _run(child)
+
+
 def _parsed(path: str) -> ast.Module:
     try:
         return ast.parse(Path(path).read_bytes(), path)
@@ -56,8 +95,10 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements of a module that run when it is imported."""
     for statement in body:
         yield statement
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) in MAIN:
+            continue
         for part in ("body", "orelse", "finalbody"):
-            if isinstance(statement, ast.If | ast.Try | ast.With):
+            if isinstance(statement, SPLIT):
                 yield from _statements(getattr(statement, part, []))
         if isinstance(statement, ast.Try):
             for handler in statement.handlers:

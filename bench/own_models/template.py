@@ -37,13 +37,19 @@ workload = Workload(
     dataset={dataset},
     batch_size={batch_size},
     epochs={epochs},  # passes over the training data, at least 2: in the first the frameworks compile
+{training}    quick_samples={quick_samples},  # of the training data, by --profile quick
+)
+"""
+DECLARED = """\
     # Optimizer and loss are made anew by each call, so that importing this file allocates nothing.
     optimizer={optimizer},
     loss={loss},
     # What is compared between backends after training, of models/metrics; models/__init__.py says what else it takes.
     target={target},
-    quick_samples={quick_samples},  # of the training data, by --profile quick
-)
+"""
+COMPILED = """\
+    # Optimizer, loss and metrics are those that the model was compiled with.
+    compilation=model.compilation,
 """
 QUICK_BATCHES = 50  # of the smoke test
 USABLE = re.compile(r"\w[\w-]*")  # a name that needs no quotes, and has no comma or colon, which separate names
@@ -55,14 +61,17 @@ def new(name: str) -> Path:
     if not USABLE.fullmatch(path.stem):
         raise OwnModelError(f"{name!r}: expected a name of letters, digits, _ and -, or a path that ends in one")
     text = HEAD.format(title=f"{path.stem}: say here what is trained on what.", names="Target, Workload")
-    text += BUILD + workload(
+    training = DECLARED.format(
+        optimizer="lambda: keras.optimizers.Adam()",
+        loss="lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+        target='Target("accuracy")',
+    )
+    text += BUILD + WORKLOAD.format(
         build="build",
         dataset='"fashion_mnist"',
         batch_size=128,
         epochs=5,
-        optimizer="lambda: keras.optimizers.Adam()",
-        loss="lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
-        target='Target("accuracy")',
+        training=training,
         quick_samples=QUICK_BATCHES * 128,
     )
     try:
@@ -75,18 +84,21 @@ def new(name: str) -> Path:
     return path
 
 
-def own(model: str, data: str | None, **settings: str | int) -> str:
+def own(model: str, data: str | None, dataset: str, batch_size: int, epochs: int, largest_batch: int) -> str:
     """The text of the workload of a user's own model: `model` is the expression that gives it, `data` the data file's.
 
-    `settings` are what `Workload` takes besides `build`, and `dataset` where there is no data file.
+    `dataset` is the name of a data set, where there is no data file. The smoke test has enough samples for batches of
+    `largest_batch`.
     """
     lines = [f"model = {model}", *([f"data = {data}"] if data else [])]
     title = "Written by `python -m bench` for a model of your own; docs/own-models.md says what to make of it."
-    given = {"dataset": "data"} if data else {}
-    head = HEAD.format(title=title, names="Target, Workload, own").rstrip()
-    return head + "\n\n" + "\n".join(lines) + "\n\n" + workload(build="model.build", **given, **settings)
-
-
-def workload(**settings: str | int) -> str:
-    """The statement that makes a workload of settings, each as Python text."""
-    return WORKLOAD.format(**settings)
+    head = HEAD.format(title=title, names="Workload, own").replace("import keras\n\n", "").rstrip()
+    text = WORKLOAD.format(
+        build="model.build",
+        dataset="data" if data else repr(dataset),
+        batch_size=batch_size,
+        epochs=epochs,
+        training=COMPILED,
+        quick_samples=QUICK_BATCHES * largest_batch,
+    )
+    return head + "\n\n" + "\n".join(lines) + "\n\n" + text

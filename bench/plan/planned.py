@@ -75,6 +75,8 @@ def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | N
         limits.lacking.get((case.device, case.numerics)),
         input_unavailable(case.input, case.backend),
     ]
+    if case.track == "loop" and case.task == "train":
+        reasons.append(description.without_loop)
     if case.track == "native" and case.task == "train":
         reasons.append(description.without_native)
         reasons.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from bench.plan.planned import PlannedLaunch
 from bench.run.devices import most_memory
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
+REFUSED = "refused.log"  # in the folder of the runs, until the next refusal
+TRACEBACK = "Traceback (most recent call last)"
 LIMIT_SECONDS = 900.0  # the weights of what is made for a GPU take seconds a seed
 
 
@@ -49,6 +52,7 @@ class Prepared:
     pythons: Mapping[str, Path | None]
     backend: str
     workloads: tuple[Workload, ...]
+    reference: str = ""
     knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
     held_out: float = 0.0
 
@@ -126,7 +130,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     _check_given(options)
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
     weights = folder / "weights" if draw else None
-    failures, refusals = [], []
+    failures, refusals = [], dict[str, str]()
     for backend in sorted(pythons, key=lambda name: (name not in options.training, name != options.reference)):
         python = pythons[backend]
         if python is None:
@@ -146,14 +150,26 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
             continue
         answer.unlink()
         if not found.error:
-            return Prepared(folder, pythons, backend, found.workloads)
-        refusals.append(found.error)
+            return Prepared(folder, pythons, backend, found.workloads, options.reference)
+        refusals[backend] = found.error
     if refusals:
-        refusal = refusals[0]
-        for one in options.adopted:  # a message names the user's model, not the file written for it
-            refusal = refusal.replace(one.path, one.source)
-        raise UsageError(refusal)
+        raise UsageError(_refusal(options, refusals, folder))
     raise RunError("no backend works here: " + "; ".join(failures))
+
+
+def _refusal(options: Selection, refusals: Mapping[str, str], folder: Path) -> str:
+    """In one line why no backend takes the workloads; what Python said at length is kept beside the runs."""
+    said = list(dict.fromkeys(refusals.values()))
+    refusal = said[0] if len(said) == 1 else "; ".join(f"on {name}: {text}" for name, text in refusals.items())
+    for one in options.adopted:  # a message names the user's model, not the file written for it
+        refusal = refusal.replace(one.path, one.source)
+    logs = {name: (folder / "logs" / f"prepare-{name}.log").read_text("utf-8", "replace") for name in refusals}
+    if not any(TRACEBACK in text for text in logs.values()):
+        return refusal
+    kept = options.output / REFUSED
+    with contextlib.suppress(OSError):  # the line is what matters
+        kept.write_text("".join(f"{name}\n\n{text}\n" for name, text in logs.items()), encoding="utf-8")
+    return f"{refusal}; the whole of it is in {kept}"
 
 
 def _command(

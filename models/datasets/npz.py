@@ -30,24 +30,29 @@ def load(path: str) -> Dataset:
         raise DatasetError(
             f"{name}: not an .npz archive, or damaged; write it with numpy.savez({name!r}, x_train=…, …)"
         )
-    arrays = _arrays(path, name)
+    arrays, others = _arrays(path, name)
+    note = (
+        f"{name} also holds {', '.join(others)}, which nothing uses: no sample counts more than another"
+        if others
+        else ""
+    )
     x, y, held = arrays["x_train"], arrays["y_train"], len(arrays["x_train"]) // HELD_OUT or 1
     _check_pair(name, "train", x, y)
     if "x_test" not in arrays:
         if len(x) == held:
             raise DatasetError(f"{name}: a single sample, and no x_test and y_test")
-        note = f"{name} has no x_test and y_test: its last tenth, {held:,} samples, is the test set and not trained on"
-        return Dataset(x[:-held], y[:-held], x[-held:], y[-held:], note)
+        split = f"{name} has no x_test and y_test: its last tenth, {held:,} samples, is the test set and not trained on"
+        return Dataset(x[:-held], y[:-held], x[-held:], y[-held:], "; ".join(filter(None, (split, note))))
     _check_pair(name, "test", arrays["x_test"], arrays["y_test"])
     for part, train, test in (("x", x, arrays["x_test"]), ("y", y, arrays["y_test"])):
         if train.shape[1:] != test.shape[1:]:
             shapes = f"a sample of {part}_train has shape {train.shape[1:]}, one of {part}_test {test.shape[1:]}"
             raise DatasetError(f"{name}: {shapes}; they have to be alike")
-    return Dataset(x, y, arrays["x_test"], arrays["y_test"])
+    return Dataset(x, y, arrays["x_test"], arrays["y_test"], note)
 
 
-def _arrays(path: str, name: str) -> dict[str, Array]:
-    """The arrays that a data set is made of, each checked by itself."""
+def _arrays(path: str, name: str) -> tuple[dict[str, Array], list[str]]:
+    """The arrays that a data set is made of, each checked by itself, and the names of what else the file holds."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [part for part in (*TRAIN, *TEST) if part not in archive.files]
@@ -57,7 +62,9 @@ def _arrays(path: str, name: str) -> dict[str, Array]:
                     f"{name}: lacks {', '.join(missing)} (it has {there}); x_train and y_train are needed, x_test and "
                     "y_test both or neither"
                 )
-            return {part: _checked(name, part, archive[part]) for part in (*TRAIN, *TEST) if part not in missing}
+            parts = [part for part in (*TRAIN, *TEST) if part not in missing]
+            others = [part for part in archive.files if part not in parts]
+            return {part: _checked(name, part, archive[part]) for part in parts}, others
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "allow_pickle" in text:

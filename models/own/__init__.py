@@ -13,17 +13,33 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
+
+from models import Compilation
 
 CONFIG = "config.json"  # of a .keras file
 LONGEST = 250  # characters of an error of Keras's that are told
 PROBABILITIES = ("softmax", "sigmoid")  # activations after which a loss is not to expect logits
+LOGITS = "logits"
+# Kinds of layers and operations that pass values on as they are.
+MOVES_VALUES = ("Flatten", "GetItem", "Identity", "Permute", "Reshape", "Squeeze", "ExpandDims", "Transpose")
+DEFAULT_LOSS = "sparse_categorical_crossentropy"
+CROSSENTROPIES = {
+    DEFAULT_LOSS: keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+}
+DIFFERENCES = {
+    "mean_squared_error": keras.losses.MeanSquaredError,
+    "mean_absolute_error": keras.losses.MeanAbsoluteError,
+}
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -32,13 +48,14 @@ class ModelError(Exception):
 
 
 class OwnModel:
-    """A user's model as a workload takes it: built anew by each call, with a loss that fits what it ends in."""
+    """A user's model as a workload takes it: built anew by each call, and trained with what it was compiled with.
 
-    def __init__(self, source: str, make: Callable[[], Any], optimizer: dict[str, Any] | None = None) -> None:
-        self._source, self._make, self._optimizer = source, make, optimizer
-        self._is_known = False  # before it has been built
-        self._gives_probabilities = False
-        self._compiled_loss: str | None = None
+    `loss` is the name of the loss that was asked for, None where nobody asked.
+    """
+
+    def __init__(self, source: str, make: Callable[[], Any], loss: str | None = None) -> None:
+        self._source, self._make, self._asked = source, make, loss
+        self._compiled: WeakKeyDictionary[keras.Model, Mapping[str, Any]] = WeakKeyDictionary()
 
     def build(self) -> keras.Model:
         """A fresh model; ModelError where the function made something else."""
@@ -47,49 +64,59 @@ class OwnModel:
             found = type(model).__name__
             hint = "; has it forgotten its `return`?" if model is None else ""
             raise ModelError(f"{self._source}: gives {found}, expected a Keras model{hint}")
-        self._is_known = True
-        self._gives_probabilities = last_activation(model) in PROBABILITIES
         if model.compiled:
-            self._optimizer = keras.optimizers.serialize(model.optimizer)
-            self._compiled_loss = _loss_name(model.loss)
+            self._compiled[model] = compiled_with(model)
         return model
 
-    def optimizer(self) -> keras.optimizers.Optimizer:
-        """Fresh: the one that the model was compiled with, else Adam."""
-        self._learn()
-        config = self._optimizer
-        if config is None:
-            return keras.optimizers.Adam()
-        if config["class_name"] == "LossScaleOptimizer":  # what float16 wraps around it
-            config = config["config"]["inner_optimizer"]
-        return keras.optimizers.deserialize(config)
+    def compilation(self, model: keras.Model, labels: Any) -> Compilation:
+        """What a model that `build` made is trained with: the very objects it was compiled with, as far as there are.
 
-    def loss(self, kind: Callable[..., keras.losses.Loss], by_default: bool = False) -> keras.losses.Loss:
-        """Fresh, a crossentropy of what the model ends in: probabilities after softmax or sigmoid, else logits.
-
-        ModelError where nobody asked for it (`by_default`) and the model was compiled with another.
+        Without an optimizer it is Adam. Without a loss it is the one asked for, else DEFAULT_LOSS, with the metric that
+        fits it and the `labels`, an array of shape (samples, …). ModelError where another loss was asked for than it
+        was compiled with, or where nothing shows whether a crossentropy is given logits or probabilities.
         """
-        self._learn()
-        loss = kind(from_logits=not self._gives_probabilities)
-        if by_default and self._compiled_loss not in (None, loss.name):
+        settings = dict(self._compiled.get(model, {}))
+        optimizer, loss = settings.pop("optimizer", None), settings.pop("loss", None)
+        if loss is not None and self._asked not in (None, loss_name(loss)):
             raise ModelError(
-                f"{self._source}: compiles its model with {self._compiled_loss}, and without --loss {loss.name} is "
-                "taken; say which with --loss"
+                f"{self._source}: is compiled with {loss_name(loss)}, and --loss asks for {self._asked}; leave --loss "
+                "out, or compile it with that"
             )
-        return loss
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam()
+        if loss is None and (self._asked or not has_own_step(model)):
+            loss, metrics = self._fitting(model, labels)
+            settings = {**settings, "metrics": settings.get("metrics") or metrics}
+        return Compilation(optimizer, loss, settings)
 
-    def _learn(self) -> None:
-        if not self._is_known:
-            self.build()
+    def _fitting(self, model: keras.Model, labels: Any) -> tuple[keras.losses.Loss, list[Any]]:
+        """The loss for a model that has none, and the metric beside it."""
+        name = self._asked or DEFAULT_LOSS
+        if name in DIFFERENCES:
+            return DIFFERENCES[name](), [keras.metrics.MeanSquaredError()]
+        ends_in = ending(model)
+        if not ends_in:
+            raise ModelError(
+                f"{self._source}: nothing shows whether its outputs are logits or probabilities, which {name} has to "
+                f"know; compile the model where it is made, with loss=keras.losses.{CROSSENTROPIES[name].__name__}("
+                "from_logits=…)"
+            )
+        loss = CROSSENTROPIES[name](from_logits=ends_in == LOGITS)
+        if name != "binary_crossentropy":
+            return loss, ["accuracy"]
+        if not ((labels == 0) | (labels == 1)).all():
+            return loss, []  # labels between yes and no, such as pixels: what would an accuracy count?
+        # Keras would count an output above 0.5 as a yes, also where it is a logit, and several as classes.
+        return loss, [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if ends_in == LOGITS else 0.5)]
 
 
-def built_by(path: str, function: str, sha256: str) -> OwnModel:
+def built_by(path: str, function: str, sha256: str, loss: str | None = None) -> OwnModel:
     """The model that a function of a Python file returns when it is called without arguments."""
     module = import_file(unchanged(path, sha256))
     source = f"{path}:{function}"
     if not callable(getattr(module, function, None)):
         raise ModelError(f"{source}: there is no such function once the file is imported")
-    return OwnModel(source, getattr(module, function))
+    return OwnModel(source, getattr(module, function), loss)
 
 
 def load(path: str, unsafe: bool = False) -> Any:
@@ -104,10 +131,20 @@ def load(path: str, unsafe: bool = False) -> Any:
         raise ModelError(f"{path}: Keras cannot load it: {_root(error)}") from None
 
 
-def saved(path: str, sha256: str, unsafe: bool = False) -> OwnModel:
-    """The model in a `.keras` file, with the weights it was saved with; code in it is run only where `unsafe`."""
-    config = _config(unchanged(path, sha256)).get("compile_config") or {}
-    return OwnModel(path, lambda: load(path, unsafe), config.get("optimizer"))
+def saved(path: str, sha256: str, loss: str | None = None, unsafe: bool = False, compiled: bool = True) -> OwnModel:
+    """The model in a `.keras` file, with the weights it was saved with; code in it is run only where `unsafe`.
+
+    It is compiled as it was when it was saved, unless what it was compiled with is not to be loaded (`compiled`).
+    """
+    config = _config(unchanged(path, sha256)).get("compile_config") if compiled else None
+
+    def make() -> Any:
+        model = load(path, unsafe)
+        if config:
+            model.compile_from_config(config)
+        return model
+
+    return OwnModel(path, make, loss)
 
 
 def unchanged(path: str, sha256: str) -> str:
@@ -137,21 +174,48 @@ def import_file(path: str) -> ModuleType:
     return module
 
 
-def last_activation(model: keras.Model) -> str:
-    """The name of the activation that a model ends in; empty where it has none, or where its graph is not known."""
-    last: Any = model
-    while True:
-        if isinstance(last, keras.Sequential):
-            last = last.layers[-1] if last.layers else None
-        elif isinstance(last, keras.Model):
-            last = last.operations[-1] if hasattr(last, "operations") else None
-        elif isinstance(last, keras.layers.TimeDistributed):
-            last = last.layer
-        else:
-            break
-    kind = type(last).__name__.lower()
-    name = kind if kind in PROBABILITIES else getattr(getattr(last, "activation", None), "__name__", "")
-    return "" if name == "linear" else str(name)
+def ending(model: keras.Model) -> str:
+    """What a model's output is: the name of an activation of PROBABILITIES, LOGITS, or empty where it does not show.
+
+    It shows in the graph of a built Sequential or functional model, where it ends in a layer of Keras's own.
+    """
+    try:
+        outputs = keras.tree.flatten(model.outputs)
+    except (AttributeError, ValueError):  # a subclass, whose graph nobody knows
+        return ""
+    found = {_ending(output) for output in outputs}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _ending(output: Any) -> str:
+    """Of one symbolic output."""
+    operation, node, _ = output._keras_history
+    inner = operation.layer if isinstance(operation, keras.layers.TimeDistributed) else operation
+    kind = type(inner).__name__
+    if isinstance(inner, keras.Model):
+        return ending(inner)
+    if kind.lower() in PROBABILITIES:
+        return kind.lower()
+    activation = getattr(getattr(inner, "activation", None), "__name__", "linear")
+    if activation in PROBABILITIES:
+        return str(activation)
+    if not type(inner).__module__.startswith("keras."):
+        return ""
+    if kind in MOVES_VALUES or (kind == "Activation" and activation == "linear"):
+        (given,) = operation._inbound_nodes[node].input_tensors
+        return _ending(given)
+    return LOGITS if getattr(inner, "kernel", None) is not None else ""
+
+
+def has_own_step(model: keras.Model) -> bool:
+    """Whether a model is trained by a `train_step` of its own."""
+    return getattr(type(model), "train_step", None) is not getattr(keras.Model, "train_step", None)
+
+
+def compiled_with(model: keras.Model) -> dict[str, Any]:
+    """The arguments of `model.compile`, as they were given, but for what is None; the objects themselves."""
+    config = model._compile_config.config
+    return {name: value for name, value in config.items() if value is not None}
 
 
 def _root(error: BaseException) -> str:
@@ -162,7 +226,8 @@ def _root(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:LONGEST]}"
 
 
-def _loss_name(loss: Any) -> str:
+def loss_name(loss: Any) -> str:
+    """A compiled loss by the name that `--loss` has it by, or in words."""
     if isinstance(loss, list | tuple | dict):
         return "a loss for each of its outputs"
     found = keras.losses.get(loss)

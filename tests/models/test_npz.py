@@ -39,6 +39,14 @@ def test_a_compressed_file_is_read_too(tmp_path):
     assert len(npz.load(str(tmp_path / "data.npz")).x_test) == 8
 
 
+def test_arrays_that_nothing_uses_are_named(save):
+    found = npz.load(save(**GOOD, sample_weight_train=Y))
+
+    assert (
+        found.note == "data.npz also holds sample_weight_train, which nothing uses: no sample counts more than another"
+    )
+
+
 def test_without_a_test_part_it_is_the_last_tenth_which_is_said(save):
     found = npz.load(save(x_train=X, y_train=Y))
 

@@ -84,11 +84,10 @@ def test_a_saved_model_becomes_a_workload_file_of_its_name(files):
         "dataset": "data",
         "batch_size": "32",
         "epochs": "5",
-        "optimizer": "lambda: keras.optimizers.Adam()",
-        "loss": "lambda: model.loss(keras.losses.SparseCategoricalCrossentropy, by_default=True)",
-        "target": "Target('accuracy')",
+        "compilation": "model.compilation",
         "quick_samples": "1600",
     }
+    assert "trained with Adam and sparse_categorical_crossentropy" in adopted.said
     assert "begins with the weights it was saved with, whatever the seed" in adopted.said
 
 
@@ -99,52 +98,51 @@ def test_nothing_is_written_by_looking_at_the_options(files):
     assert sorted(files.rglob("*")) == before
 
 
-def test_what_a_model_was_compiled_with_is_what_it_is_trained_with(files):
-    keras_file(files / "saved.keras", model_of(DENSE, compile_config={"optimizer": SGD, "loss": "mse"}))
-    (adopted,) = parsed(files, "saved.keras").adopted
-
-    assert settings(adopted.text)["optimizer"] == "model.optimizer"
-    assert settings(adopted.text)["loss"] == "lambda: keras.losses.MeanSquaredError()"
-    assert settings(adopted.text)["target"] == "Target('mean_squared_error', margin=None)"
-    assert "with mean_squared_error and SGD" in adopted.said
-
-
 @pytest.mark.parametrize(
     "loss",
     [
         "binary_crossentropy",
         {"module": "keras.losses", "class_name": "BinaryCrossentropy", "config": {"from_logits": True}},
         {"module": "builtins", "class_name": "function", "config": "binary_crossentropy"},
+        ["mse", None],
     ],
 )
-def test_a_compiled_loss_is_known_in_every_form(files, loss):
-    keras_file(files / "saved.keras", model_of(DENSE, compile_config={"loss": loss}))
-
-    assert "BinaryCrossentropy" in settings(parsed(files, "saved.keras").adopted[0].text)["loss"]
-
-
-def test_a_loss_that_is_asked_for_comes_before_the_one_it_was_compiled_with(files):
-    keras_file(files / "saved.keras", model_of(DENSE, compile_config={"loss": "mse"}))
-    (adopted,) = parsed(files, "saved.keras", "--loss=categorical_crossentropy").adopted
-
-    assert settings(adopted.text)["loss"] == "lambda: model.loss(keras.losses.CategoricalCrossentropy)"
-
-
-def test_an_optimizer_of_its_own_is_replaced_and_that_is_said(files):
-    own = {"module": "mine", "class_name": "Mine", "config": {}, "registered_name": "mine>Mine"}
-    keras_file(files / "saved.keras", model_of(DENSE, compile_config={"optimizer": own}))
+def test_what_a_model_was_compiled_with_is_what_it_is_trained_with(files, loss):
+    keras_file(files / "saved.keras", model_of(DENSE, compile_config={"optimizer": SGD, "loss": loss}))
     (adopted,) = parsed(files, "saved.keras").adopted
 
-    assert "Adam" in settings(adopted.text)["optimizer"]
-    assert "and Adam" in adopted.said
+    assert "compiled=False" not in adopted.text
+    assert "loss=" not in adopted.text
+    assert "trained as it was compiled" in adopted.said
 
 
-def test_a_function_becomes_a_workload_and_its_optimizer_is_what_it_compiles_with(files):
+def test_a_loss_that_is_asked_for_stands_in_the_file(files):
+    (adopted,) = parsed(files, "saved.keras", "--loss=bce").adopted
+
+    assert ", loss='binary_crossentropy')" in adopted.text
+
+
+OWN = {"module": "mine", "class_name": "Mine", "config": {}, "registered_name": "mine>Mine"}
+
+
+@pytest.mark.parametrize("compiled", [{"optimizer": OWN}, {"loss": OWN}, {"loss": "mse", "metrics": [OWN]}])
+def test_a_compiled_object_that_the_file_does_not_hold_asks_for_a_loss(files, compiled):
+    keras_file(files / "saved.keras", model_of(DENSE, compile_config=compiled))
+
+    message = fault(f"--workloads={files / 'saved.keras'}", f"--dataset={files / 'data.npz'}")
+    assert "was compiled with mine.Mine, which a .keras file does not hold; say with --loss one of" in message
+    (adopted,) = parsed(files, "saved.keras", "--loss=mse").adopted
+    assert ", loss='mean_squared_error', compiled=False)" in adopted.text
+    assert "trained with Adam and mean_squared_error" in adopted.said
+
+
+def test_a_function_becomes_a_workload_that_is_trained_as_it_compiles(files):
     (adopted,) = parsed(files, "build.py", dataset="fashion_mnist").adopted
 
     assert adopted.path.endswith("/build.py")
     assert settings(adopted.text)["dataset"] == "'fashion_mnist'"
-    assert settings(adopted.text)["optimizer"] == "model.optimizer"
+    assert settings(adopted.text)["compilation"] == "model.compilation"
+    assert "trained as the function compiles it, else with Adam" in adopted.said
     assert f"own.built_by('{files / 'build.py'}', 'build', " in adopted.text
 
 
@@ -154,6 +152,13 @@ def test_of_several_functions_one_can_be_named_and_gives_its_name(files):
     given = parse_run([f"--workloads={names}", "--dataset=fashion_mnist"])
 
     assert [path.rpartition("/")[2] for path in given.workloads] == ["models-small.py", "models-large.py"]
+
+
+def test_what_is_trained_later_or_is_no_model_may_stand_in_the_file(files):
+    more = "scaler.fit([1])\ndef train(): build().fit([1], [2])\nif __name__ == '__main__':\n    train()\n"
+    (files / "build.py").write_text(f"from unittest.mock import Mock\nscaler = Mock()\n{BUILD}\n{more}")
+
+    assert parsed(files, "build.py:build").adopted
 
 
 def test_helpers_that_need_arguments_private_ones_and_main_are_not_taken_for_the_model(files):
@@ -227,6 +232,8 @@ WRONG_FILES = {
     "nothing.py": "",
     "syntax.py": "x = 1\ndef build(:\n",
     "several.py": "def small(): ...\ndef large(): ...\n",
+    "trains.py": BUILD + "\nif True:\n    build().fit([1], [2])\n",
+    "trains_by_function.py": BUILD + "\ndef main(): build().fit(x=[1], epochs=2)\nmain()\n",
     "needs.py": "def build(classes, *, depth): ...\n",
     "model.h5": "",
     "old.keras": b"\x89HDF\r\n\x1a\n and more",
@@ -250,7 +257,6 @@ WRONG_FILES = {
             "config": {"dtype": {"module": "keras", "class_name": "QuantizedDTypePolicy", "config": {"name": "int8"}}},
         }
     ),
-    "many.keras": model_of(DENSE, compile_config={"loss": ["mse", "mse"]}),
 }
 
 
@@ -273,6 +279,8 @@ def wrong(files):
         (["--workloads={}"], ["ends in .py or .keras"]),
         (["--workloads={}/syntax.py"], ["syntax.py: line 2:"]),
         (["--workloads={}/nothing.py"], ["neither `workload = Workload(…)` nor a function", "bench new"]),
+        (["--workloads={}/trains.py"], ["line 7: build().fit(…) trains when the file is imported", "__main__"]),
+        (["--workloads={}/trains_by_function.py"], ["line 7: main(…) trains when", "__main__"]),
         (["--workloads={}/several.py"], ["small, large", "several.py:NAME"]),
         (["--workloads={}/several.py:tiny"], ["defines no function tiny", "small, large"]),
         (["--workloads={}/needs.py"], ["build needs arguments (classes, depth)", "defaults"]),
@@ -295,7 +303,6 @@ def wrong(files):
         (["--workloads={}/custom.keras", "--unsafe"], ["needs Mine", "a .py file with a function"]),
         (["--workloads={}/system.keras", "--unsafe"], ["needs os.system", "does not hold"]),
         (["--workloads={}/quantized.keras"], ["is quantized (int8)"]),
-        (["--workloads={}/many.keras", "--dataset={}/data.npz"], ["a loss of its own", "--loss one of"]),
         (["--workloads={}/build.py", "--dataset=fashion_mnist", "--unsafe"], ["--unsafe", "leave it out"]),
         (["--workloads=mlp", "--loss=mse"], ["--loss: mlp is a workload", "a copy of its file"]),
         (["--workloads=mlp", "--unsafe"], ["--unsafe: mlp is a workload"]),

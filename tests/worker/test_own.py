@@ -14,6 +14,7 @@ from bench.plan.parse import parse_run
 from bench.worker.errors import StartError
 from bench.worker.programs.prepare import describe
 from bench.worker.workload import load
+from bench.worker.workload.model import compilation, fresh, keras_loss, metric_name
 from models import own
 
 FEATURES, CLASSES = 4, 3
@@ -21,6 +22,10 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(200, FEATURES))
 Y = (X[:, 0] > 0) + (X[:, 1] > 0) * 1  # 0 to 2
 DATA = {"x_train": X[:160], "y_train": Y[:160], "x_test": X[160:], "y_test": Y[160:]}
+ONE_HOT = {name: np.eye(CLASSES)[DATA[name]] for name in ("y_train", "y_test")}
+PAIRS = {"y_train": X[:160, :2], "y_test": X[160:, :2]}
+YES = {name: (DATA[name] > 0).astype("float32")[:, None] for name in ("y_train", "y_test")}
+NUMBER = {"y_train": X[:160, :1], "y_test": X[160:, :1]}
 BUILD = """\
 import keras
 
@@ -61,7 +66,7 @@ def test_a_saved_model_begins_with_its_weights_whatever_the_seed(workload, tmp_p
     assert described["weights"] == dict.fromkeys(("0", "1"), load.digest(model.get_weights()))
     assert described["dataset"] == str(tmp_path / "data.npz")
     assert (described["train_samples"], described["test_samples"], described["quick_samples"]) == (160, 40, 160)
-    assert described["notes"] == []
+    assert described["notes"] == ["is trained with Adam, sparse_categorical_crossentropy, accuracy"]
 
 
 def test_a_function_draws_other_weights_for_each_seed(workload, tmp_path):
@@ -103,16 +108,40 @@ def test_a_model_saved_in_half_precision_is_trained_in_the_runs(workload):
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
 
 
+class Subclass(keras.Model):
+    def __init__(self, *layers):
+        super().__init__()
+        self.parts = layers
+
+    def call(self, x):
+        for part in self.parts:
+            x = part(x)
+        return x
+
+
+def subclassed(*layers):
+    model = Subclass(*layers)
+    model(keras.Input((FEATURES,)))
+    return model
+
+
 def functional(ending):
     inputs = keras.Input((FEATURES,))
     return keras.Model(inputs, ending(keras.layers.Dense(CLASSES)(inputs)))
 
 
 @pytest.mark.parametrize(
-    ("make", "activation"),
+    ("make", "ending"),
     [
-        (lambda: network(keras.layers.Dense(CLASSES)), ""),
-        (lambda: network(keras.layers.Dense(CLASSES, activation="relu")), "relu"),
+        (lambda: network(keras.layers.Dense(CLASSES)), "logits"),
+        (lambda: network(keras.layers.Dense(CLASSES, activation="relu")), "logits"),
+        (lambda: network(keras.layers.Dense(CLASSES), keras.layers.Activation("linear", dtype="float32")), "logits"),
+        (lambda: network(keras.layers.Dense(1, activation="sigmoid"), keras.layers.Flatten()), "sigmoid"),
+        (lambda: network(keras.layers.Dense(1, activation="sigmoid"), keras.layers.Reshape(())), "sigmoid"),
+        (lambda: functional(lambda x: keras.ops.squeeze(keras.layers.Dense(1, "sigmoid")(x), -1)), "sigmoid"),
+        (lambda: functional(lambda x: keras.ops.mean(x, axis=-1)), ""),
+        (lambda: network(keras.layers.Dense(CLASSES), keras.layers.BatchNormalization()), ""),
+        (lambda: subclassed(keras.layers.Dense(1, activation="sigmoid")), ""),
         (lambda: network(keras.layers.Dense(CLASSES, activation="softmax")), "softmax"),
         (lambda: network(keras.layers.Dense(CLASSES), keras.layers.Softmax()), "softmax"),
         (lambda: network(keras.layers.Dense(CLASSES), keras.layers.Activation("softmax")), "softmax"),
@@ -125,19 +154,24 @@ def functional(ending):
             ),
             "softmax",
         ),
-        (lambda: functional(lambda x: keras.layers.Dense(CLASSES)(keras.ops.softmax(x))), ""),
+        (lambda: functional(lambda x: keras.layers.Dense(CLASSES)(keras.ops.softmax(x))), "logits"),
     ],
 )
-def test_the_loss_expects_what_the_model_ends_in(make, activation):
-    model = own.OwnModel("mine", make)
+def test_a_loss_that_nobody_compiled_expects_what_the_model_ends_in(make, ending):
+    own_model = own.OwnModel("mine", make, "binary_crossentropy")
+    model = own_model.build()
 
-    assert own.last_activation(make()) == activation
-    assert model.loss(keras.losses.BinaryCrossentropy).from_logits is (activation not in own.PROBABILITIES)
+    assert own.ending(model) == ending
+    if ending:
+        assert own_model.compilation(model, Y[:, None] > 0).loss.get_config()["from_logits"] is (ending == "logits")
+    else:
+        with pytest.raises(own.ModelError, match="mine: nothing shows whether its outputs are logits or probab"):
+            own_model.compilation(model, Y[:, None] > 0)
 
 
 def test_what_saturation_does_to_probabilities_is_said(workload):
     path = workload(network(keras.layers.Dense(CLASSES, activation="softmax")))
-    (note,) = describe(path, [0], None)["notes"]
+    note, _ = describe(path, [0], None)["notes"]
 
     assert note.startswith("ends in softmax: where an output saturates")
 
@@ -146,30 +180,134 @@ def test_a_data_set_without_a_test_part_says_so(workload):
     described = describe(workload(network(keras.layers.Dense(CLASSES)), x_test=None, y_test=None), [0], None)
 
     assert (described["train_samples"], described["test_samples"]) == (144, 16)
-    assert described["notes"] == [
+    assert described["notes"][0] == (
         "data.npz has no x_test and y_test: its last tenth, 16 samples, is the test set and not trained on"
-    ]
+    )
+
+
+COMPILE = """\
+model.compile(
+        keras.optimizers.SGD(0.5, momentum=0.25), keras.losses.CategoricalCrossentropy(label_smoothing=0.4),
+        loss_weights=[10.0], metrics=["mae", keras.metrics.AUC()], run_eagerly=True)"""
 
 
 @pytest.mark.parametrize("kind", ["saved", "function"])
-def test_a_model_is_trained_with_the_optimizer_it_was_compiled_with(workload, kind):
-    loss = "sparse_categorical_crossentropy"
-    model = network(keras.layers.Dense(CLASSES))
-    model.compile(keras.optimizers.SGD(0.5, momentum=0.25), loss)
-    more = f"model.compile(keras.optimizers.SGD(0.5, momentum=0.25), '{loss}')"
-    workload = load.load_workload(workload(model if kind == "saved" else BUILD.format(last=CLASSES, more=more)))
+def test_what_a_model_was_compiled_with_is_what_it_is_trained_with(workload, kind):
+    path = workload(BUILD.format(last=f"{CLASSES}, 'softmax'", more=COMPILE), **ONE_HOT)
+    if kind == "saved":
+        path = workload(load.load_workload(path).build(), **ONE_HOT)
+    loaded = load.load_workload(path)
+    built = loaded.build()
+    given = compilation(loaded, built, ONE_HOT["y_train"])
+    described = describe(path, [0], None)
 
-    assert workload.optimizer() is not workload.optimizer()
-    assert isinstance(workload.optimizer(), keras.optimizers.SGD)
-    assert workload.optimizer().get_config()["momentum"] == 0.25
+    assert given.optimizer is built.optimizer
+    assert given.optimizer.get_config()["momentum"] == 0.25
+    assert given.loss.get_config()["label_smoothing"] == 0.4
+    assert given.settings["loss_weights"] == [10.0]
+    assert given.settings["run_eagerly"] is True
+    assert described["notes"][-1] == (
+        "is trained with SGD, categorical_crossentropy, mae, auc, loss_weights=[10.0], run_eagerly=True"
+    )
+    assert (described["target"]["metric"], described["target"]["lower_is_better"]) == ("mae", True)
 
 
-def test_a_model_compiled_with_another_loss_has_to_be_told(workload):
-    compiled = BUILD.format(last=CLASSES, more="model.compile('adam', 'mse')")
+def test_objects_of_the_function_itself_are_trained_with(workload):
+    more = """
+    optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_list=[model.layers[0].bias])
+    optimizer.marked = True
+    model.compile(optimizer, lambda true, predicted: keras.ops.mean((true - predicted) ** 4))
+    """
+    loaded = load.load_workload(workload(BUILD.format(last=1, more=more), **NUMBER))
+    built = loaded.build()
+    given = compilation(loaded, built, NUMBER["y_train"])
 
-    with pytest.raises(StartError, match="compiles its model with mean_squared_error, and without --loss"):
-        describe(workload(compiled), [0], None)
-    assert describe(workload(compiled, "--loss=sparse_categorical_crossentropy"), [0], None)
+    assert given.optimizer.marked
+    assert given.optimizer is built.optimizer
+    assert metric_name(loaded, given) == "loss"
+
+
+def test_another_loss_than_it_is_compiled_with_is_refused(workload):
+    compiled = BUILD.format(last=1, more="model.compile('adam', 'mse')")
+
+    assert describe(workload(compiled, "--loss=mse", **NUMBER), [0], None)["target"]["metric"] == "loss"
+    with pytest.raises(
+        StartError, match="is compiled with mean_squared_error, and --loss asks for mean_absolute_error"
+    ):
+        describe(workload(compiled, "--loss=mae", **NUMBER), [0], None)
+
+
+SUBCLASS = """
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1, activation="sigmoid")
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+"""
+
+
+def test_what_is_compiled_decides_where_the_graph_shows_nothing(workload):
+    compiling = "net.compile('adam', 'binary_crossentropy', metrics=['accuracy'])"
+    more = f"def _made():\n    net = Net()\n    {compiling}\n    return net"
+    compiled = function("_made()", f"{SUBCLASS}\n{more}")
+    path = workload(compiled, **YES)
+    loaded = load.load_workload(path)
+    model = fresh(loaded, load.load_dataset(loaded.dataset).x_train)
+    given = compilation(loaded, model, YES["y_train"])
+
+    assert len(model.weights) == 4  # built from the data's shape
+    assert keras_loss(given.loss).get_config()["from_logits"] is False
+    assert describe(path, [0], None)["target"]["metric"] == "accuracy"
+    with pytest.raises(StartError, match="nothing shows whether its outputs are logits or probabilities, which binary"):
+        describe(workload(function("Net()", SUBCLASS), "--loss=bce", **YES), [0], None)
+
+
+def test_a_model_without_an_input_layer_is_built_for_the_data(workload, tmp_path):
+    described = describe(workload(function("keras.Sequential([keras.layers.Dense(3)])")), [0], tmp_path / "0-model")
+
+    assert described["parameters"] == 15
+
+
+def test_a_yes_and_no_between_which_labels_lie_has_no_accuracy(workload):
+    model = network(keras.layers.Dense(2, activation="sigmoid"))
+    between = {name: abs(value) / 10 for name, value in PAIRS.items()}
+
+    assert describe(workload(model, "--loss=bce", **between), [0], None)["target"]["metric"] == "loss"
+
+
+STEP = """
+class Scaled(keras.Model):
+    def train_step(self, *arguments):
+        x, y = arguments[-1]
+        return getattr(super(), "train_step")(*arguments[:-1], (x, 3 * y))
+"""
+
+
+def test_a_train_step_of_ones_own_is_handed_two_values_and_taken_for_no_loop(workload):
+    inputs = "(i := keras.Input((4,)), keras.layers.Dense(1)(i))"
+    described = describe(workload(function(f"Scaled(*{inputs})", STEP), "--loss=mse", **NUMBER), [0], None)
+
+    assert described["without_loop"] == "loop: Scaled is trained by a train_step of its own"
+    assert described["without_native"].startswith("native: the model is a subclass (Scaled)")
+
+
+def test_an_error_tells_what_began_it_and_the_users_line(workload):
+    text = function("keras.Sequential([keras.Input((4,)), Odd(), keras.layers.Dense(3)])", ODD)
+
+    with pytest.raises(
+        StartError, match=r"ValueError: no pair in x{289}… \(the log has the rest\) \(model.py, line 8\)$"
+    ):
+        describe(workload(text), [0], None)
+
+
+ODD = """
+class Odd(keras.layers.Layer):
+    def call(self, inputs):
+        raise ValueError("no pair in " + "x" * 2_000)
+"""
 
 
 def test_a_regression_is_judged_by_a_share_of_the_variance(workload):
@@ -184,7 +322,8 @@ def test_a_regression_is_judged_by_a_share_of_the_variance(workload):
 def test_a_yes_is_counted_where_the_models_output_means_one(workload, activation, threshold):
     model = network(keras.layers.Dense(1, activation=activation))
     path = workload(model, "--loss=binary_crossentropy", y_train=Y[:160] > 0, y_test=Y[160:] > 0)
-    (metric,) = load.metrics(load.load_workload(path))
+    loaded = load.load_workload(path)
+    (metric,) = compilation(loaded, loaded.build(), Y[:160, None] > 0).settings["metrics"]
 
     assert (metric.name, metric.threshold) == ("accuracy", threshold)
     assert describe(path, [0], None)["target"]["metric"] == "accuracy"
@@ -243,8 +382,6 @@ def test_a_file_that_has_changed_since_is_refused(workload, tmp_path, name):
         describe(path, [0], None)
 
 
-ONE_HOT = {name: np.eye(CLASSES)[DATA[name]] for name in ("y_train", "y_test")}
-PAIRS = {"y_train": X[:160, :2], "y_test": X[160:, :2]}
 DENSE = "keras.Sequential([keras.Input((4,)), keras.layers.Dense({})])"
 TWO_INPUTS = "keras.Model([a := keras.Input((4,)), b := keras.Input((4,))], keras.layers.Dense(3)(a + b))"
 CATEGORICAL, BINARY = "--loss=categorical_crossentropy", "--loss=binary_crossentropy"
@@ -263,7 +400,6 @@ WRONG = {
     "imports": (function("3", "import nothing_here"), [], {}, ["does not import: ModuleNotFoundError"]),
     "exits": (function("3", "raise SystemExit(2)"), [], {}, ["does not import: SystemExit"]),
     "is gone": (function("3", "del build"), [], {}, ["there is no such function once the file is imported"]),
-    "no input shape": (function("keras.Sequential([keras.layers.Dense(3)])"), [], {}, ["after keras.Input"]),
     "two inputs": (function(TWO_INPUTS), [], {}, ["has 2 inputs"]),
     "other samples": (
         function(DENSE.format(3)),
@@ -323,16 +459,18 @@ def test_each_mistake_is_refused_in_one_line_with_its_cure(workload, source, opt
         assert word in str(caught.value)
 
 
-def test_probabilities_that_only_the_outputs_show_are_not_taken_for_logits(workload):
+def test_probabilities_that_a_compiled_loss_takes_for_logits_are_told(workload):
     source = (
         "import keras\n\nclass Model(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
         "        self.dense = keras.layers.Dense(3)\n\n"
         "    def call(self, x):\n        return keras.ops.softmax(self.dense(x))\n"
-        "\ndef build():\n    model = Model()\n    model(keras.Input((4,)))\n    return model\n"
+        "\ndef build():\n    model = Model()\n    model.compile('adam', keras.losses.SparseCategoricalCrossentropy("
+        "from_logits=True))\n    return model\n"
     )
 
-    with pytest.raises(StartError, match="its outputs are probabilities, and the loss has from_logits=True"):
-        describe(workload(source), [0], None)
+    assert describe(workload(source), [0], None)["notes"][0] == (
+        "its outputs are probabilities, and the loss has from_logits=True; let it end in logits"
+    )
 
 
 def test_a_saved_model_with_damage_inside_is_refused_in_one_line(workload, tmp_path):

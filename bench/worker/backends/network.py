@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.worker.errors import StartError
+from models import own
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +76,11 @@ def read(model: keras.Model) -> Network:
         raise StartError("native: two weights share one path; give the layers names of their own")
     trainable = tuple(variable.path for variable in model.trainable_weights)
     return Network(nodes, weights, trainable, optimizer, constants, rates)
+
+
+def refused_by_loop(model: keras.Model) -> str:
+    """Why a compiled model cannot be trained in a loop of our own; empty where it can."""
+    return f"loop: {type(model).__name__} is trained by a train_step of its own" if own.has_own_step(model) else ""
 
 
 def refusals(model: keras.Model) -> tuple[str, str]:

@@ -29,15 +29,16 @@ def fit_seconds(case: Case, seed: int, weights: Path) -> float:
     import keras
 
     from bench.worker.workload import load, numerics
+    from bench.worker.workload.model import compilation, compile_model, fresh
 
     workload = load.load_workload(case.workload)
     dataset = load.load_dataset(case.dataset, case.samples)
     batches = load.batches(dataset, case.samples, case.batch_size, seed)
     keras.utils.set_random_seed(seed)
     numerics.choose(case.numerics)
-    model = workload.build()
+    model = fresh(workload, batches.x)
     model.set_weights(load.load_weights(weights))
-    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=load.metrics(workload))
+    compile_model(model, compilation(workload, model, batches.y))
     began = time.perf_counter()
     model.fit(batches.x, batches.y, batch_size=case.batch_size, epochs=case.epochs, shuffle=False, verbose=0)
     backend.barrier()

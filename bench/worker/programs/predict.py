@@ -28,8 +28,8 @@ def measure(launch: Launch) -> Rounds:
     phases["data"] = time.perf_counter() - began
 
     began = time.perf_counter()
-    model = build(launch, workload)
-    record["weights_digest"] = load.digest(model.get_weights())
+    model = build(launch, workload, given[0])
+    record["weights_digest"] = load.weights_digest(model.get_weights())
     record["parameters"] = model.count_params()
     check_device(launch, model)
     phases["build"] = time.perf_counter() - began

@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from bench.worker.process import environment
 
 CALIBRATION_STEPS = 3
 MARGIN_OF_VARIANCE = 0.005  # half a percent of what always predicting the mean gives
+MARGIN_OF_UNTRAINED = 0.005  # half a percent of what the model gives before it is trained
 ASSUMED_FLOPS = 1e13  # a second, of a GPU: steps of a workload made for one would take this process minutes
 NOT_BUILT: Mapping[str, Any] = {
     "parameters": None,
     "step_seconds": None,
     "step_flops": None,
     "uncounted": [],
+    "without_loop": "",
     "without_native": "",
     "without_native_ladder": "",
     "weights": {},
@@ -53,6 +56,8 @@ def main() -> None:
             described.append(describe(name, given.seeds, prefix, given.memory_mib))
         result: dict[str, Any] = {"backend": given.backend, "workloads": described}
     except StartError as error:
+        if error.__cause__:  # what a user's code raised
+            traceback.print_exc()
         result = {"error": str(error)}
     given.output.write_text(json.dumps(result), encoding="utf-8")
 
@@ -68,30 +73,38 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     from bench.worker.backends import network
     from bench.worker.workload import load
     from bench.worker.workload.check import check, check_samples
+    from bench.worker.workload.model import in_words
 
+    keras.utils.clear_session(free_memory=False)  # names begin anew, as in every launch
     workload = load.load_workload(name)
     drawn = max(workload.batch_size, LADDER_BATCH)  # of a data set that is drawn, more is not looked at
     dataset = load.load_dataset(workload.dataset, drawn)
-    declared = _declared(name, workload, dataset)
     if workload.memory_mib > memory_mib:
-        return {**declared, **NOT_BUILT}
-    model = _build(name, workload)
-    check_samples(name, model, dataset)
-    notes = check(name, workload, model, _outputs(name, model, dataset), dataset)
+        return {**_declared(name, workload, dataset), "target": _target(workload.target, dataset), **NOT_BUILT}
+    model = _build(name, workload, dataset)
+    check_samples(name, model, workload.batch_size, dataset)
+    given = _compilation(name, workload, model, dataset)
+    notes = check(name, given, model.compiled, model, _outputs(name, model, dataset), dataset)
+    if workload.target is None:
+        notes.append(f"is trained with {in_words(given)}")
     digests = {}
     if prefix is not None:
         for seed in seeds:
             keras.utils.set_random_seed(seed)
             path = prefix.with_name(f"{prefix.name}-seed{seed}.npz")
-            digests[str(seed)] = load.save_weights(path, _build(name, workload).get_weights())
+            digests[str(seed)] = load.save_weights(path, _build(name, workload, dataset).get_weights())
     counted = _flops(model, dataset, workload.batch_size)
-    _compile(name, model, workload)
+    _compile(name, model, given)
+    declares = workload.target is not None
+    target = _target(workload.target, dataset) if declares else _found_target(name, workload, given, model, dataset)
     guessed = (counted["step_flops"] or 0) / ASSUMED_FLOPS if workload.memory_mib else None
     return {
-        **declared,
+        **_declared(name, workload, dataset),
+        "target": target,
         "parameters": model.count_params(),
         "step_seconds": _step_seconds(name, model, workload, dataset) if guessed is None else guessed,
         **counted,
+        "without_loop": network.refused_by_loop(model),
         **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
         "weights": digests,
         "notes": notes,
@@ -101,7 +114,6 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
 def _declared(name: str, workload: Any, dataset: Any) -> dict[str, Any]:
     """What is known of a workload without its model."""
     from bench.worker.workload import load
-    from models.metrics import METRICS
 
     samples = load.training_samples(workload.dataset, dataset)
     return {
@@ -113,46 +125,86 @@ def _declared(name: str, workload: Any, dataset: Any) -> dict[str, Any]:
         "epochs": workload.epochs,
         "quick_samples": min(workload.quick_samples, samples),
         "cpu_samples": workload.cpu_samples,
-        "target": {
-            **vars(workload.target),
-            "margin": _margin(workload.target, dataset),
-            "lower_is_better": METRICS[workload.target.metric].lower_is_better,
-        },
         "drawn": load.is_synthetic(workload.dataset),
         "memory_mib": workload.memory_mib,
     }
 
 
-def _margin(target: Any, dataset: Any) -> float:
-    """The target's margin, in the metric's unit."""
-    if target.margin is not None:
-        return float(target.margin)
-    return MARGIN_OF_VARIANCE * float(dataset.y_test.astype("float64").var(axis=0).mean())
+def _target(target: Any, dataset: Any, lower_is_better: bool | None = None) -> dict[str, Any]:
+    """What a target becomes in the description; its margin is in the metric's unit."""
+    from models.metrics import METRICS
+
+    margin = target.margin
+    if margin is None:
+        margin = MARGIN_OF_VARIANCE * float(dataset.y_test.astype("float64").var(axis=0).mean())
+    lower = METRICS[target.metric].lower_is_better if lower_is_better is None else lower_is_better
+    return {**vars(target), "margin": float(margin), "lower_is_better": lower}
 
 
-def _build(name: str, workload: Any) -> Any:
+def _found_target(name: str, workload: Any, given: Any, model: Any, dataset: Any) -> dict[str, Any]:
+    """The target of a model that brings its metrics itself, which is compiled."""
     from bench.worker.errors import StartError, reason
+    from bench.worker.workload.load import EVALUATION_BATCH
+    from bench.worker.workload.model import is_lower_better, metric_name
+    from models import Target
+
+    metric = metric_name(workload, given)
+    samples = slice(min(workload.batch_size, EVALUATION_BATCH))
+    try:
+        untrained = model.evaluate(dataset.x_test[samples], dataset.y_test[samples], verbose=0, return_dict=True)
+    except Exception as error:  # whatever a user's model raises
+        raise StartError(f"workload {name} cannot be evaluated: {reason(error)}") from error
+    if metric not in untrained:
+        raise StartError(
+            f"workload {name}: its logs have {', '.join(untrained)}, and not {metric}, the first metric that it was "
+            "compiled with"
+        )
+    lower = is_lower_better(given, metric)
+    if metric == "mean_squared_error":
+        return _target(Target(metric, margin=None), dataset, lower)
+    margin = MARGIN_OF_UNTRAINED * abs(float(untrained[metric])) if lower else Target(metric).margin
+    return _target(Target(metric, margin=margin), dataset, lower)
+
+
+def _build(name: str, workload: Any, dataset: Any) -> Any:
+    from bench.worker.errors import StartError, reason
+    from bench.worker.workload.model import fresh
     from models.own import ModelError
 
     try:
-        model = workload.build()
-        workload.loss()
+        model = fresh(workload, dataset.x_train)
     except ModelError as error:
         raise StartError(str(error)) from None
     except Exception as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not build: {reason(error)}") from error
-    if not model.built or not model.weights:
-        raise StartError(f"workload {name}: its model has no weights; give it a layer that learns, after keras.Input")
+    if not model.weights:
+        raise StartError(f"workload {name}: its model has no weights; give it a layer that learns")
     return model
+
+
+def _compilation(name: str, workload: Any, model: Any, dataset: Any) -> Any:
+    from bench.worker.errors import StartError, reason
+    from bench.worker.workload.model import compilation
+    from models.own import ModelError
+
+    try:
+        return compilation(workload, model, dataset.y_train)
+    except ModelError as error:
+        raise StartError(str(error)) from None
+    except Exception as error:  # whatever a user's file raises
+        raise StartError(f"workload {name} does not train: {reason(error)}") from error
 
 
 def _outputs(name: str, model: Any, dataset: Any) -> Any:
     from bench.worker.errors import StartError, reason
     from bench.worker.workload.check import OBSERVED
+    from bench.worker.workload.model import fixed_batch
 
     before = len(model.weights)
     try:
-        outputs = model(dataset.x_train[:OBSERVED])  # a subclassed model does not know its output's shape before
+        outputs = model(
+            dataset.x_train[: fixed_batch(model) or OBSERVED]
+        )  # a subclassed model does not know its output's shape before
     except Exception as error:  # whatever a user's model raises
         raise StartError(f"workload {name} does not take its data: {reason(error)}") from error
     if len(model.weights) > before:  # they would be drawn anew on every backend
@@ -175,12 +227,12 @@ def _flops(model: Any, dataset: Any, batch_size: int) -> dict[str, Any]:
     return {"step_flops": found.flops, "uncounted": list(found.uncounted)}
 
 
-def _compile(name: str, model: Any, workload: Any) -> None:
+def _compile(name: str, model: Any, given: Any) -> None:
     from bench.worker.errors import StartError, reason
-    from bench.worker.workload import load
+    from bench.worker.workload.model import compile_model
 
     try:
-        model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=load.metrics(workload))
+        compile_model(model, given)
     except Exception as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not train: {reason(error)}") from error
 
@@ -194,7 +246,9 @@ def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
 
     from bench.worker import backends
     from bench.worker.errors import StartError, reason
+    from bench.worker.workload.model import hand_as_fit
 
+    hand_as_fit(model)
     batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
     seconds, trains = [], backends.trains(keras.backend.backend())
     try:

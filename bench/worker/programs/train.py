@@ -16,6 +16,7 @@ def measure(launch: Launch) -> Rounds:
     from bench.worker.timing.clock import Epoch, EpochClock
     from bench.worker.workload import load, train
     from bench.worker.workload.build import build, check_device, memory_used, resolved
+    from bench.worker.workload.model import compilation, compile_model, fixed_batch, metric_name
 
     launch.knobs = {**train.defaults(launch.case.backend, launch.case.track), **launch.knobs}
     if launch.knobs.get("malloc") == "keep":
@@ -37,10 +38,11 @@ def measure(launch: Launch) -> Rounds:
     phases["data"] = time.perf_counter() - began
 
     began = time.perf_counter()
-    model = build(launch, workload)
-    metric = workload.target.metric
-    train.compile_model(model, workload, case.track, launch.knobs)
-    record["weights_digest"] = load.digest(model.get_weights())
+    model = build(launch, workload, batches.x)
+    compiled = compilation(workload, model, batches.y)
+    metric = metric_name(workload, compiled)
+    compile_model(model, compiled, **train.execution(case.track, launch.knobs))
+    record["weights_digest"] = load.weights_digest(model.get_weights())
     record["batches_digest"] = batches.digest
     record["parameters"] = model.count_params()
     check_device(launch, model)
@@ -55,7 +57,9 @@ def measure(launch: Launch) -> Rounds:
     launch.messenger.send("fit")
     began = time.perf_counter()
     stopping = [workload.early_stopping()] if workload.early_stopping else []
-    at_once = load.evaluation_batch(workload)
+    fixed = fixed_batch(model)
+    at_once = load.evaluation_batch(workload, fixed)
+    x_test, y_test = load.whole_batches(x_test, fixed), load.whole_batches(y_test, fixed)
     train.train(case, model, batches.x, batches.y, launch.knobs, clock, held_out, stopping, at_once)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
@@ -76,8 +80,8 @@ def measure(launch: Launch) -> Rounds:
     result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
     record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
     phases["evaluate"] = time.perf_counter() - began
-    compiled = {} if case.track in train.OWN_LOOP else {"jit_compile": model.jit_compile}
-    record["resolved"] = resolved(launch, model, **compiled, optimizer=type(model.optimizer).__name__)
+    by_keras = {} if case.track in train.OWN_LOOP else {"jit_compile": model.jit_compile}
+    record["resolved"] = resolved(launch, model, **by_keras, optimizer=type(model.optimizer).__name__)
 
     return Rounds(
         group=f"{case.workload} {case.device} {case.numerics} {case.track}",

@@ -154,14 +154,23 @@ class Trial:
         """The knobs' values that this workload tells apart; of `jit_compile` the default and its opposite."""
         from bench.worker.backends import network
 
-        model = self._workload.build()
-        model.compile(optimizer=self._workload.optimizer(), loss=self._workload.loss())
+        model = self._compiled()[0]
         kinds = {type(layer).__name__ for layer in model.layers}
         idle = {name for name, kind in network.KNOBS_OF.items() if kind not in kinds}
         found = {name: options[:1] if name in idle else options for name, options in values.items()}
         if "jit_compile" in found:
             found["jit_compile"] = ("auto", not model.jit_compile)
         return found
+
+    def _compiled(self, **how: Any) -> tuple[Any, str]:
+        """A fresh model with the initial weights, compiled, and the name of its metric."""
+        from bench.worker.workload.model import compilation, compile_model, fresh, metric_name
+
+        model = fresh(self._workload, self._batches.x)
+        model.set_weights(self._weights)
+        given = compilation(self._workload, model, self._batches.y)
+        compile_model(model, given, **how)
+        return model, metric_name(self._workload, given)
 
     def step_seconds(self, knobs: Knobs) -> float:
         """Seconds of a step in the fastest steady pass."""
@@ -180,10 +189,8 @@ class Trial:
 
         keras.utils.set_random_seed(0)
         numerics.choose(case.numerics)  # which clearing the session forgets
-        model = self._workload.build()
-        model.set_weights(self._weights)
-        train.compile_model(model, self._workload, case.track, knobs)
-        clock = EpochClock(self._workload.target.metric, self._barrier, watch)
+        model, metric = self._compiled(**train.execution(case.track, knobs))
+        clock = EpochClock(metric, self._barrier, watch)
         try:
             train.train(case, model, self._batches.x, self._batches.y, knobs, clock)
         except EnoughError:

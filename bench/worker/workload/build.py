@@ -10,17 +10,18 @@ from bench.worker.process import environment
 from bench.worker.process.launch import Launch
 from bench.worker.timing import memory
 from bench.worker.workload import load, numerics
+from bench.worker.workload.model import fresh
 from models import Workload
 
 
-def build(launch: Launch, workload: Workload) -> keras.Model:
-    """A workload's model with the launch's initial weights."""
+def build(launch: Launch, workload: Workload, samples: load.Array) -> keras.Model:
+    """A workload's model with the launch's initial weights; it takes samples like these, of shape (samples, …)."""
     keras.utils.set_random_seed(launch.seed)
     numerics.choose(launch.case.numerics)
     if launch.weights is None:
-        return workload.build()
+        return fresh(workload, samples)
     with launch.backend.cached_weight_init(launch.weights.parent / "compiled"):
-        model = workload.build()  # its weights are drawn in vain
+        model = fresh(workload, samples)  # its weights are drawn in vain
     model.set_weights(load.load_weights(launch.weights))
     return model
 

@@ -14,7 +14,8 @@ import numpy as np
 from bench.contract.parity import LADDER_BATCH
 from bench.worker.errors import StartError
 from bench.worker.workload.load import Array, check_labels
-from models import Workload, own
+from bench.worker.workload.model import fixed_batch, keras_loss
+from models import Compilation, own
 from models.datasets import Dataset
 
 OBSERVED = 8  # samples whose outputs are looked at
@@ -23,8 +24,13 @@ ADVICE_FOR_ONE = "binary_crossentropy takes one for yes or no, mean_squared_erro
 ADVICE = "sparse_categorical_crossentropy takes whole numbers, categorical_crossentropy one-hot labels"
 
 
-def check_samples(name: str, model: keras.Model, dataset: Dataset) -> None:
+def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Dataset) -> None:
     """Refuse samples that the model does not take, or that do not fill a batch."""
+    fixed = fixed_batch(model)
+    if fixed not in (None, batch_size):
+        raise StartError(
+            f"{name}: its model takes batches of {fixed} alone, not of {batch_size}; say --batch-size {fixed}"
+        )
     if len(dataset.x_train) < LADDER_BATCH:
         raise StartError(f"{name}: {len(dataset.x_train)} training samples; at least {LADDER_BATCH} are needed")
     inputs = getattr(model, "inputs", None) or []
@@ -39,27 +45,33 @@ def check_samples(name: str, model: keras.Model, dataset: Dataset) -> None:
             )
 
 
-def check(name: str, workload: Workload, model: keras.Model, outputs: Any, dataset: Dataset) -> list[str]:
+def check(
+    name: str, given: Compilation, is_compiled: bool, model: keras.Model, outputs: Any, dataset: Dataset
+) -> list[str]:
     """Refuse labels that the loss does not take, or outputs that it misreads; gives what is to be said besides.
 
     `outputs` are the model's for the first training samples. A model with several outputs, or another loss than those
-    of `RULES`, is not judged.
+    of `RULES`, is not judged. A loss that misreads the outputs is refused unless the user's own code compiled it.
     """
     notes = [dataset.note] if dataset.note else []
-    loss = workload.loss()
-    kind = type(loss).__name__
-    rule = RULES.get(kind) if type(loss) is getattr(keras.losses, kind, None) else None
-    if rule is None or not keras.ops.is_tensor(outputs):
+    loss = keras_loss(given.loss)
+    rule = RULES.get(type(loss).__name__)
+    if loss is None or rule is None or not keras.ops.is_tensor(outputs):
         return notes
+    config = loss.get_config()
     for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):
         fault = rule(labels, tuple(outputs.shape[1:]))
         if fault:
             raise StartError(f"{name}: {loss.name} does not fit the {part} set: {fault}")
         if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-            check_labels(labels, outputs.shape[-1], f"{name}, {workload.dataset}, {part} set")
-    if hasattr(loss, "from_logits"):
-        _check_outputs(name, loss, keras.ops.convert_to_numpy(outputs).astype(np.float64))
-        if not loss.from_logits:
+            judged = labels[labels != config["ignore_class"]]
+            check_labels(judged, outputs.shape[-1], f"{name}, {part} set")
+    if "from_logits" in config:
+        fault = _misread(loss, config["from_logits"], keras.ops.convert_to_numpy(outputs).astype(np.float64))
+        if fault and not is_compiled:
+            raise StartError(f"{name}: {fault}")
+        notes += [fault] if fault else []  # what a user compiled is what is trained
+        if not config["from_logits"]:
             notes.append(_saturation(model))
     return notes
 
@@ -72,24 +84,23 @@ def _alike(wanted: tuple[int | None, ...], found: tuple[int, ...]) -> bool:
     return all(None in pair or pair[0] == pair[1] for pair in zip(wanted, found, strict=True))
 
 
-def _check_outputs(name: str, loss: Any, outputs: Array) -> None:
-    """Refuse probabilities that are taken for logits, and the other way round."""
+def _misread(loss: Any, from_logits: bool, outputs: Array) -> str:
+    """What is wrong where probabilities are taken for logits, or the other way round; empty where nothing is."""
     is_binary = isinstance(loss, keras.losses.BinaryCrossentropy)
     inside = bool(((outputs >= 0) & (outputs <= 1)).all())
     sums_to_one = bool(inside and outputs.shape[-1] > 1 and (abs(outputs.sum(axis=-1) - 1) < SUM_ERROR).all())
-    if loss.from_logits and sums_to_one and not is_binary:
-        raise StartError(
-            f"{name}: its outputs are probabilities, and the loss has from_logits=True; let it end in logits"
-        )
-    if not loss.from_logits and not (inside if is_binary else sums_to_one):
-        raise StartError(
-            f"{name}: its outputs are no probabilities{'' if is_binary else ' that add up to 1'}, and the loss has "
+    if from_logits and sums_to_one and not is_binary:
+        return "its outputs are probabilities, and the loss has from_logits=True; let it end in logits"
+    if not from_logits and not (inside if is_binary else sums_to_one):
+        return (
+            f"its outputs are no probabilities{'' if is_binary else ' that add up to 1'}, and the loss has "
             "from_logits=False; let it end in logits, and the loss have from_logits=True"
         )
+    return ""
 
 
 def _saturation(model: keras.Model) -> str:
-    ending = own.last_activation(model) or "probabilities"
+    ending = own.ending(model) or "probabilities"
     return (
         f"ends in {ending}: where an output saturates, TensorFlow computes the loss from what comes before it, and JAX "
         "and torch cut probabilities off at 1e-7, so that backends may part; a model that ends in logits avoids it"

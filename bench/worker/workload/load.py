@@ -55,7 +55,7 @@ def load_workload(name: str) -> Workload:
     if not isinstance(workload, Workload):
         wanted = f'workloads["{variant}"]' if variant else "workload"
         raise StartError(f"workload {name} defines no `{wanted} = Workload(…)`")
-    if workload.target.metric not in METRICS:
+    if workload.target is not None and workload.target.metric not in METRICS:
         raise StartError(
             f"workload {name}: unknown metric {workload.target.metric!r}, known: {', '.join(METRICS)}; "
             "a new one is one entry in models.metrics.METRICS"
@@ -66,11 +66,13 @@ def load_workload(name: str) -> Workload:
 
 
 def metrics(workload: Workload) -> list[Any]:
-    """The metrics for `model.compile(metrics=…)`."""
+    """The metrics for `model.compile(metrics=…)` of a workload that declares its loss and target."""
     import keras
 
     from models.metrics import METRICS
 
+    assert workload.loss
+    assert workload.target
     loss = workload.loss()
     if workload.target.metric == "accuracy" and isinstance(loss, keras.losses.BinaryCrossentropy):
         # Keras would count an output above 0.5 as a yes, also where it is a logit, and several as classes.
@@ -90,9 +92,14 @@ def training_samples(name: str, dataset: Dataset) -> int:
     return len(dataset.x_train)
 
 
-def evaluation_batch(workload: Workload) -> int:
-    """How many samples are evaluated at a time; a workload made for a GPU takes its training batch."""
-    return workload.batch_size if workload.memory_mib else EVALUATION_BATCH
+def evaluation_batch(workload: Workload, fixed: int | None = None) -> int:
+    """How many samples are evaluated at a time: `fixed`, or a workload's training batch where it is made for a GPU."""
+    return fixed or (workload.batch_size if workload.memory_mib else EVALUATION_BATCH)
+
+
+def whole_batches(samples: Array, fixed: int | None) -> Array:
+    """The samples, less the last partial batch where a model takes `fixed` ones alone."""
+    return samples[: len(samples) - len(samples) % fixed] if fixed else samples
 
 
 def load_dataset(name: str, samples: int | None = None) -> Dataset:
@@ -149,13 +156,18 @@ def save_weights(path: Path, weights: Iterable[Array]) -> str:
     """Write weights in the order of `get_weights()`; returns their digest."""
     arrays = list(weights)
     np.savez(path, *arrays)
-    return digest(arrays)
+    return weights_digest(arrays)
 
 
 def load_weights(path: Path) -> list[Array]:
     """The weights of `save_weights`, in their order."""
     with np.load(path, allow_pickle=False) as archive:
         return [archive[f"arr_{index}"] for index in range(len(archive.files))]
+
+
+def weights_digest(weights: Iterable[Array]) -> str:
+    """The digest of weights by their values: of whole numbers, such as a counter's, each backend has another width."""
+    return digest(one.astype(np.int64) if one.dtype.kind in "iu" else one for one in weights)
 
 
 def digest(arrays: Iterable[Array]) -> str:

@@ -20,7 +20,6 @@ from bench.worker.errors import StartError
 from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import inputs, load
 from bench.worker.workload.load import HeldOut
-from models import Workload
 
 OWN_LOOP = ("loop", "native")
 FIT_KNOBS: Mapping[str, Sequence[Any]] = {
@@ -58,10 +57,9 @@ def keep_freed_memory() -> None:
         raise StartError("malloc=keep: mallopt refused it")
 
 
-def compile_model(model: keras.Model, workload: Workload, track: str, given: Knobs) -> None:
-    """Compile a model as its track is executed."""
-    how = {name: given[name] for name in ("jit_compile", "steps_per_execution") if track == "tuned"}
-    model.compile(optimizer=workload.optimizer(), loss=workload.loss(), metrics=load.metrics(workload), **how)
+def execution(track: str, given: Knobs) -> dict[str, Any]:
+    """The arguments of `model.compile` that a track sets itself."""
+    return {name: given[name] for name in ("jit_compile", "steps_per_execution") if track == "tuned"}
 
 
 def train(
@@ -116,7 +114,7 @@ def train_in_own_loop(
     for epoch in range(case.epochs):
         called.on_epoch_begin(epoch)
         done = trainer.train(batches)
-        logs = {"loss": sum(done.losses) / len(done.losses), metric: done.metric}
+        logs = {metric: done.metric, "loss": sum(done.losses) / len(done.losses)}  # the metric may be the loss
         if held_out is not None:
             called.on_test_begin()
             trainer.store()

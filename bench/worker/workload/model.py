@@ -1,0 +1,122 @@
+"""A workload's model: built for its data, and compiled as it is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from bench.worker.errors import StartError
+from bench.worker.workload import load
+from bench.worker.workload.load import Array
+from models import Compilation, Workload, own
+
+LOSS = "loss"  # under which Keras's logs have it
+
+
+def fresh(workload: Workload, samples: Array) -> keras.Model:
+    """A fresh model whose weights exist; `samples`, of shape (samples, …), give its input's shape where it says none.
+
+    Raises whatever the workload's own code raises.
+    """
+    model = workload.build()
+    if not model.built:
+        model(keras.Input(samples.shape[1:], dtype=None if samples.dtype.kind == "f" else samples.dtype.name))
+    return model
+
+
+def fixed_batch(model: keras.Model) -> int | None:
+    """How many samples a model takes at a time, as a stateful one does; None where any number will do."""
+    try:
+        (first, *_) = keras.tree.flatten(model.inputs)
+    except (AttributeError, ValueError):  # a subclass, whose inputs nobody knows
+        return None
+    size: int | None = first.shape[0]
+    return size
+
+
+def compilation(workload: Workload, model: keras.Model, labels: Array) -> Compilation:
+    """What a model of `fresh` is compiled with: as the workload declares, or as its own code compiled it.
+
+    The objects of a model that was compiled already are its own, with the state that they have. Raises ModelError where
+    it cannot be told, and whatever the workload's code raises.
+    """
+    if workload.compilation is not None:
+        return workload.compilation(model, labels)
+    assert workload.optimizer  # as Workload sees to
+    assert workload.loss
+    return Compilation(workload.optimizer(), workload.loss(), {"metrics": load.metrics(workload)})
+
+
+def compile_model(model: keras.Model, given: Compilation, **how: Any) -> None:
+    """Compile a model; `how` are arguments of `model.compile` that replace those given.
+
+    A model whose class has a `compile` of its own stays as its own code compiled it; StartError where `how` asks more.
+    """
+    if type(model).compile is not keras.Model.compile and model.compiled:
+        if how:
+            raise StartError(f"{type(model).__name__} has a compile() of its own, which does not take {', '.join(how)}")
+        return
+    model.compile(**{"optimizer": given.optimizer, "loss": given.loss, **given.settings, **how})
+
+
+def hand_as_fit(model: keras.Model) -> None:
+    """Let `train_on_batch` hand a model's own `train_step` what `fit` does: x and y, without a place for weights."""
+    if not own.has_own_step(model):
+        return
+    step = model.train_step
+    model.train_step = lambda *arguments: step(*arguments[:-1], arguments[-1][:2])  # on JAX the state comes first
+
+
+def metric_name(workload: Workload, given: Compilation) -> str:
+    """The entry of Keras's logs that the workload's target is about: the first metric, without one the loss."""
+    if workload.target is not None:
+        return workload.target.metric
+    named = _metrics(given)
+    return str(_name(named[0])) if named else LOSS
+
+
+def in_words(given: Compilation) -> str:
+    """What a model is trained with, for people: optimizer, loss, metrics, and what else is not Keras's default."""
+    loss = "the loss of its own train_step" if given.loss is None else own.loss_name(given.loss)
+    metrics = ", ".join(str(_name(metric)) for metric in _metrics(given)) or "no metric"
+    usual = {"run_eagerly": False, "steps_per_execution": 1}
+    more = [
+        f"{name}={value}"
+        for name, value in given.settings.items()
+        if name not in ("metrics", "weighted_metrics", "jit_compile") and value != usual.get(name)
+    ]
+    return ", ".join([type(given.optimizer).__name__, loss, metrics, *more])
+
+
+def is_lower_better(given: Compilation, metric: str) -> bool:
+    """Whether less is better of the first metric of a compilation, which is called so in Keras's logs."""
+    if metric == LOSS:
+        return True
+    found = _metrics(given)[0]
+    found = keras.metrics.get(found) if isinstance(found, str) else found
+    direction = getattr(found, "_direction", None)  # which most metrics of Keras have
+    return direction == "down" if direction else any(word in str(_name(found)) for word in ("error", "loss"))
+
+
+def keras_loss(loss: Any) -> keras.losses.Loss | None:
+    """A loss given as `model.compile` takes it, as an object of Keras's own class; None where it is another's."""
+    found = keras.losses.get(loss) if isinstance(loss, str) else loss
+    name = getattr(found, "__name__", "")
+    kind = getattr(keras.losses, "".join(word.title() for word in name.split("_")), None)
+    if isinstance(kind, type) and found is getattr(keras.losses, name, None):
+        return kind()
+    return found if type(found) is getattr(keras.losses, type(found).__name__, None) else None
+
+
+def _metrics(given: Compilation) -> list[Any]:
+    """Metrics of a compilation, those that weights of samples count for last."""
+    both = (given.settings.get(name) for name in ("metrics", "weighted_metrics"))
+    return [metric for metrics in both for metric in keras.tree.flatten(metrics) if metric is not None]
+
+
+def _name(metric: Any) -> str:
+    if isinstance(metric, str):
+        return metric
+    found = getattr(metric, "name", None) or getattr(metric, "__name__", None) or type(metric).__name__
+    return str(found)
