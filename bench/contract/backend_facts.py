@@ -30,6 +30,22 @@ class InputFacts:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A known way of a backend, under its `title` in docs/findings.md, and where parity's ladder meets it.
+
+    `rung` is the first that parts. `layers` is a regular expression for the class of the layer and, where it has an
+    activation, a space and its name; `weight` is one for the name of the weight, where it is a weight that parts.
+    `rounded`: it is inaccuracy in rounded arithmetic, and not another computation, which exact mode shows too.
+    """
+
+    title: str
+    rung: str
+    layers: str
+    weight: str = ".*"
+    rounded: bool = False
+
+
+@dataclass(frozen=True)
 class BackendFacts:
     """What every world may know of a backend.
 
@@ -41,6 +57,8 @@ class BackendFacts:
     foreign_settings: environment variables of a user's that are dropped: they would change precision, memory, waiting
         or what is computed.
     recorded_settings: environment variables of a user's that stay, and are recorded with the machine.
+    findings: what is known of its ways, where parity's ladder meets it.
+    errors: words of an error of its own that a finding explains, to the finding's title.
     inputs: what only it can hand to `fit`, by the name that `--inputs` takes.
     other_devices: what it makes of accelerators that are not measured, as words that follow its name.
     """
@@ -53,6 +71,8 @@ class BackendFacts:
     no_memory: tuple[str, ...]
     foreign_settings: tuple[str, ...]
     recorded_settings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    errors: Mapping[str, str]
     inputs: Mapping[str, InputFacts]
     other_devices: Mapping[str, str]
 
@@ -78,7 +98,9 @@ def read(folder: Path) -> BackendFacts:
         raise UsageError(f"{shown}: {name} is no key of it, known: {', '.join(KEYS)}")
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     inputs = {name: InputFacts(**value) for name, value in given["inputs"].items()}
-    return BackendFacts(folder.name, (folder / "loop.py").is_file(), **{**given, **lists, "inputs": inputs})
+    findings = tuple(Finding(**value) for value in given["findings"])
+    made = {**given, **lists, "inputs": inputs, "findings": findings}
+    return BackendFacts(folder.name, (folder / "loop.py").is_file(), **made)
 
 
 def _parsed(path: Path, shown: Path) -> dict[str, Any]:
@@ -110,11 +132,20 @@ def _are_inputs(value: Any) -> bool:
     return isinstance(value, dict) and all(_are_words(one) and one.keys() == fields for one in value.values())
 
 
+def _is_finding(value: Any) -> bool:
+    needed = {"title", "rung", "layers"}
+    if not isinstance(value, dict) or not needed <= value.keys() <= needed | {"weight", "rounded"}:
+        return False
+    words = {name: text for name, text in value.items() if name != "rounded"}
+    patterns = [text for name, text in words.items() if name in ("layers", "weight")]
+    return isinstance(value.get("rounded", False), bool) and _are_words(words) and all(map(_is_expression, patterns))
+
+
 def _are_words(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
-OPTIONAL: dict[str, Any] = {"inputs": {}, "other_devices": {}}
+OPTIONAL: dict[str, Any] = {"findings": [], "errors": {}, "inputs": {}, "other_devices": {}}
 SETTINGS = Key("a list of environment variables", _each(_text(r"[A-Z][A-Z0-9_]*")))
 KEYS = {
     "colour": Key('a colour as "#0072b2"', _text("#[0-9a-f]{6}")),
@@ -123,6 +154,8 @@ KEYS = {
     "no_memory": Key("a list of regular expressions", _each(_is_expression)),
     "foreign_settings": SETTINGS,
     "recorded_settings": SETTINGS,
+    "findings": Key("a list of tables, each with title, rung and layers, the last an expression", _each(_is_finding)),
+    "errors": Key("a table of words, each with a finding's title", _are_words),
     "inputs": Key("a table of inputs, each with the texts call and before", _are_inputs),
     "other_devices": Key("a table of accelerators, each with words", _are_words),
 }

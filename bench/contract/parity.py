@@ -9,7 +9,9 @@ from bench.contract.case import NUMERICS
 if TYPE_CHECKING:  # which needs a library that a worker, which imports this module, does not have
     from bench.contract.run_json import Workload
 
-LADDER_NUMERICS = ("float64", *NUMERICS)  # float64 is exact mode
+EXACT = "float64"  # the numerics of exact mode
+LADDER_NUMERICS = (EXACT, *NUMERICS)
+NUDGED = "nudged "  # begins the rungs of the training from weights one rounding beside
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
 LADDER_OPTIMIZERS = ("own", "SGD")  # a ladder's: the workload's own, or one that every library writes alike
@@ -18,6 +20,13 @@ CLIMBS = {  # a track with its optimizer: `own` is the workload's, SGD what ever
     "loop": ("fit-own", "loop-own"),
     "native": ("fit-SGD", "native-SGD"),
 }
+
+
+def is_left_out(workload: Workload, climb: str) -> bool:
+    """Whether a described workload cannot be climbed so, as its description says why."""
+    if climb in CLIMBS["native"]:
+        return bool(workload.without_native_ladder)
+    return climb == "loop-own" and bool(workload.without_loop)
 
 
 def is_climbed(workload: Workload) -> bool:

@@ -98,6 +98,7 @@ def command(python: Path, ladder: Ladder, prepared: Prepared, amount: Amount) ->
         "output": (prepared.folder / "ladders").resolve(),
     }
     words = [f"--{name}={value}" for name, value in given.items()]
+    words += ["--nudged"] if ladder.backend == prepared.reference else []
     names = [workload.workload for workload in prepared.workloads]
     return [str(python), "-m", "bench.worker.programs.parity", *words, "--workloads", *names]
 

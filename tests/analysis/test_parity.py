@@ -102,6 +102,51 @@ def test_the_first_rung_that_fails_is_named_with_both_values(compare, changes, p
     assert f"{array.flat[at]:.17g} against {RUNGS[key].flat[at]:.17g}" in problem
 
 
+def beside(key, by):
+    """A training of the reference that began one rounding beside: the first element of a rung is off."""
+    return {f"nudged {name}": array for name, array in off(key, by).items()}
+
+
+@pytest.mark.parametrize("key", ["one step/dense/kernel", "all steps/dense/kernel", "predictions/output 0"])
+def test_what_rounding_alone_does_to_a_training_is_no_difference(compare, key):
+    moved = {("torch", "float64"): off(key, 1e-6)}
+
+    assert compare(moved).problems
+    assert compare({**moved, ("jax", "float64"): beside(key, 1e-8)}).problems == []
+    (problem,) = compare({**moved, ("jax", "float64"): beside(key, 1e-10)}).problems
+    assert f"at {key.partition('/')[0]}, " in problem
+
+
+def test_a_loss_is_judged_by_what_rounding_did_until_its_step(compare):
+    moved = {("torch", "float64"): off("losses/loss", 1e-7, 3)}
+
+    assert compare({**moved, ("jax", "float64"): {"nudged losses/loss": off_by("losses/loss", 1e-9, 2)}}).problems == []
+    (problem,) = compare({**moved, ("jax", "float64"): {"nudged losses/loss": off_by("losses/loss", 1e-9, 4)}}).problems
+    assert "loss (step 4)" in problem
+
+
+def off_by(key, by, at):
+    return off(key, by, at)[key]
+
+
+def test_amplified_rounding_hides_no_fault_before_training(compare):
+    changes = {("torch", "float64"): off("outputs/dense", 1e-6), ("jax", "float64"): beside("outputs/dense", 1e-3)}
+    (problem,) = compare(changes).problems
+
+    assert "at outputs, dense" in problem
+
+
+def test_an_accuracy_of_as_many_labels_is_the_same(compare):
+    described = {(backend, "float64"): {"labels": 1_408} for backend in BACKENDS}
+    last_bit = {"metric/accuracy": np.nextafter(RUNGS["metric/accuracy"], 1)}
+    one_more = {"metric/accuracy": RUNGS["metric/accuracy"] + 1 / 1_408}
+
+    assert compare({("torch", "float64"): last_bit}, described=described).problems == []
+    (problem,) = compare({("torch", "float64"): one_more}, described=described).problems
+    assert "at metric, accuracy: " in problem
+    assert "error 1.0e+00" in problem
+
+
 def test_layers_are_judged_in_the_order_in_which_they_ran(compare):
     (problem,) = compare({("torch", "float64"): off("outputs/flatten") | off("outputs/dense", 1.0)}).problems
 

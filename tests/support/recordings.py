@@ -26,7 +26,7 @@ def about(**changes):
     """What a recording says of itself."""
     given = {"workload": "mlp", "backend": "torch", "device": "cpu", "numerics": "float64", "seed": 0, "track": "fit"}
     given |= {"optimizer": "own"}
-    return {**given, "error": "", "batches_digest": "abc", "unseen": [], "classes": True, **changes}
+    return {**given, "error": "", "batches_digest": "abc", "unseen": [], "classes": True, "labels": 10, **changes}
 
 
 def save(folder, changes=None, **described):

@@ -133,7 +133,7 @@ def test_outputs_are_noted_once_for_each_call():
     inputs = keras.Input((3,))
     nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="inner")], name="nested")
     model = keras.Model(inputs, shared(nested(shared(inputs))))
-    with parity.observed() as seen:
+    with parity.observed() as (seen, _):
         model(np.ones((2, 3)))
     names = [name for name, _ in seen]
 
@@ -143,9 +143,10 @@ def test_outputs_are_noted_once_for_each_call():
 
 def test_the_cells_of_a_recurrent_layer_are_left_out():
     model = keras.Sequential([keras.Input((4, 3)), keras.layers.LSTM(2, name="memory")])
-    with parity.observed() as seen:
+    with parity.observed() as (seen, kinds):
         model(np.ones((2, 4, 3)))
 
+    assert kinds[seen[0][0]] == "LSTM tanh"
     assert seen[0][0].split("/")[-1] == "memory"
     assert not any("cell" in name for name, _ in seen)
 

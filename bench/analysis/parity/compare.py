@@ -7,7 +7,7 @@ within `RUNGS`; recordings in float32 and the like are held against it, and agai
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +19,21 @@ from bench.analysis.parity.distances import (
     NEGLIGIBLE,
     RECORDED_RUNGS,
     ROUNDED_RUNGS,
+    ROUNDINGS,
     RUNGS,
+    TRAINED,
     Array,
-    count,
+    counted,
     distance,
+    other_classes,
     size,
+    step_bounds,
     step_distance,
 )
-from bench.analysis.parity.recordings import EXACT, LADDER, Recording, faults, load, rungs_of, title
+from bench.analysis.parity.known import finding
+from bench.analysis.parity.recordings import LADDER, Recording, faults, inexact_outputs, load, rungs_of, title
 from bench.analysis.parity.rounded import MISSING, Row
+from bench.contract.parity import EXACT, NUDGED
 from bench.contract.run_json import RunDescription
 
 COLUMNS = [
@@ -52,10 +58,14 @@ GROUP = ("workload", "seed", "optimizer")  # recordings of the same computation
 
 
 class Parity(NamedTuple):
-    """The rows of parity.csv, in words what broke, and the ladders (`LADDER` columns) that agree on every rung."""
+    """The rows of parity.csv, in words what broke, and the ladders (`LADDER` columns) that agree on every rung.
+
+    `remarks` are said and break nothing: rounded arithmetic that is inaccurate in a known way.
+    """
 
     table: pd.DataFrame
     problems: list[str]
+    remarks: list[str]
     proved: set[tuple[Hashable, ...]]
     crossings: list[rounded.Crossing]
     steps: int
@@ -98,8 +108,10 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
                 crossings += crossed
     table = pd.DataFrame(rows, columns=COLUMNS)
     proved = _proved(table, recordings, planned.seeds)
-    problems += _broken(table)
-    return Parity(table, problems, proved, crossings, planned.steps, len(planned.seeds))
+    broken, remarks = _broken(
+        table, {(one.about["workload"], one.about["seed"]): one.about["kinds"] for one in recordings}
+    )
+    return Parity(table, [*problems, *broken], remarks, proved, crossings, planned.steps, len(planned.seeds))
 
 
 def _golden(group: Sequence[Recording], reference: str) -> Recording | None:
@@ -129,7 +141,7 @@ def _group_rows(group: Sequence[Recording], golden: Recording, crossings: Sequen
             crossing.backend for crossing in crossings if (crossing.numerics, crossing.device) == (numerics, device)
         }
         yield from rounded.judged(
-            [row for recording in peers for row in _rows(recording, golden, ROUNDED_RUNGS)], crossed
+            [row for recording in peers for row in _rows(recording, golden, ROUNDED_RUNGS)], crossed, golden
         )
 
 
@@ -138,7 +150,9 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
     about = {name: ours.about[name] for name in (*LADDER, "seed")}
     about["reference"] = golden.about["backend"]
     for rung in (name for name in rungs if name not in RECORDED_RUNGS or name in rungs_of(ours.about)):
-        mine, theirs = _at(ours, rung), _at(golden, rung)
+        mine, theirs = ours.rungs.get(_source(rung), {}), golden.rungs.get(_source(rung), {})
+        if rung == "classes":
+            mine, theirs = (_with_classes(one, of) for one, of in ((mine, ours), (theirs, golden)))
         if ours.about["error"] and rung not in ours.rungs:
             return  # it ended early, which is a problem of its own
         trainable = golden.rungs.get("gradients", {})
@@ -147,30 +161,40 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
         for location in dict.fromkeys((*theirs, *mine)):
             if location in unseen:
                 continue  # inside a loop that one backend traces and the other runs
-            array, golden_array = mine.get(location, MISSING), theirs.get(location, MISSING)
+            pair = mine.get(location, MISSING), theirs.get(location, MISSING)
+            beside = golden.rungs.get(f"{NUDGED}{_source(rung)}", {}).get(location) if rung in TRAINED else None
+            least = NEGLIGIBLE.get(rung, 0.0) * largest if location in trainable else 0.0
+            tolerance = RUNGS[rung]
             if rung == "losses":
                 exact, cut = ours.about["numerics"] == EXACT, bool(ours.about["error"])
-                measured = step_distance(array, golden_array, exact, cut)
+                bounds = step_bounds(pair[1], MISSING if beside is None else beside) if exact else None
+                measured = step_distance(*pair, bounds, cut)
             elif rung == "classes":
-                measured = count(array, golden_array)
+                measured = other_classes(*pair, _rounding(pair[1], beside, 0.0))
+            elif rung == "metric" and location.endswith("accuracy"):
+                measured, tolerance = counted(*pair, ours.about["labels"]), COUNTED
             else:
-                least = NEGLIGIBLE.get(rung, 0.0) * largest if location in trainable else 0.0
-                measured = distance(array, golden_array, least)
-            yield {
-                **about,
-                "rung": rung,
-                "location": location,
-                "tolerance": COUNTED if rung == "metric" and location.endswith("accuracy") else RUNGS[rung],
-                **measured,
-            }
+                measured, tolerance = distance(*pair, least), max(tolerance, _rounding(pair[1], beside, least))
+            yield {**about, "rung": rung, "location": location, "tolerance": tolerance, **measured}
 
 
-def _at(recording: Recording, rung: str) -> dict[str, Array]:
-    """The arrays of a rung; the classes follow from the predictions."""
-    if rung != "classes":
-        return recording.rungs.get(rung, {})
-    outputs = recording.rungs.get("predictions", {}) if recording.about["classes"] else {}
-    return {name: array.argmax(axis=-1) for name, array in outputs.items() if array.ndim > 1 and array.shape[-1] > 1}
+def _source(rung: str) -> str:
+    """The recorded rung that a rung is read from: the classes follow from the predictions."""
+    return "predictions" if rung == "classes" else rung
+
+
+def _with_classes(arrays: dict[str, Array], recording: Recording) -> dict[str, Array]:
+    """The outputs of which the largest names a class."""
+    return {
+        name: array
+        for name, array in arrays.items()
+        if recording.about["classes"] and array.ndim > 1 and array.shape[-1] > 1
+    }
+
+
+def _rounding(golden: Array, beside: Array | None, least: float) -> float:
+    """How far rounding alone takes a training, at most: 0 where that was not recorded."""
+    return 0.0 if beside is None else ROUNDINGS * float(distance(beside, golden, least)["error"])
 
 
 def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[Hashable, ...]]:
@@ -178,7 +202,8 @@ def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequenc
     whole: dict[tuple[str, ...], set[int]] = {}
     for recording in recordings:
         everything = all(rung in recording.rungs for rung in rungs_of(recording.about))
-        if recording.about["numerics"] == EXACT and not recording.about["error"] and everything:
+        exact = recording.about["numerics"] == EXACT and not inexact_outputs(recording)
+        if exact and not recording.about["error"] and everything:
             whole.setdefault(tuple(recording.about[name] for name in LADDER), set()).add(recording.about["seed"])
     complete = {ladder for ladder, climbed in whole.items() if climbed >= set(seeds)}
     exact = table[table["numerics"].eq(EXACT)]
@@ -191,9 +216,12 @@ def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequenc
     return proved
 
 
-def _broken(table: pd.DataFrame) -> list[str]:
-    """For each ladder that failed, the first rung that did, with both values."""
-    problems = []
+def _broken(table: pd.DataFrame, kinds: Mapping[tuple[str, int], Mapping[str, str]]) -> tuple[list[str], list[str]]:
+    """For each ladder that failed, the first rung that did, with both values; and likewise what is only a remark.
+
+    `kinds` are the classes of layers by location, of each workload and seed.
+    """
+    problems, remarks = list[str](), list[str]()
     failed = table[table["passed"].eq(False)]
     first = {"numerics": EXACT, "track": "fit", "optimizer": "own"}
     by_fit = failed[(failed[list(first)] == list(first.values())).all(axis=1)]
@@ -208,8 +236,10 @@ def _broken(table: pd.DataFrame) -> list[str]:
         values = "" if pd.isna(row["value"]) else f"{row['value']:.17g} against {row['reference_value']:.17g}, "
         is_rounding = row["numerics"] != EXACT and row["rung"] != "weights"
         says = "is far less accurate than the others, judged by" if is_rounding else "parts from"
-        problems.append(
+        known = finding(row, kinds.get((row["workload"], row["seed"]), {}))
+        explained = f"; a known difference, docs/findings.md: {known.title}" if known else ""
+        (remarks if known and known.rounded else problems).append(
             f"parity: {title(row)} {says} {row['reference']} float64 at {row['rung']}, {place}: {values}"
-            f"error {row['error']:.1e}, tolerance {row['tolerance']:.1e}, seed {row['seed']}{more}"
+            f"error {row['error']:.1e}, tolerance {row['tolerance']:.1e}, seed {row['seed']}{more}{explained}"
         )
-    return problems
+    return problems, remarks

@@ -27,7 +27,13 @@ RUNGS = {
     "metric": 1e-8,
 }
 RECORDED_RUNGS = tuple(rung for rung in RUNGS if rung != "classes")  # the classes follow from the predictions
-COUNTED = 0.0  # an accuracy counts, so it is equal to the last digit
+COUNTED = 0.0  # an accuracy counts, so as many test labels are met
+OF_A_LABEL = 1e-6  # what the mean of a million of them may lose by rounding is less
+# How far rounding alone takes a training is seen where the golden one begins a rounding beside. Another backend rounds
+# at every operation and not once, and may add up a batch value by value where the golden one adds in a tree: so many
+# times as far counts as rounding.
+ROUNDINGS = 1000.0
+TRAINED = ("one step", "losses", "all steps", "predictions", "classes", "metric")  # the rungs of which this is so
 # A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. The
 # trainable variables' arrays of these rungs are measured against at least this fraction of the largest one's.
 NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
@@ -56,11 +62,30 @@ def on_the_other_side(ours: Array, golden: Array) -> int:
     return int(np.count_nonzero((ours == 0) != (golden == 0))) if ours.shape == golden.shape else 0
 
 
-def count(ours: Array, golden: Array) -> Measured:
-    """How many elements differ, and the first that does."""
+def counted(ours: Array, golden: Array, labels: int) -> Measured:
+    """By how many of the labels two accuracies differ; a mean of counts is off by far less than one when it rounds."""
+    found = distance(ours, golden, 0.0)
+    if math.isinf(found["error"]) or not labels:
+        return found
+    differ = abs(found["value"] - found["reference_value"]) * labels
+    return {**found, "error": differ if differ > OF_A_LABEL else 0.0}
+
+
+def other_classes(ours: Array, golden: Array, tolerance: float) -> Measured:
+    """In how many samples another output is the largest, and the first of them.
+
+    Where the golden one's two largest are no further apart than what is tolerated, either may be.
+    """
     if ours.shape != golden.shape:
         return {"error": math.inf, "element": f"shapes {ours.shape} and {golden.shape}"}
-    apart = np.flatnonzero(ours != golden)
+    first, second = np.sort(golden, axis=-1)[..., -1], np.sort(golden, axis=-1)[..., -2]
+    is_close = first - second <= 2 * tolerance * size(golden)
+    return _count(ours.argmax(axis=-1), golden.argmax(axis=-1), is_close)
+
+
+def _count(ours: Array, golden: Array, left_out: npt.NDArray[np.bool_]) -> Measured:
+    """How many elements differ, and the first that does."""
+    apart = np.flatnonzero((ours != golden) & ~left_out)
     if not len(apart):
         return {"error": 0.0, "element": ""}
     at = np.unravel_index(apart[0], golden.shape)
@@ -68,24 +93,46 @@ def count(ours: Array, golden: Array) -> Measured:
     return {"error": len(apart), "element": element, "value": ours[at], "reference_value": golden[at]}
 
 
-def step_distance(ours: Array, golden: Array, exact: bool, cut: bool) -> Measured:
-    """The relative distance of two series of losses, at the worst step; where `exact`, at the first beyond the bound.
+def step_bounds(golden: Array, nudged: Array) -> Array:
+    """The bound of each step's loss: the rung's, or what rounding amounts to by then."""
+    bounds = np.full(golden.shape, RUNGS["losses"])
+    common = min(len(golden), len(nudged)) if nudged.ndim else 0
+    if common:
+        so_far = np.maximum.accumulate(_step_errors(nudged, golden, common))
+        bounds[:common] = np.maximum(bounds[:common], ROUNDINGS * so_far)
+        bounds[common:] = np.maximum(bounds[common:], bounds[common - 1])
+    return bounds
 
-    Where one is shorter it took no further step, unless it was `cut`: then that is a fault of its own.
+
+def step_distance(ours: Array, golden: Array, bounds: Array | None, cut: bool) -> Measured:
+    """The relative distance of two series of losses, at the worst step; with `bounds`, at the first beyond its own.
+
+    `tolerance` is that step's bound. Where one is shorter it took no further step, unless it was `cut`: then that is a
+    fault of its own.
     """
     common = min(len(ours), len(golden)) if ours.ndim and golden.ndim else 0
     if not common:
         return {"error": math.inf, "element": "no step"}
+    apart = _step_errors(ours, golden, common)
+    found: Measured = {}
+    at = int(apart.argmax())
+    if bounds is not None:
+        beyond = np.flatnonzero(apart > bounds[:common])
+        if not len(beyond) and len(ours) != len(golden) and not cut:
+            return {"error": math.inf, "element": f"step {common + 1}, which only one of them took"}
+        at = int(beyond[0] if len(beyond) else (apart / bounds[:common]).argmax())
+        found = {"tolerance": bounds[at]}
+    return {**found, "error": apart[at], "element": f"step {at + 1}", "value": ours[at], "reference_value": golden[at]}
+
+
+def _step_errors(ours: Array, golden: Array, common: int) -> Array:
+    """The relative distance of each of the first steps."""
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.maximum(np.abs(golden[:common]), NEGLIGIBLE_LOSS * np.abs(golden[0]))
-        apart = np.abs(ours[:common] - golden[:common]) / scale
+        apart: Array = np.abs(ours[:common] - golden[:common]) / scale
     apart[np.isnan(apart)] = math.inf
     apart[_same(ours[:common], golden[:common])] = 0.0
-    beyond = np.flatnonzero(apart > RUNGS["losses"])
-    at = int(beyond[0] if exact and len(beyond) else apart.argmax())
-    if exact and not len(beyond) and len(ours) != len(golden) and not cut:
-        return {"error": math.inf, "element": f"step {common + 1}, which only one of them took"}
-    return {"error": apart[at], "element": f"step {at + 1}", "value": ours[at], "reference_value": golden[at]}
+    return apart
 
 
 def _same(ours: Array, golden: Array) -> npt.NDArray[np.bool_]:

@@ -14,14 +14,17 @@ import numpy.typing as npt
 
 from bench.analysis.parity.distances import RECORDED_RUNGS, ROUNDED_RUNGS, Array
 from bench.contract.case import stem
-from bench.contract.parity import CLIMBS, is_climbed
+from bench.contract.parity import CLIMBS, EXACT, is_climbed, is_left_out
 from bench.contract.run_json import ParityRun, RunDescription
 
 LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer"]
-EXACT = "float64"
-NATIVE = CLIMBS["native"]
-ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen", "classes")
-OLDER = {"optimizer": "own", "classes": True}  # what recordings did not say when nothing else was climbed
+ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen", "classes", "labels", "kinds")
+OLDER = {
+    "optimizer": "own",
+    "classes": True,
+    "labels": 0,
+    "kinds": {},
+}  # what recordings did not say when nothing else was climbed
 
 
 class Recording(NamedTuple):
@@ -82,9 +85,7 @@ def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description:
             filter(is_climbed, description.workloads), planned.seeds, ladder.climbs
         ):
             key = (workload.workload, ladder.backend, ladder.device, ladder.numerics)
-            if (*key, *climb.split("-"), seed) not in there and not (
-                climb in NATIVE and workload.without_native_ladder
-            ):
+            if (*key, *climb.split("-"), seed) not in there and not is_left_out(workload, climb):
                 of = "" if climb in CLIMBS["fit"] else f" {climb}"
                 problems.append(f"parity: {stem(workload.workload)}: {name}{of} left no recording of seed {seed}")
     for recording in recordings:
@@ -115,13 +116,21 @@ def _other_types(recordings: Sequence[Recording]) -> list[str]:
     first: dict[tuple[str, str, str], dict[str, None]] = {}  # the backends, each once
     for recording in recordings:
         about = recording.about
-        for location, array in recording.rungs.get("outputs", {}).items() if about["numerics"] == EXACT else ():
-            if array.dtype.kind == "f" and array.dtype != np.float64:
-                first.setdefault((about["workload"], location, array.dtype.name), {})[about["backend"]] = None
-                break
+        for location, kind in inexact_outputs(recording)[:1] if about["numerics"] == EXACT else ():
+            first.setdefault((about["workload"], location, kind), {})[about["backend"]] = None
     return [
         f"parity: {stem(workload)}: layer {location} computes in {kind} on {', '.join(who)}, not float64"
         for (workload, location, kind), who in first.items()
+    ]
+
+
+def inexact_outputs(recording: Recording) -> list[tuple[str, str]]:
+    """The layers whose outputs are floating-point numbers but not float64, and their types."""
+    outputs = recording.rungs.get("outputs", {})
+    return [
+        (location, array.dtype.name)
+        for location, array in outputs.items()
+        if array.dtype.kind == "f" and array.dtype != np.float64
     ]
 
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.analysis.parity.distances import Array, on_the_other_side
-from bench.analysis.parity.recordings import EXACT, Recording
+from bench.analysis.parity.distances import NEGLIGIBLE, Array, on_the_other_side, size
+from bench.analysis.parity.recordings import Recording
+from bench.contract.parity import EXACT
 
 Row = dict[str, Any]  # of parity.csv, by column
 MISSING: Array = np.array(np.nan)
@@ -23,6 +24,10 @@ WORSE = 10.0  # times the others' largest error
 # to 13 times as far as the others' (later layers of all are further off, and closer to each other). Products in TF32
 # would be off by thousands.
 UNREMARKABLE = {name: (64 if name == "float32" else 32) * unit for name, unit in ROUNDING.items()}
+# A sum that is added value by value rounds at every step. Where these roundings are random, its error grows as the
+# square root of its length: so many units beside the terms, of which the largest gradient gives the size. A product in
+# TF32 would be off by 8,192 of float32's units.
+SUMMED = 4.0
 # What comes after a relu or a maximum jumps where rounding decides on which side an element falls: gradients by up to
 # 2 % of the largest, losses by up to 1.2 % after 20 steps. So a loss only counts where it is far off or no number, and
 # so do the gradients of a backend that has such an element.
@@ -58,11 +63,23 @@ def crossings(recordings: Sequence[Recording], golden: Recording) -> Iterator[Cr
                 yield Crossing(**about, location=location, elements=count)
 
 
-def judged(rows: Sequence[Row], crossed: set[str]) -> Iterator[Row]:
+def longest_sum(golden: Recording) -> int:
+    """About how many numbers the longest sum of a network has: weights of an output, or places of a channel.
+
+    What a channel's bias and a normalisation see is summed over samples and places.
+    """
+    outputs = [array.size / array.shape[-1] for array in golden.rungs.get("outputs", {}).values() if array.ndim > 1]
+    weights = [array.size / array.shape[-1] for array in golden.rungs.get("weights", {}).values() if array.ndim > 1]
+    return int(max([*outputs, *weights], default=1))
+
+
+def judged(rows: Sequence[Row], crossed: set[str], golden: Recording) -> Iterator[Row]:
     """Rows of several backends in one rounded arithmetic, each judged by the errors of the others at the same place.
 
-    `crossed` are the backends that have a `Crossing`.
+    `crossed` are the backends that have a `Crossing`. A gradient's error counts beside the largest gradient.
     """
+    sizes = {name: size(array) for name, array in golden.rungs.get("gradients", {}).items()}
+    largest, length = max(sizes.values(), default=0.0), longest_sum(golden)
     table: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         table.setdefault((row["rung"], row["location"]), {})[row["backend"]] = row["error"]
@@ -75,11 +92,14 @@ def judged(rows: Sequence[Row], crossed: set[str]) -> Iterator[Row]:
         if row["rung"] == "weights" or math.isinf(row["error"]):
             yield {**row, "passed": row["error"] <= row["tolerance"]}
         elif others:
-            least = UNREMARKABLE[row["numerics"]]
+            unit = ROUNDING[row["numerics"]]
+            least = max(UNREMARKABLE[row["numerics"]], SUMMED * math.sqrt(length) * unit)
             if row["rung"] == "losses":
                 least = DIVERGED
-            elif row["rung"] == "gradients" and row["backend"] in crossed:
-                least = max(least, DIVERGED)
+            elif row["rung"] == "gradients":
+                measured = max(sizes.get(row["location"], 0.0), NEGLIGIBLE["gradients"] * largest)
+                least *= largest / measured if measured else 1.0
+                least = max(least, DIVERGED) if row["backend"] in crossed else least
             tolerance = max(WORSE * max(others), least)
             yield {**row, "tolerance": tolerance, "passed": row["error"] <= tolerance}
         else:

@@ -8,10 +8,10 @@ import pandas as pd
 
 from bench.analysis.parity.compare import Parity
 from bench.analysis.parity.distances import RUNGS
-from bench.analysis.parity.recordings import EXACT, LADDER
+from bench.analysis.parity.recordings import LADDER
 from bench.analysis.parity.rounded import Crossing
 from bench.contract.case import stem
-from bench.contract.parity import LADDER_BATCH, ROUNDED_STEPS
+from bench.contract.parity import EXACT, LADDER_BATCH, ROUNDED_STEPS
 from bench.report.columns import LADDER_ERRORS, Kind, table
 from bench.report.text import missing
 from bench.report.view import Cell, Grid, Ladder, Row, Sentence, Table, facets
@@ -136,7 +136,8 @@ def remarks(parity: Parity | None) -> list[Sentence]:
     """For each workload, which tracks are proved to compute the same, and whose rounded arithmetic is most accurate."""
     if parity is None:
         return []
-    return [said for rows in _whole(parity) for said in _tracks(rows)] + [*_most_accurate(parity)]
+    known = [Sentence(text.removeprefix("parity: "), {}) for text in parity.remarks]
+    return [said for rows in _whole(parity) for said in _tracks(rows)] + [*_most_accurate(parity)] + known
 
 
 def _whole(parity: Parity) -> Iterator[pd.DataFrame]:

@@ -6,8 +6,8 @@ parity needs, and `predict` has the calls of task predict. A backend without `lo
 `predict` alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -142,6 +142,17 @@ def exact(name: str) -> Exact:
 def placed(x: Any, y: Any, whole: bool, put: Callable[[Any], Any]) -> Any:
     """Batches of shape (steps, batch, …) put where training wants them: whole for one program, else a pair a step."""
     return (put(x), put(y)) if whole else [(put(one), put(other)) for one, other in zip(x, y, strict=True)]
+
+
+@contextmanager
+def undisturbed(model: Any) -> Iterator[None]:
+    """Within, calls leave a model's state as it was: `fit` makes its metrics without one, and no seed is used up."""
+    import keras
+
+    state = [(one, np.array(keras.ops.convert_to_numpy(one.value))) for one in model.non_trainable_variables]
+    yield
+    for variable, value in state:
+        variable.assign(value)
 
 
 def trainer(backend: str, track: str, model: Any, metric: str, knobs: Knobs) -> Trainer:

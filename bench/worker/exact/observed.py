@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 
 @contextmanager
-def observed() -> Iterator[list[tuple[str, Any]]]:
+def observed() -> Iterator[tuple[list[tuple[str, Any]], dict[str, str]]]:
     """Within, every layer's outputs are noted as (location, array), in the order in which the layers finish.
+
+    The other value has the kind of the layer at each path, see `kind_of`.
 
     The location is the layer's path, with `#2` where it is called a second time, and the output's number where it has
     several. The array is None inside a loop that the backend traces. Layers inside a recurrent one are left out: each
@@ -21,6 +23,7 @@ def observed() -> Iterator[list[tuple[str, Any]]]:
 
     seen: list[tuple[str, Any]] = []
     calls: dict[str, int] = {}
+    kinds: dict[str, str] = {}
     inside = 0
     original = keras.Layer.__call__
 
@@ -34,6 +37,7 @@ def observed() -> Iterator[list[tuple[str, Any]]]:
         finally:
             inside -= hides
         path = layer.path or layer.name
+        kinds.setdefault(path, kind_of(layer))
         if not inside:
             calls[path] = calls.get(path, 0) + 1
             flat = [value for value in keras.tree.flatten(outputs) if keras.ops.is_tensor(value)]
@@ -44,9 +48,15 @@ def observed() -> Iterator[list[tuple[str, Any]]]:
 
     keras.Layer.__call__ = call
     try:
-        yield seen
+        yield seen, kinds
     finally:
         keras.Layer.__call__ = original
+
+
+def kind_of(layer: Any) -> str:
+    """The class of a layer, and its activation where it has one."""
+    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    return type(layer).__name__ if activation == "linear" else f"{type(layer).__name__} {activation}"
 
 
 def _concrete(value: Any) -> npt.NDArray[Any] | None:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contract.messages import Messenger
-from bench.contract.parity import LADDER_BATCH, ROUNDED_STEPS
+from bench.contract.parity import EXACT, LADDER_BATCH, NUDGED, ROUNDED_STEPS
 from bench.worker import backends
 from bench.worker.exact.observed import array, observed
 from bench.worker.process import environment
@@ -49,6 +49,9 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
     parser.add_argument("--climbs", default=["fit-own"], type=lambda text: text.split(","), help="TRACK-OPTIMIZER,…")
     parser.add_argument(
+        "--nudged", action="store_true", help="train in exact mode from weights nudged by a rounding too"
+    )
+    parser.add_argument(
         "--weights", required=True, type=Path, help="the folder that bench.worker.programs.prepare wrote"
     )
     parser.add_argument("--output", required=True, type=Path, help="the folder for the recordings")
@@ -64,7 +67,7 @@ def main() -> None:
     from bench.worker.keras_internals import MovedError
 
     try:
-        if given.numerics == "float64":
+        if given.numerics == EXACT:
             mode.enable(given.backend)
         randomness.install()
     except MovedError as error:
@@ -77,7 +80,8 @@ def main() -> None:
             stem = f"{index}-{Path(name).stem}-seed{seed}"
             track, _, optimizer = climbing.partition("-")
             about = {**common, "workload": name, "seed": seed, "track": track, "optimizer": optimizer}
-            about |= {"error": "", "batches_digest": "", "unseen": [], "classes": False}
+            about |= {"error": "", "batches_digest": "", "unseen": [], "classes": False, "labels": 0, "kinds": {}}
+            about["nudged"] = given.nudged and given.numerics == EXACT and track == "fit"
             recording: Recording = {}
             try:
                 climb(recording, about, given.weights / f"{stem}.npz", backend)
@@ -95,91 +99,175 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
 
     Every rung starts from the same weights, random state and optimizer. With numerics other than float64 the ladder is
     short: what training has amplified for long says nothing about the arithmetic. Track `native` gives no layers'
-    outputs, and its gradients are read from what one step of SGD does to the weights.
+    outputs, and its gradients are read from what one step of SGD does to the weights. With `nudged` the training is
+    recorded once more, from weights that lie one rounding beside.
     """
     import keras
 
     from bench.worker.backends import network
     from bench.worker.workload import load, numerics
+    from bench.worker.workload.model import compilation, fresh, keras_loss
 
     workload = load.load_workload(about["workload"])
     if workload.memory_mib:
         raise NotClimbedError("it is made for a GPU")
     dataset, batches = _data(workload.dataset, about["seed"], about["steps"])
-    about["batches_digest"] = batches.digest
-    categorical = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
-    about["classes"] = isinstance(workload.loss(), categorical)
-    metric = workload.target.metric
-    is_exact = about["numerics"] == "float64"
+    about["batches_digest"], about["labels"] = batches.digest, dataset.y_test[: about["test_samples"] or None].size
 
     keras.utils.clear_session(free_memory=False)  # names begin anew, so that every process gives the same paths
     numerics.choose(about["numerics"])  # forgotten with them
     keras.utils.set_random_seed(about["seed"])
-    model = workload.build()
+    model = fresh(workload, batches.x)
     model.set_weights(load.load_weights(weights))
-    paths = [variable.path for variable in model.weights]
-    state = [(variable, array(variable)) for variable in model.variables]  # those of random layers included
+    given = compilation(workload, model, batches.y)
+    categorical = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
+    about["classes"] = isinstance(keras_loss(given.loss), categorical)
+    climbing = Climb(recording, about, workload, given, model, batches)
 
-    def restart(scaled: bool = False) -> None:
-        keras.utils.set_random_seed(about["seed"])
-        for variable, value in state:
+    climbing.restart()
+    climbing.note("weights", [variable.path for variable in model.weights], model.weights)
+    refused = network.refusals(model)[1] if about["optimizer"] == "SGD" else ""  # nobody else is held against SGD
+    refused = refused or (network.refused_by_loop(model) if about["track"] == "loop" else "")
+    if refused:
+        raise NotClimbedError(refused)
+    climbing.observe(backend)
+    if climbing.train() and about["numerics"] == EXACT:
+        climbing.evaluate(dataset)
+    if about["nudged"]:
+        climbing.begin_beside()
+        if climbing.train():
+            climbing.evaluate(dataset)
+
+
+class Climb:
+    """A model on its way up the ladder, and the recording it leaves.
+
+    Args:
+        recording: gets the arrays, by `rung/location`.
+        about: what is climbed, and with what.
+        given: what the model is compiled with.
+        model: with the weights that it starts from.
+    """
+
+    def __init__(
+        self, recording: Recording, about: dict[str, Any], workload: Any, given: Any, model: Any, batches: Any
+    ) -> None:
+        from bench.worker.workload.model import fixed_batch, metric_name
+
+        self._recording, self._about, self._given, self._model = recording, about, given, model
+        self._batches, self._metric = batches, metric_name(workload, given)
+        self._fixed = fixed_batch(model)
+        self._prefix = ""
+        self._state = [(variable, array(variable)) for variable in model.variables]  # those of random layers included
+        self._optimizer_state: list[Any] = []
+
+    def restart(self, scaled: bool = False) -> None:
+        """Weights, random state and optimizer as they were before the first step; `scaled` as float16's losses are."""
+        import keras
+
+        from bench.worker.workload.model import compile_model
+
+        model, given = self._model, self._given
+        keras.utils.set_random_seed(self._about["seed"])
+        for variable, value in self._state:
             variable.assign(value)
         sgd = keras.optimizers.SGD(SGD_RATE, momentum=SGD_MOMENTUM)
-        optimizer = sgd if about["optimizer"] == "SGD" else workload.optimizer()
-        compiled = {"loss": workload.loss(), "metrics": load.metrics(workload), "auto_scale_loss": scaled}
-        model.compile(optimizer=optimizer, **compiled)
+        optimizer = sgd if self._about["optimizer"] == "SGD" else given.optimizer
+        compile_model(model, given, optimizer=optimizer, auto_scale_loss=scaled)
         model.optimizer.build(model.trainable_variables)
+        if optimizer is given.optimizer:  # one for all, since it may be the one that the model was compiled with
+            self._optimizer_state = self._optimizer_state or [array(variable) for variable in optimizer.variables]
+            for variable, value in zip(optimizer.variables, self._optimizer_state, strict=True):
+                variable.assign(value)
 
-    def stepper(batch_size: int) -> Stepper:
-        restart(scaled=True)  # with float16; loss and gradients are observed as they are
-        if about["track"] == "fit":
-            return _by_fit(model, batches, batch_size)
-        return _by_trainer(about["backend"], about["track"], model, metric, batches, batch_size)
+    def begin_beside(self) -> None:
+        """Let the next training begin from weights one rounding beside, and be recorded as `nudged`."""
+        random = np.random.default_rng(self._about["seed"])
+        trained = {id(variable) for variable in self._model.trainable_variables}
 
-    def note(rung: str, locations: Sequence[str], values: Sequence[Any]) -> None:
+        def beside(value: Any) -> Any:
+            return value * (1 + np.finfo(value.dtype).eps * random.choice([-1, 1], value.shape))
+
+        self._state = [(one, beside(value) if id(one) in trained else value) for one, value in self._state]
+        self._prefix = NUDGED
+
+    def note(self, rung: str, locations: Sequence[str], values: Sequence[Any]) -> None:
+        """Record a rung's arrays."""
         for location, value in zip(_distinct(locations), values, strict=True):
             found = array(value)
             if found.dtype.kind in "biufc":  # text is not computed with
-                recording[f"{rung}/{location}"] = found
+                self._recording[f"{self._prefix}{rung}/{location}"] = found
 
-    restart()
-    note("weights", paths, model.weights)
-    trained = [variable.path for variable in model.trainable_variables]
-    refused = network.refusals(model)[1] if about["optimizer"] == "SGD" else ""  # nobody else is held against SGD
-    if refused:
-        raise NotClimbedError(refused)
-    if about["track"] == "native":
-        losses = stepper(OBSERVED)(0, 1)
-        before = {variable.path: value for variable, value in state}
-        moved = [(before[one.path] - array(one)) / SGD_RATE for one in model.trainable_variables]
-        note("loss", ["loss"], losses)
-        note("gradients", trained, moved)
-    else:
-        _note_forward(model, batches, about, note)
-        restart()
-        loss, gradients = backend.gradients(model, *_observed_batch(batches))
-        note("loss", ["loss"], [loss])
-        note("gradients", trained, gradients)
-
-    take, losses = stepper(LADDER_BATCH), []
-    steps = about["steps"] if is_exact else min(about["steps"], ROUNDED_STEPS)
-    for first in (0, *range(1, steps, CHUNK)):  # the first alone, for the rung after it
-        losses += take(first, min(CHUNK, steps - first) if first else 1)
-        recording["losses/loss"] = np.array(losses)
-        if not first and is_exact:
-            note("one step", paths, model.weights)
-        if not math.isfinite(losses[-1]):
+    def observe(self, backend: backends.Backend) -> None:
+        """Record the layers' outputs, the loss and the gradients of the first samples."""
+        trained = [variable.path for variable in self._model.trainable_variables]
+        if self._about["track"] == "native":
+            losses = self._stepper(self._fixed or OBSERVED)(0, 1)
+            before = {variable.path: value for variable, value in self._state}
+            moved = [(before[one.path] - array(one)) / SGD_RATE for one in self._model.trainable_variables]
+            self.note("loss", ["loss"], losses)
+            self.note("gradients", trained, moved)
             return
-    if is_exact:
-        note("all steps", paths, model.weights)
-        tested = slice(about["test_samples"] or None)
-        outputs = model.predict(dataset.x_test[tested], batch_size=load.EVALUATION_BATCH, verbose=0)
+        with observed() as (seen, self._about["kinds"]):
+            self._model(self._first_samples()[0], training=True)
+        shown = [(location, value) for location, value in seen if value is not None]
+        self.note("outputs", [location for location, _ in shown], [value for _, value in shown])
+        self._about["unseen"] = [location for location, value in seen if value is None]
+        self.restart()
+        loss, gradients = backend.gradients(self._model, *self._first_samples())
+        self.note("loss", ["loss"], [loss])
+        self.note("gradients", trained, gradients)
+
+    def train(self) -> bool:
+        """Record the steps' losses and the weights after them; gives whether every loss was a finite number."""
+        is_exact = self._about["numerics"] == EXACT
+        paths = [variable.path for variable in self._model.weights]
+        take, losses = self._stepper(self._fixed or LADDER_BATCH), list[float]()
+        steps = self._about["steps"] if is_exact else min(self._about["steps"], ROUNDED_STEPS)
+        for first in (0, *range(1, steps, CHUNK)):  # the first alone, for the rung after it
+            losses += take(first, min(CHUNK, steps - first) if first else 1)
+            self._recording[f"{self._prefix}losses/loss"] = np.array(losses)
+            if not first and is_exact:
+                self.note("one step", paths, self._model.weights)
+            if not math.isfinite(losses[-1]):
+                return False
+        if is_exact:
+            self.note("all steps", paths, self._model.weights)
+        return True
+
+    def evaluate(self, dataset: Any) -> None:
+        """Record what the trained model predicts for the test samples, and its metric on them."""
+        import keras
+
+        from bench.worker.workload.load import EVALUATION_BATCH, whole_batches
+        from bench.worker.workload.model import LOSS
+
+        model, tested = self._model, slice(self._about["test_samples"] or None)
+        x, y = (whole_batches(part[tested], self._fixed) for part in (dataset.x_test, dataset.y_test))
+        outputs = model.predict(x, batch_size=self._fixed or EVALUATION_BATCH, verbose=0)
         flat = keras.tree.flatten(outputs)
-        note("predictions", [f"output {index}" for index in range(len(flat))], flat)
+        self.note("predictions", [f"output {index}" for index in range(len(flat))], flat)
         model.reset_metrics()
         predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
-        result = model.compute_metrics(dataset.x_test[tested], dataset.y_test[tested], predicted)
-        note("metric", [metric], [result[metric]])
+        if self._metric == LOSS:
+            found = model.compute_loss(x, keras.ops.convert_to_tensor(y), predicted, training=False)
+        else:
+            found = model.compute_metrics(x, y, predicted)[self._metric]
+        self.note("metric", [self._metric], [found])
+
+    def _stepper(self, batch_size: int) -> "Stepper":
+        self.restart(scaled=True)  # with float16; loss and gradients are observed as they are
+        about = self._about
+        if about["track"] == "fit":
+            return _by_fit(self._model, self._batches, batch_size)
+        return _by_trainer(about["backend"], about["track"], self._model, self._metric, self._batches, batch_size)
+
+    def _first_samples(self) -> tuple[Any, Any]:
+        import keras
+
+        count = self._fixed or OBSERVED
+        x, y = (keras.ops.convert_to_tensor(part[:count]) for part in (self._batches.x, self._batches.y))
+        return x, y
 
 
 Stepper = Callable[[int, int], list[float]]  # the first step's number and how many, to their losses
@@ -187,6 +275,9 @@ Stepper = Callable[[int, int], list[float]]  # the first step's number and how m
 
 def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
     """Steps as `fit` takes them; the last is the first whose loss is no finite number."""
+    from bench.worker.workload.model import hand_as_fit
+
+    hand_as_fit(model)
 
     def take(first: int, count: int) -> list[float]:
         losses = []
@@ -220,22 +311,6 @@ def _by_trainer(backend: str, track: str, model: Any, metric: str, batches: Any,
 def _batch(batches: Any, step: int, batch_size: int) -> tuple[Any, Any]:
     first = step * batch_size % len(batches.x)
     return batches.x[first : first + batch_size], batches.y[first : first + batch_size]
-
-
-def _observed_batch(batches: Any) -> tuple[Any, Any]:
-    import keras
-
-    x, y = (keras.ops.convert_to_tensor(part[:OBSERVED]) for part in (batches.x, batches.y))
-    return x, y
-
-
-def _note_forward(model: Any, batches: Any, about: dict[str, Any], note: Callable[..., None]) -> None:
-    """The rung of the layers' outputs."""
-    with observed() as seen:
-        model(_observed_batch(batches)[0], training=True)
-    shown = [(location, value) for location, value in seen if value is not None]
-    note("outputs", [location for location, _ in shown], [value for _, value in shown])
-    about["unseen"] = [location for location, value in seen if value is None]
 
 
 @functools.lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from bench.worker.backends import Knobs, Pass, placed
+from bench.worker.backends import Knobs, Pass, placed, undisturbed
 
 # `scan` compiles the whole pass into one program, `call` one step, which is called for each batch. XLA does not run
 # convolutions inside a scan with several threads on a CPU: 0.38 s a step of `cnn` for 0.03 s on two cores.
@@ -66,7 +66,8 @@ class Loop:
         Copies, since a donated buffer is gone.
         """
         model = self._model
-        model.compute_metrics(x, y, model(x, training=False))
+        with undisturbed(model):
+            model.compute_metrics(x, y, model(x, training=False))
         parts = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
         model.reset_metrics()
         self._state = [[jnp.array(one.value) for one in part] for part in (*parts, model.metrics_variables)]

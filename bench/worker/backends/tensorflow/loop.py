@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bench.worker.backends import Knobs, Pass, placed
+from bench.worker.backends import Knobs, Pass, placed, undisturbed
 
 # `scan` makes the whole pass one call, with a loop in the graph, `call` one step, which is called for each batch. On a
 # CPU XLA is the faster of the two where operations are small, and the slower by far where there are convolutions.
@@ -49,7 +49,8 @@ class Loop:
 
     def _begin(self, x: Any, y: Any) -> None:
         """Let Keras make the metrics' variables, which it does at their first use and cannot do in the function."""
-        self._model.compute_metrics(x, y, self._model(x, training=False))
+        with undisturbed(self._model):
+            self._model.compute_metrics(x, y, self._model(x, training=False))
         self._begun = True
 
     def _scan(self, x: Any, y: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from bench.worker.backends import Knobs, Pass
+from bench.worker.backends import Knobs, Pass, undisturbed
 
 CHUNK = 64  # steps after which the metric is updated: their outputs have to be kept until then
 # The whole step is compiled: forward, loss, gradient and Keras's optimizer, whose many small calls cost most.
@@ -32,7 +32,10 @@ class Loop:
     def place(self, x: Any, y: Any) -> Any:
         device = self._values[0].device
         inputs, labels = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
-        with torch.no_grad():  # Keras makes its losses at their first use, which cannot be compiled
+        with (
+            torch.no_grad(),
+            undisturbed(self._model),
+        ):  # Keras makes its losses at their first use, which cannot be compiled
             self._model.compute_loss(inputs[0], labels[0], self._model(inputs[0], training=False), training=False)
         return list(zip(inputs.unbind(), labels.unbind(), strict=True))
 
