@@ -68,7 +68,7 @@ def test_the_dropped_partial_batch_does_not_count_as_samples(recorded_run):
     assert found["samples_per_second"] == pytest.approx(6_400 / found["epoch_seconds"])
 
 
-def test_each_backend_is_compared_with_the_reference_at_a_level_shared_by_all_rows(recorded_run):
+def test_all_rows_share_one_level_of_confidence(recorded_run):
     table = analyse(recorded_run).comparisons.table
 
     assert list(table.columns) == COLUMNS

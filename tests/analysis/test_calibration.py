@@ -59,7 +59,7 @@ def test_drift_does_fool_sides_that_follow_one_another():
     assert table.loc[20, "coverage_apart"] < 0.8
 
 
-def test_repetitions_in_a_row_cover_the_ratio_of_the_whole_where_neighbours_are_independent():
+def test_independent_repetitions_in_a_row_cover_the_whole_ratio():
     seconds = launches(160)[KEY]
     other = table(launches(160, seed=1)[KEY] * 3, 19_200).assign(backend="torch")
     found = calibrate.stretches(pd.concat([table(seconds, 19_200), other]), "jax")
@@ -214,7 +214,7 @@ def test_on_recorded_launches_few_verdicts_are_false_and_intervals_cover(recordi
     assert few["coverage"].mean() >= 0.93
 
 
-def test_on_quiet_recorded_launches_the_fastest_epoch_varies_least_of_what_may_stand_for_a_launch():
+def test_the_fastest_epoch_varies_least_on_a_quiet_machine():
     found = calibrate.candidates(_recording("quiet"), draws=1)
     spread = found.groupby("value")["paired_spread"].apply(lambda one: np.sqrt((one**2).mean()))
 
@@ -246,7 +246,7 @@ def test_on_recorded_launches_other_suites_rules_see_differences_where_there_are
     assert equal.drop(["ours", "ours, margin 0"]).min() > 0.15
 
 
-def test_at_as_many_false_verdicts_ours_sees_more_than_means_and_pooled_tests_on_a_quiet_machine():
+def test_ours_sees_more_at_as_many_false_verdicts():
     table = calibrate.power(calibrate.steady(_recording("quiet")), draws=200)
     seen = table[(table["launches"] == 10) & (table["factor"] == 1.10)].groupby("rule")["called_alike"].mean()
 

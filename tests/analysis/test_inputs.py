@@ -31,7 +31,7 @@ def compared(recorded_run):
     return recorded_run
 
 
-def test_what_an_epoch_takes_longer_than_with_an_input_that_costs_nothing_is_waiting(compared):
+def test_what_a_free_input_would_save_is_waiting(compared):
     (table,) = inputs.tables(analyse(compared))
 
     assert [cells[0] for cells in table.rows] == ["arrays", "resident"]

@@ -12,6 +12,7 @@ from support.recordings import RUNGS, description, ladder, save
 from bench.analysis.parity import distances
 from bench.analysis.parity.compare import compare as compare_recordings
 from bench.contract import run_json
+from bench.contract.catalog import facts_of_all
 from bench.contract.paths import ROOT
 from bench.report.parts.parity import proved, remarks, tables
 
@@ -377,6 +378,66 @@ def test_gradients_that_jumped_do_not_make_a_backend_less_accurate(compare):
 
     assert found.loc["torch", "gradients"] > 1e4
     assert found.loc["torch", "typical"] < 10
+
+
+WIDE = np.random.default_rng(1).normal(size=(8, 60, 60, 2))  # of which a channel's bias adds 28,800 places
+
+
+@pytest.mark.parametrize(("units", "fails"), [(300, False), (8_192, True)])
+def test_float32_may_lose_what_the_longest_sum_loses(compare, units, fails):
+    by = units * 2.0**-24 * np.abs(RUNGS["gradients/dense/kernel"]).max()
+    wide = {(backend, kind): {"outputs/wide": WIDE} for backend in BACKENDS for kind in ("float64", "float32")}
+    changes = {**wide, ("torch", "float32"): wide["torch", "float32"] | off("gradients/dense/bias", by)}
+    found = compare(changes, ("float64", "float32"))
+
+    assert bool(found.problems) is fails
+    assert compare(
+        {("torch", "float32"): off("gradients/dense/bias", by)}, ("float64", "float32")
+    ).problems  # of 8 rows
+
+
+def test_inaccuracy_that_is_a_backends_known_way_is_a_remark(compare):
+    described = {(backend, kind): {"kinds": KINDS} for backend in BACKENDS for kind in ("float64", "float32")}
+    found = compare({("torch", "float32"): off("outputs/dense", 1e-2)}, ("float64", "float32"), described)
+    other = compare({("torch", "float32"): off("outputs/flatten", 1e-2)}, ("float64", "float32"), described)
+
+    assert found.problems == []
+    assert "torch cpu float32 is far less accurate" in found.remarks[0]
+    assert found.remarks[0].endswith("docs/findings.md: Normalisation of values far from zero, torch")
+    assert any("far from zero" in sentence.text for sentence in remarks(found))
+    assert other.remarks == []
+    assert len(other.problems) == 1
+
+
+KINDS = {"flatten": "Flatten", "dense": "BatchNormalization"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "key", "kind", "title"),
+    [
+        ("torch", "outputs/dense", "AveragePooling2D", "Average pooling at an edge, torch"),
+        (
+            "tensorflow",
+            "one step/dense/kernel",
+            "Dense leaky_relu",
+            "The slope of leaky_relu at 0, JAX",
+        ),  # of the reference
+    ],
+)
+def test_a_difference_that_is_known_stays_one_and_names_its_finding(compare, backend, key, kind, title):
+    described = {(name, "float64"): {"kinds": {"dense": kind}} for name in BACKENDS}
+    (problem,) = compare({(backend, "float64"): off(key)}, described=described).problems
+
+    assert problem.endswith(f"; a known difference, docs/findings.md: {title}")
+
+
+def test_every_finding_that_a_backend_names_is_on_the_page():
+    page = (ROOT / "docs" / "findings.md").read_text()
+    titles = [one.title for facts in facts_of_all() for one in facts.findings]
+    titles += [title for facts in facts_of_all() for title in facts.errors.values()]
+
+    assert titles
+    assert [title for title in titles if f"### {title}\n" not in page] == []
 
 
 def test_what_parts_in_exact_mode_is_not_told_again_for_float32(compare):

@@ -218,7 +218,7 @@ def test_two_runs_compare_the_median_calls(predicted):
     assert row(found, workload="cnn", backend="jax")["ratio"] == pytest.approx(1.0)
 
 
-def test_the_report_has_a_table_for_each_batch_size_with_a_row_per_backend(predicted):
+def test_each_batch_size_has_a_table_with_every_backend(predicted):
     (table,) = predict_part.tables(analyse(predicted))
 
     assert table.title == "Inference: cnn on cpu, batch 1, float32: 200 calls a launch"

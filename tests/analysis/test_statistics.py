@@ -49,7 +49,7 @@ def test_turning_a_ratio_round_turns_its_interval_round():
         lambda level: statistics.ratio_interval([1.0, 1.4], [1.0, 1.3], level),
     ],
 )
-def test_two_launches_at_a_very_high_level_have_an_interval_without_an_upper_end(interval):
+def test_two_launches_at_a_high_level_have_no_upper_end(interval):
     found = interval(1 - 1e-9)
 
     assert math.isfinite(found.estimate)

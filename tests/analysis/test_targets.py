@@ -21,7 +21,7 @@ def evaluated(folder, pattern, metrics):
     change(folder, pattern, edit)
 
 
-def test_the_time_to_target_runs_from_the_call_of_fit_to_the_end_of_the_epoch_that_reaches_it(recorded_run):
+def test_time_to_target_ends_with_the_epoch_that_reaches_it(recorded_run):
     evaluated(recorded_run, "*mlp-torch*", [0.5, 0.88, 0.9])
     run = frames.load(recorded_run)
     seconds = [

@@ -31,7 +31,7 @@ def a_case(track="tuned", backend="torch", **columns):
     return Case(**{**given, **rest, "track": track, **columns})
 
 
-def test_a_case_is_held_against_the_reference_and_against_the_tracks_and_the_input_that_say_what_it_costs():
+def test_a_case_is_compared_with_reference_tracks_and_input():
     def against(track, backend):
         return [name for name, _ in comparisons.opponents(a_case(track, backend), "jax")]
 
@@ -70,7 +70,7 @@ def test_a_track_that_saw_other_batches_is_refused(tracked):
     assert any("mlp torch cpu fit" in line and "track=native: batches_digest differs" in line for line in refused)
 
 
-def test_the_rate_counts_the_operations_of_an_epoch_and_its_share_is_of_the_fastest_product(tracked):
+def test_the_rate_is_a_share_of_the_fastest_product(tracked):
     run = frames.load(tracked)
     case = cases(run).iloc[0]
     steps = case["samples"] / run.description.workload(case["workload"]).batch_size
@@ -126,7 +126,7 @@ def test_what_a_knob_brings_is_told_with_the_others_as_chosen(searched):
     assert choice.tried == 4
 
 
-def test_the_report_says_what_keras_costs_which_knob_mattered_and_the_call_to_paste(searched):
+def test_the_report_says_what_keras_costs_and_which_knob_mattered(searched):
     found = analyse(searched)
     page = run_page.page(found)
     table = next(table for table in page.tables if "What Keras costs" in table.title)

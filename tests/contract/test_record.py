@@ -202,7 +202,7 @@ def test_inference_has_no_track_that_only_training_has(tmp_path, good):
 
 
 @pytest.mark.parametrize("lived", ["cpu", "cpu and gpu"])
-def test_a_case_asked_for_on_the_gpu_that_ran_on_the_cpu_is_no_row(tmp_path, good, lived):
+def test_a_gpus_case_that_ran_on_the_cpu_is_no_row(tmp_path, good, lived):
     good["launch"]["case"]["device"] = "gpu"
     good["launch"]["resolved"]["device"] = lived
     files.write(tmp_path / "launch.json", good)

@@ -29,13 +29,13 @@ def launch(tmp_path, recorded_run):
     python.chmod(0o755)
     recorded = next((recorded_run / "launches").glob("r000*mlp-jax*"))
 
-    def run(fault="", case=CASE, **more):
+    def run(fault="", case=CASE, record=True, **more):
         path = tmp_path / "launch.json"
         command = [sys.executable, *NODE, f"--python={python}", *case.options(), "--seed=3"]
         own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         environment = {**own, "FAKE_RECORD": str(recorded), "FAKE_FAULT": f"torch:{fault}", **more}
         environment.pop("BENCH_STARTED_BY", None)
-        listened = [*command, f"--benchmark-json={path}"]
+        listened = [*command, f"--benchmark-json={path}"] if record else command
         done = subprocess.run(listened, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         return done, path
 
@@ -50,6 +50,16 @@ def test_the_record_is_a_file_of_pytest_benchmark_with_the_launch(launch):
     assert done.returncode == 0, done.stdout + done.stderr
     assert benchmark["stats"]["data"] == pytest.approx([one["seconds"] for one in content["launch"]["epochs"][1:]])
     assert launch_record.check({"launch": {**content["launch"], "repetition": 0}}, "launch").status == "ok"
+
+
+def test_a_node_run_by_hand_leaves_nothing_behind(launch, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    done, path = launch(record=False, TMPDIR=str(folder))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not path.exists()
+    assert [*folder.iterdir()] == []
 
 
 def test_pytest_benchmark_compares_records(launch):

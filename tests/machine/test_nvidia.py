@@ -107,7 +107,7 @@ def test_a_card_is_chosen_by_its_number():
     assert choose(find(fake_nvml.library(H100, V100)), 1, shared=False).capability == 7.0
 
 
-def test_a_number_that_is_not_there_or_hidden_is_refused_with_those_that_are(monkeypatch):
+def test_a_gpu_number_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
 
     with pytest.raises(UsageError, match=r"--gpu 1: no such GPU .* there are: 0 \(NVIDIA H100 80GB HBM3\)"):
@@ -184,7 +184,7 @@ def rows(*arguments, limits=None):
     return [(one.case.device, one.case.numerics, one.case.track) for one in planned if one.skip is None]
 
 
-def test_a_gpu_is_measured_first_in_both_precisions_with_what_is_shipped_beside_them():
+def test_a_gpu_is_measured_first_in_both_precisions():
     shipped, strict, tf32 = ("float32", "shipped"), ("float32", "fit"), ("tf32", "fit")
 
     assert rows() == [("gpu", *shipped), ("gpu", *strict), ("gpu", *tf32), ("cpu", *strict)]

@@ -130,7 +130,7 @@ def test_a_planted_rule_is_the_same_everywhere():
     assert data.y_train.argmax(axis=1).tolist() == [9, 1, 5, 2, 3, 5, 2, 1, 6, 1]
 
 
-def test_the_samples_of_a_planted_rule_have_100_features_and_one_of_ten_classes():
+def test_a_planted_rule_has_100_features_and_ten_classes():
     data = planted_rule(50)
 
     assert [array.shape for array in data[:4]] == [(50, 100), (50, 10), (10_000, 100), (10_000, 10)]
@@ -177,7 +177,7 @@ def test_a_fifth_of_the_words_of_a_planted_topic_are_its_own():
     assert set(data.y_test) == set(range(10))
 
 
-def test_a_planted_chain_follows_each_token_with_four_others_and_needs_175_hundredths_of_a_bit():
+def test_a_planted_chain_needs_175_hundredths_of_a_bit():
     data = planted_chain()
     pairs, counts = np.unique(
         np.stack([data.x_train, data.y_train], axis=-1).reshape(-1, 2), axis=0, return_counts=True
@@ -192,7 +192,7 @@ def test_a_planted_chain_follows_each_token_with_four_others_and_needs_175_hundr
     assert bits == pytest.approx(1.75, abs=0.005)
 
 
-def test_tokens_are_the_images_in_fewer_pixels_and_levels_each_after_those_it_is_predicted_from():
+def test_tokens_are_the_images_in_fewer_pixels_and_levels():
     data, images = fashion_mnist_tokens(), fashion_mnist()
     pixels = np.rint(images.x_test[7] * FASHION_MNIST_DEVIATION + FASHION_MNIST_MEAN).reshape(14, 2, 14, 2)
 
@@ -209,7 +209,7 @@ def test_no_training_sample_of_a_planted_rule_is_a_test_sample():
     assert not {row.tobytes() for row in data.x_train} & {row.tobytes() for row in data.x_test}
 
 
-def test_a_planted_rule_is_no_linear_one_but_a_linear_one_finds_half_of_the_classes():
+def test_a_linear_rule_finds_half_of_a_planted_ones_classes():
     data = planted_rule()
     x, x_test = (np.hstack([part, np.ones((len(part), 1), np.float32)]) for part in (data.x_train, data.x_test))
     weights = np.linalg.lstsq(x, data.y_train, rcond=None)[0]

@@ -161,7 +161,7 @@ def test_what_is_trained_later_or_is_no_model_may_stand_in_the_file(files):
     assert parsed(files, "build.py:build").adopted
 
 
-def test_helpers_that_need_arguments_private_ones_and_main_are_not_taken_for_the_model(files):
+def test_helpers_and_main_are_not_taken_for_the_model(files):
     (files / "build.py").write_text("def block(x): ...\ndef _test(): ...\ndef main(): ...\ndef net(*, units=3): ...\n")
     (adopted,) = parsed(files, "build.py").adopted
 
@@ -347,7 +347,7 @@ def own(measure, files):
     return lambda *others: measure(f"--workloads={files / 'saved.keras'}", f"--dataset={files / 'data.npz'}", *others)
 
 
-def test_a_run_writes_the_file_and_says_what_was_decided_in_its_options_and_report(own, measure, files):
+def test_a_run_writes_the_file_and_says_what_was_decided(own, measure, files):
     folder = own()
     (kept,) = described(folder)["options"]["adopted"]
 
@@ -380,7 +380,7 @@ def test_a_dry_run_and_a_refused_one_leave_no_file(own, files, monkeypatch):
     assert not (files / "results").exists()
 
 
-def test_a_refusal_names_the_model_and_not_the_file_that_was_written_for_it(own, files, monkeypatch):
+def test_a_refusal_names_the_model_and_not_its_workload(own, files, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "prepare:refused")
 
     with pytest.raises(UsageError, match=f"^{files / 'saved.keras'}: does not fit$"):

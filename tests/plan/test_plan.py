@@ -29,7 +29,7 @@ def test_backends_of_one_workload_stand_next_to_each_other():
     ]
 
 
-def test_a_large_workload_is_cut_on_a_cpu_in_the_default_profile_and_its_target_not_attempted():
+def test_a_large_workload_is_cut_on_a_cpu_without_its_target():
     by_name = {planned.case.workload: planned for planned in cases()}
 
     assert (by_name["mlp"].case.samples, by_name["mlp"].case.epochs, by_name["mlp"].target_attempted) == (
@@ -111,7 +111,7 @@ def test_six_repetitions_put_three_backends_in_all_six_orders():
     assert len(orders) == 6
 
 
-def test_beyond_a_pilot_each_case_has_its_own_number_spread_over_its_groups_repetitions():
+def test_beyond_a_pilot_each_case_has_its_own_number():
     numbers = {("mlp", "jax"): 102, ("mlp", "tensorflow"): 102, ("mlp", "torch"): 41}
     numbers |= {("cnn", "jax"): 40, ("cnn", "tensorflow"): 37, ("cnn", "torch"): 40}
     ordered = [
@@ -161,7 +161,7 @@ def skips(*arguments, gpus=(), limits=None):
     return {tuple(getattr(one.case, name) for name in columns): one.skip for one in planned}
 
 
-def test_each_numerics_is_a_case_and_what_a_device_lacks_is_skipped_with_the_reason():
+def test_numerics_that_a_device_lacks_are_skipped_with_the_reason():
     limits = Limits(lacking={("cpu", "tf32"): "a CPU has no TF32"})
     found = skips("--numerics", "all", "--backends", "jax", limits=limits)
 

@@ -86,7 +86,7 @@ def test_pages_know_parts_and_forms_know_neither(room, unknown):
     assert arrows == []
 
 
-def test_a_table_of_all_cases_stands_for_those_of_training_where_there_are_pictures(tracked):
+def test_a_table_of_all_cases_stands_beside_pictures(tracked):
     analysis = analyse(tracked)
     page = run_page.page(analysis)
     training = [table for table in page.tables if table.kind == Kind.TRAINING]

@@ -109,7 +109,7 @@ def test_without_a_run_there_is_one_line_and_no_page(tmp_path, capsys):
     assert not (tmp_path / "history.html").exists()
 
 
-def test_with_too_few_runs_no_step_is_told_and_the_page_says_how_many_it_takes(results):
+def test_too_few_runs_tell_no_step_and_say_so(results):
     folder = results(slower, runs=BEFORE + 2)
     found = history(folder)
     command_line.main(["history", "--output", str(folder)])

@@ -185,7 +185,7 @@ def test_more_than_a_few_verdicts_are_folded():
     assert text.count('class="verdict"') == 30
 
 
-def test_a_section_without_content_is_left_out_and_the_figures_are_numbered_in_their_order():
+def test_a_section_without_content_is_left_out():
     empty, full = (
         Section("empty"),
         Section("full", figures=[Figure("one", "", [], {}), Figure("two", "", [], {})]),
@@ -284,7 +284,7 @@ def test_a_bundle_that_cannot_be_written_ends_in_one_line(recorded_run, bench, t
     assert err.splitlines()[-1].startswith(f"bench: --bundle {tmp_path / 'missing' / 'run.zip'}: cannot be written")
 
 
-def test_tensorboard_is_given_a_run_for_each_backend_and_seed_with_the_same_tags_in_all(recorded_run, bench, tmp_path):
+def test_tensorboard_gets_a_run_for_each_backend_and_seed(recorded_run, bench, tmp_path):
     bench("report", recorded_run, "--tensorboard", tmp_path / "events")
     found = {}
     for folder in {path.parent for path in (tmp_path / "events").rglob("events.*")}:
@@ -313,7 +313,7 @@ def test_a_tensorboard_started_on_these_files_answers_with_the_tags_of_all_runs(
     assert {"mlp/loss", "mlp/accuracy", "cnn/loss", "cnn/accuracy"} <= set(shown[0])
 
 
-def test_a_planted_step_is_found_where_it_is_and_noise_alone_seldom_passes_for_one():
+def test_a_planted_step_is_found_and_noise_seldom_passes():
     draw = np.random.default_rng(0)
     level = np.r_[np.zeros(10), np.full(10, 0.3)]
     found = steps.steps(np.exp(level + draw.normal(0, 0.02, 20)), level=0.05, margin=0.01)

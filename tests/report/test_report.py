@@ -167,7 +167,7 @@ def test_parts_of_the_wall_time_that_cancel_out_are_told(recorded_run):
     assert facts["wall time"].startswith("0 s: ")
 
 
-def test_what_a_terminal_obeys_and_no_file_can_hold_is_taken_out_of_a_runs_words(written, recorded_run):
+def test_control_characters_are_taken_out_of_a_runs_words(written, recorded_run):
     path = recorded_run / "run.json"
     description = json.loads(path.read_text())
     description["workloads"][0]["notes"] = ["ends in \x1b[31msoft\x07max\ud800"]

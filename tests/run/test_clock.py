@@ -38,6 +38,7 @@ def test_what_passes_between_epochs_is_told():
 
     assert "bare clock around the same epochs 0.8000" in said
     assert "around fit 0.9000" in said
+    assert "in its own process 1.000" in said  # fit does as much after its epochs there
 
 
 def test_launches_are_paired_with_the_bare_script_beside_them():

@@ -286,7 +286,7 @@ class Scaled(keras.Model):
 """
 
 
-def test_a_train_step_of_ones_own_is_handed_two_values_and_taken_for_no_loop(workload):
+def test_an_own_train_step_is_handed_two_values_and_no_loop(workload):
     inputs = "(i := keras.Input((4,)), keras.layers.Dense(1)(i))"
     described = describe(workload(function(f"Scaled(*{inputs})", STEP), "--loss=mse", **NUMBER), [0], None)
 

@@ -47,6 +47,8 @@ def measured(request: pytest.FixtureRequest) -> dict[str, Any]:
     except RecordError as error:
         content, fault = {}, str(error)
     output.unlink(missing_ok=True)  # before this process may end at once
+    if not config.getoption("benchmark_json"):
+        output.parent.rmdir()
     if fault:
         if returncode == 0:
             Messenger().send("failed", reason=f"the worker ended well but left no usable record ({fault})")

@@ -136,7 +136,7 @@ def remarks(parity: Parity | None) -> list[Sentence]:
     """For each workload, which tracks are proved to compute the same, and whose rounded arithmetic is most accurate."""
     if parity is None:
         return []
-    known = [Sentence(text.removeprefix("parity: "), {}) for text in parity.remarks]
+    known = [Sentence(text.removeprefix("parity: ")) for text in parity.remarks]
     return [said for rows in _whole(parity) for said in _tracks(rows)] + [*_most_accurate(parity)] + known
 
 
