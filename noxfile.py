@@ -183,9 +183,9 @@ def worker_pytest(backend: str, chosen: Sequence[str]) -> list[str]:
 
 def worker_parts() -> list[tuple[str, Sequence[str]]]:
     """What can run side by side, the longest first."""
-    training = sorted(catalog.training_backends(), reverse=True)
+    training = sorted(catalog.training_backends())
     others = [name for name in catalog.backend_names() if name not in training]
-    parts = [(name, part) for part in (LAUNCHES, OTHERS) for name in training]
+    parts = [(name, part) for part in (OTHERS, LAUNCHES) for name in training]
     return [*parts, *((name, INFERENCE) for name in others)]
 
 

@@ -44,8 +44,9 @@ class Answer(Typed, frozen=True, kw_only=True):
 class Prepared:
     """What a run starts from: the backends' interpreters, the workloads' descriptions, and who described them.
 
-    `knobs` are those that a search found best for a case, where there was one; `held_out` is the share of the training
-    samples for validation where a workload holds out none itself.
+    `refusals` say of backends that were asked first why they do not take the workloads. `knobs` are those that a search
+    found best for a case, where there was one; `held_out` is the share of the training samples for validation where a
+    workload holds out none itself.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Prepared:
     backend: str
     workloads: tuple[Workload, ...]
     reference: str = ""
+    refusals: Mapping[str, str] = field(default_factory=dict)
     knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
     held_out: float = 0.0
 
@@ -94,6 +96,7 @@ def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: flo
 def remarks(options: Selection, prepared: Prepared) -> list[str]:
     """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
     said = [one.said for one in options.adopted] + _without_gauges(options, prepared)
+    said += [f"{name} does not take it: {text}" for name, text in prepared.refusals.items()]
     return said + [f"{stem(workload.workload)}: {note}" for workload in prepared.workloads for note in workload.notes]
 
 
@@ -150,19 +153,28 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
             continue
         answer.unlink()
         if not found.error:
-            return Prepared(folder, pythons, backend, found.workloads, options.reference)
+            return Prepared(
+                folder, pythons, backend, found.workloads, options.reference, _by_their_names(options, refusals)
+            )
         refusals[backend] = found.error
     if refusals:
         raise UsageError(_refusal(options, refusals, folder))
     raise RunError("no backend works here: " + "; ".join(failures))
 
 
+def _by_their_names(options: Selection, refusals: Mapping[str, str]) -> dict[str, str]:
+    """Refusals in which the user's models are named, and not the files written for them."""
+    told = dict(refusals)
+    for one in options.adopted:
+        told = {name: text.replace(one.path, one.source) for name, text in told.items()}
+    return told
+
+
 def _refusal(options: Selection, refusals: Mapping[str, str], folder: Path) -> str:
     """In one line why no backend takes the workloads; what Python said at length is kept beside the runs."""
-    said = list(dict.fromkeys(refusals.values()))
-    refusal = said[0] if len(said) == 1 else "; ".join(f"on {name}: {text}" for name, text in refusals.items())
-    for one in options.adopted:  # a message names the user's model, not the file written for it
-        refusal = refusal.replace(one.path, one.source)
+    told = _by_their_names(options, refusals)
+    said = list(dict.fromkeys(told.values()))
+    refusal = said[0] if len(said) == 1 else "; ".join(f"on {name}: {text}" for name, text in told.items())
     logs = {name: (folder / "logs" / f"prepare-{name}.log").read_text("utf-8", "replace") for name in refusals}
     if not any(TRACEBACK in text for text in logs.values()):
         return refusal

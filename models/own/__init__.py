@@ -84,7 +84,8 @@ class OwnModel:
             )
         if optimizer is None:
             optimizer = keras.optimizers.Adam()
-        if loss is None and (self._asked or not has_own_step(model)):
+        brings_its_loss = model in self._compiled and has_own_step(model)  # as a variational autoencoder does
+        if loss is None and (self._asked or not brings_its_loss):
             loss, metrics = self._fitting(model, labels)
             settings = {**settings, "metrics": settings.get("metrics") or metrics}
         return Compilation(optimizer, loss, settings)

@@ -1,5 +1,6 @@
 """Are the verdicts right? On launches that are made up, and on simulated noise."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -237,17 +238,25 @@ def test_a_busy_core_moves_the_ratio_of_fastest_epochs_less_than_that_of_medians
     assert moved(np.min) < moved(np.median) / 1.5
 
 
+@functools.cache
+def power(name):
+    """What each rule calls different in a recording; made once for all tests of a process."""
+    return calibrate.power(calibrate.steady(_recording(name)), draws=200)
+
+
+@pytest.mark.xdist_group("power")
 @pytest.mark.parametrize("name", ["quiet", "loaded"])
 def test_on_recorded_launches_other_suites_rules_see_differences_where_there_are_none(name):
-    table = calibrate.power(calibrate.steady(_recording(name)), draws=200)
+    table = power(name)
     equal = table[(table["launches"] == 10) & (table["factor"] == 1)].groupby("rule")["called"].mean()
 
     assert equal[["ours", "ours, margin 0"]].max() <= 0.05
     assert equal.drop(["ours", "ours, margin 0"]).min() > 0.15
 
 
+@pytest.mark.xdist_group("power")
 def test_ours_sees_more_at_as_many_false_verdicts():
-    table = calibrate.power(calibrate.steady(_recording("quiet")), draws=200)
+    table = power("quiet")
     seen = table[(table["launches"] == 10) & (table["factor"] == 1.10)].groupby("rule")["called_alike"].mean()
 
     assert seen["ours"] > seen[["keras.io, means within 5 %", "pyperf, pooled t test"]].max() + 0.05

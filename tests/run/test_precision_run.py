@@ -21,6 +21,8 @@ from bench.run.console import RunConsole
 from bench.run.measure import run
 from bench.run.precision import _ordered_words
 
+pytestmark = pytest.mark.xdist_group("precision")  # its runs are made once
+
 
 class Clock:
     """A clock on which so many seconds pass from each look to the next."""

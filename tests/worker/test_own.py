@@ -384,6 +384,8 @@ def test_a_file_that_has_changed_since_is_refused(workload, tmp_path, name):
 
 DENSE = "keras.Sequential([keras.Input((4,)), keras.layers.Dense({})])"
 TWO_INPUTS = "keras.Model([a := keras.Input((4,)), b := keras.Input((4,))], keras.layers.Dense(3)(a + b))"
+TWO_OUTPUTS = "keras.Model(a := keras.Input((4,)), [keras.layers.Dense(3)(a), keras.layers.Dense(2)(a)])"
+FROZEN = f"def _frozen():\n    model = {DENSE.format(3)}\n    model.trainable = False\n    return model"
 CATEGORICAL, BINARY = "--loss=categorical_crossentropy", "--loss=binary_crossentropy"
 
 
@@ -400,6 +402,8 @@ WRONG = {
     "imports": (function("3", "import nothing_here"), [], {}, ["does not import: ModuleNotFoundError"]),
     "exits": (function("3", "raise SystemExit(2)"), [], {}, ["does not import: SystemExit"]),
     "is gone": (function("3", "del build"), [], {}, ["there is no such function once the file is imported"]),
+    "all frozen": (function("_frozen()", FROZEN), [], {}, ["only frozen weights", "a layer that learns"]),
+    "two outputs": (function(TWO_OUTPUTS), [], {}, ["has 2 outputs", "one array of labels", "None for the others"]),
     "two inputs": (function(TWO_INPUTS), [], {}, ["has 2 inputs"]),
     "other samples": (
         function(DENSE.format(3)),

@@ -177,8 +177,9 @@ def _build(name: str, workload: Any, dataset: Any) -> Any:
         raise StartError(str(error)) from None
     except Exception as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not build: {reason(error)}") from error
-    if not model.weights:
-        raise StartError(f"workload {name}: its model has no weights; give it a layer that learns")
+    if not model.trainable_weights:
+        there = "only frozen weights" if model.weights else "no weights"
+        raise StartError(f"workload {name}: its model has {there}; give it a layer that learns")
     return model
 
 

@@ -36,6 +36,12 @@ def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Datas
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         raise StartError(f"{name}: its model has {len(inputs)} inputs, and a data set has one array of samples")
+    outputs = keras.tree.flatten(getattr(model, "outputs", None))
+    if len(outputs) > 1 and not model.compiled:
+        raise StartError(
+            f"{name}: its model has {len(outputs)} outputs, and a data set has one array of labels; compile it with a "
+            "loss for one of them and None for the others"
+        )
     for symbol in inputs:
         wanted, found = tuple(symbol.shape[1:]), dataset.x_train.shape[1:]
         if not _alike(wanted, found):
