@@ -1,11 +1,14 @@
 """Real ladders on all three backends: what agrees passes, and each planted fault is found and named."""
 
+import functools
 import io
+import itertools
 import tempfile
 
 import pytest
 
 from bench.analysis import analyse
+from bench.analysis.parity.distances import TRAINED
 from bench.contract.paths import ROOT
 from bench.plan.parse import parse_parity
 from bench.run.console import RunConsole
@@ -28,14 +31,21 @@ def climbed_by(folder, stems, *words):
 
 @pytest.fixture(scope="module")
 def agreeing(tmp_path_factory):
-    """What agrees, on every track and in every arithmetic: minutes."""
-    return climbed_by(tmp_path_factory.mktemp("agreeing"), AGREE)
+    """What agrees, on every track and in every arithmetic, by its kind: minutes each."""
+
+    @functools.cache
+    def climbed(kind):
+        return climbed_by(tmp_path_factory.mktemp(kind), AGREE[kind])
+
+    return climbed
 
 
 @pytest.fixture(scope="module")
 def parting(tmp_path_factory):
     """Every other workload, likewise."""
-    return climbed_by(tmp_path_factory.mktemp("parting"), [stem for stem in WORKLOADS if stem not in AGREE])
+    return climbed_by(
+        tmp_path_factory.mktemp("parting"), [stem for stem in WORKLOADS if stem not in itertools.chain(*AGREE.values())]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,35 +59,35 @@ def problems(analysis, stem):
 
 
 FEW = ["weights_off", "other_epsilon", "other_order"]
-AGREE = [
-    "structures",
-    "random_layers",
-    "drawing_always",
-    "float32_head",
-    "unfelt_bias",
-    "small_bert_base",
-    "small_gpt2_small",
+AGREE = {
+    "plain": ["structures", "float32_head", "unfelt_bias", "small_bert_base", "small_gpt2_small"],
+    "drawing": ["random_layers", "drawing_always"],
+}
+GROUPS = [
+    pytest.param(kind, stem, marks=pytest.mark.xdist_group(kind)) for kind, stems in AGREE.items() for stem in stems
 ]
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("agreeing")
-@pytest.mark.parametrize("stem", AGREE)
-def test_what_agrees_passes_on_every_rung_and_backend(agreeing, stem):
-    rows = agreeing.parity.exact[agreeing.parity.exact["workload"].str.endswith(f"/{stem}.py")]
+@pytest.mark.parametrize(("kind", "stem"), GROUPS)
+def test_what_agrees_passes_on_every_rung_and_backend(agreeing, kind, stem):
+    exact = agreeing(kind).parity.exact
+    rows = exact[exact["workload"].str.endswith(f"/{stem}.py") & exact["optimizer"].eq("own")]
 
-    assert problems(agreeing, stem) == []
+    assert problems(agreeing(kind), stem) == []
     assert set(rows["backend"]) == {"jax", "tensorflow", "torch"}
     assert rows["passed"].all()
-    assert rows[rows["rung"] != "all steps"]["error"].max() < 1e-11
+    amplified = TRAINED if stem == "unfelt_bias" else ["all steps"]
+    assert rows[~rows["rung"].isin(amplified)]["error"].max() < 1e-11
     whole = rows[rows["rung"] == "metric"].groupby("track").size()
     assert (whole["fit"], whole["loop"]) == (2, 3)  # the reference's loop is judged as well
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("agreeing")
+@pytest.mark.xdist_group("plain")
 def test_every_layer_of_nested_and_shared_models_is_judged(agreeing):
-    rows = agreeing.parity.exact[agreeing.parity.exact["workload"].str.endswith("/structures.py")]
+    exact = agreeing("plain").parity.exact
+    rows = exact[exact["workload"].str.endswith("/structures.py")]
     layers = set(rows[rows["rung"] == "outputs"]["location"])
 
     assert {"dense", "dense#2"} <= layers  # the shared layer, called twice
@@ -94,10 +104,6 @@ BLAMES = {
     "scaled_slightly": "torch cpu float64 parts from jax float64 at outputs, sequential/rescaling",
     "other_padding": "torch cpu float64 parts from jax float64 at outputs, sequential/padding",
     "average_pooling": "torch cpu float64 parts from jax float64 at outputs, average_pooling2d",
-    "shifted_normalization": (
-        "torch cpu float32 is far less accurate than the others, judged by jax float64 at outputs, "
-        "sequential/batch_normalization"
-    ),
 }
 
 
@@ -120,6 +126,16 @@ def blamed(analysis, stem):
 
     assert problem.startswith(f"parity: {stem} {BLAMES[stem]}")
     assert " against " in problem
+
+
+@pytest.mark.long
+@pytest.mark.xdist_group("parting")
+def test_inaccuracy_that_is_known_is_a_remark_with_its_finding(parting):
+    (remark,) = [one for one in parting.parity.remarks if "shifted_normalization" in one]
+
+    assert problems(parting, "shifted_normalization") == []
+    assert "torch cpu float32 is far less accurate than the others, judged by jax float64 at outputs" in remark
+    assert remark.endswith("docs/findings.md: Normalisation of values far from zero, torch")
 
 
 @pytest.mark.long
