@@ -258,7 +258,7 @@ def test_a_killed_parent_leaves_no_worker_and_its_run_goes_on(bench, judge):
     worker = hanging(bench, process)
     bench.kill(process)
     ended = Ended(process.returncode, "", "")
-    psutil.wait_procs([worker], timeout=10)  # the parent's end kills the node, whose end kills the worker
+    psutil.wait_procs([worker], timeout=2)  # as in `kill`: the parent's end kills the node, whose end kills the worker
     told = "worker left" if alive(worker) else "no worker left"
 
     judge(

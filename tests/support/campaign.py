@@ -90,9 +90,9 @@ class Bench:
         end(process)
         self.count_left(grace_seconds=2.0)
 
-    def count_left(self, grace_seconds=1.0):
-        """Count the processes that should not be there any more; one that its node's end kills has a moment to die."""
-        _, alive = psutil.wait_procs(marked(), grace_seconds)
+    def count_left(self, grace_seconds=0.0):
+        """Count the processes that should not be there any more."""
+        _, alive = psutil.wait_procs(marked(), grace_seconds) if grace_seconds else ([], marked())
         self.left += len(alive)
 
     def resume(self, folder, *words, **more):
