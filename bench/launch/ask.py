@@ -10,33 +10,42 @@ from typing import Any
 
 from bench.contract.paths import ROOT
 from bench.launch import strays
+from bench.launch.interruption import held_back
+from bench.launch.process import end
 
 ANSWER_SECONDS = 120
 
 
 def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
     """The JSON object that a worker's program prints as its last line; `{"error": "one line"}` where there is none."""
+    asked = None
     try:
-        done = subprocess.run(
-            [str(python), "-m", module, *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ANSWER_SECONDS,
-            cwd=ROOT,
-            env={**os.environ, strays.MARK: strays.mark()},
-            check=False,
-        )
+        with held_back():
+            asked = subprocess.Popen(
+                [str(python), "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                cwd=ROOT,
+                env={**os.environ, strays.MARK: strays.mark()},
+                start_new_session=True,
+            )
+        said, complaints = asked.communicate(timeout=ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {ANSWER_SECONDS} s"}
     except OSError as error:
         return {"error": f"{python} cannot be started ({error.strerror})"}
-    for line in reversed(done.stdout.splitlines()):
+    finally:  # Ctrl-C comes through here too, and a process that is asked may have children
+        if asked is not None:
+            end(asked)
+    for line in reversed(said.splitlines()):
         if line.startswith("{"):
             try:
                 answer: dict[str, Any] = json.loads(line)
             except ValueError:
                 return {"error": f"no JSON in its answer: {line[:100]}"}
             return answer
-    last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-    return {"error": f"exit status {done.returncode}: {last}"}
+    last = (complaints.strip().splitlines() or ["no output"])[-1]
+    return {"error": f"exit status {asked.returncode}: {last}"}

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 from bench.launch import lock, strays
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Let an interruption wait until the end of what is within: the start of a process.
+
+    In the midst of its start nobody knows a process yet, and none of its marks can be seen: it would be left behind.
+    """
+    came: list[tuple[int, FrameType | None]] = []
+    previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    if threading.current_thread() is threading.main_thread():  # no other one is interrupted, or may say what happens
+        previous = {one: found for one in SIGNALS if callable(found := signal.getsignal(one))}
+    for number in previous:
+        signal.signal(number, lambda *signal_: came.append(signal_))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for number, frame in came:
+            previous[number](number, frame)
 
 
 @contextlib.contextmanager
@@ -28,8 +53,7 @@ def interruptible(hang_up: bool = True) -> Iterator[list[int]]:
             insisted.append(number)
 
     # In the background of a shell, Ctrl-C is meant for another program.
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {one: signal.getsignal(one) for one in signals if signal.getsignal(one) != signal.SIG_IGN}
+    previous = {one: signal.getsignal(one) for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN}
     for number in previous:
         signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP and not hang_up else interrupt)
     try:

@@ -19,6 +19,7 @@ from bench.contract.catalog import facts_of_all
 from bench.contract.paths import ROOT
 from bench.contract.values import printable
 from bench.launch import strays
+from bench.launch.interruption import held_back
 from bench.launch.log import KEPT_BYTES, WorkerLog
 from bench.launch.outcome import Outcome
 
@@ -73,16 +74,17 @@ def launch(
         output = WorkerLog(log)
         try:
             began = time.monotonic()
-            process = subprocess.Popen(
-                list(command),
-                env={**environment, MESSAGES: str(theirs.fileno()), strays.MARK: strays.mark()},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            with held_back():
+                process = subprocess.Popen(
+                    list(command),
+                    env={**environment, MESSAGES: str(theirs.fileno()), strays.MARK: strays.mark()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=ROOT,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
             theirs.close()
             in_time = _watch(process, ours, output, began + limit_seconds, receive)
             wall_seconds = time.monotonic() - began
@@ -91,9 +93,9 @@ def launch(
             if process is not None:
                 raise
             return Outcome("failed", f"cannot start {command[0]}: {error.strerror}", 0.0)
-        finally:  # Ctrl-C comes through here too, even from within Popen, whose process its mark tells
+        finally:  # Ctrl-C comes through here too
             if process is not None:
-                _end(process)
+                end(process)
             strays.end_own(grace_seconds=0.0)
             tail = output.close()
     remark = f"{outlived} of its processes outlived it and had to be ended" if outlived else ""
@@ -187,14 +189,15 @@ def _answer(ours: socket.socket) -> None:
         return  # the worker is gone; its end is seen next
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the worker's whole process group; what has left it is found by its mark."""
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a process with its whole group; what has left it is found by its mark."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: nobody can end it
         process.wait(KILL_SECONDS)
-    if process.stdout is not None:
-        process.stdout.close()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def _reason(returncode: int, failure: Sequence[str], tail: str) -> str:
