@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import html
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,7 +149,7 @@ def _arrays(data: Sequence[Any] | Mapping[str, Any], folder: Path) -> str:
     parts = dict(data) if isinstance(data, Mapping) else dict(zip(PARTS, data, strict=False))
     if len(parts) != len(data) or not {"x_train", "y_train"} <= parts.keys():
         raise UsageError("data: expected two or four arrays, x_train, y_train, x_test, y_test, or a mapping with these")
-    arrays = {name: np.asarray(one) for name, one in parts.items()}
+    arrays = dict(_named_arrays(parts))
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
@@ -161,6 +161,17 @@ def _arrays(data: Sequence[Any] | Mapping[str, Any], folder: Path) -> str:
         np.savez(partial, allow_pickle=False, **arrays)
         partial.replace(path)
     return str(path)
+
+
+def _named_arrays(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The arrays under the names that an `.npz` file has them by: of several inputs or outputs, each its own."""
+    for part, given in parts.items():
+        if isinstance(given, Mapping):
+            yield from ((f"{part}/{name}", np.asarray(one)) for name, one in given.items())
+        elif isinstance(given, tuple):
+            yield from ((f"{part}/{index}", np.asarray(one)) for index, one in enumerate(given))
+        else:
+            yield part, np.asarray(given)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

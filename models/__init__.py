@@ -7,7 +7,7 @@ begins with `_` hold what several workloads share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class Workload:
     objects, so that importing a workload allocates nothing. `epochs` is what reaching the target takes. A model that
     brings its optimizer, loss and metrics itself has `compilation` in the place of `optimizer`, `loss` and `target`: it
     is given a model that `build` made and the training labels, and its first metric, else its loss, is the target.
+    `class_weight` says by class how much a training sample counts, and `callbacks` returns those that `fit` is given.
     `quick_samples` are trained in the smoke test, `cpu_samples` in the default profile on a CPU (None: all), always the
     first of the set. The last `validation_split` (a fraction) of the training samples are held out and evaluated after
     each epoch; `early_stopping` may end the training on them, at the latest after `epochs`. `memory_mib` is what a
@@ -70,6 +71,8 @@ class Workload:
     cpu_samples: int | None = None
     validation_split: float = 0.0
     early_stopping: Callable[[], keras.callbacks.EarlyStopping] | None = None
+    class_weight: Mapping[int, float] | None = None
+    callbacks: Callable[[], Sequence[keras.callbacks.Callback]] | None = None
     memory_mib: int = 0
 
     def __post_init__(self) -> None:

@@ -128,7 +128,7 @@ print(json.dumps({
     "set_up": os.environ["NUMPY_WAS_SET_UP"],
     "patched": backends.exact("numpy").PATCHED,
     "word": str(randomness._word(7).dtype),
-    "batches": [[[part.tolist() for part in batch] for batch in inputs.arguments(kind, x, y, 3)["x"]]
+    "batches": [[[part.tolist() for part in batch] for batch in inputs.arguments(kind, (x, y), 3)["x"]]
                 for kind in ("generator", "resident")],
     "outputs": str(call(x).dtype),
     "losses": made.train(made.place(x.reshape(2, 3, 2), y.reshape(2, 3))).losses,

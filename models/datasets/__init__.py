@@ -6,7 +6,7 @@ the same whatever their number.
 
 from collections.abc import Callable
 
-from models.datasets._base import FOLDER, Dataset, DatasetError
+from models.datasets._base import FOLDER, Dataset, DatasetError, Part, arrays_of, count, mapped, taken
 from models.datasets.fashion import FASHION_MNIST_MD5, fashion_mnist, fashion_mnist_images
 from models.datasets.planted import (
     planted_chain,
@@ -19,7 +19,19 @@ from models.datasets.planted import (
 from models.datasets.tables import penguins, planted_rule
 from models.datasets.tokens import fashion_mnist_tokens
 
-__all__ = ["DATASETS", "FASHION_MNIST_MD5", "FOLDER", "Dataset", "DatasetError", "fashion_mnist"]
+__all__ = [
+    "DATASETS",
+    "FASHION_MNIST_MD5",
+    "FOLDER",
+    "Dataset",
+    "DatasetError",
+    "Part",
+    "arrays_of",
+    "count",
+    "fashion_mnist",
+    "mapped",
+    "taken",
+]
 
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "fashion_mnist": fashion_mnist,

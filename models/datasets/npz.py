@@ -1,24 +1,30 @@
-"""A data set of the user's own: an `.npz` file with x_train, y_train, x_test and y_test."""
+"""A data set of the user's own: an `.npz` file with x_train, y_train, x_test and y_test.
+
+Where a model has several inputs or outputs, each is an array of its own: `x_train/user` and `x_train/film`, or
+`x_train/0` and `x_train/1` where they have no names. `sample_weight_train` says how much each training sample counts.
+"""
 
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.datasets import Dataset, DatasetError
+from models.datasets import Dataset, DatasetError, Part, arrays_of, count, taken
 
 Array = npt.NDArray[Any]
 
 TRAIN, TEST = ["x_train", "y_train"], ["x_test", "y_test"]
+WEIGHT, NOTE = "sample_weight_train", "note"
 HELD_OUT = 10  # without a test part the last of so many parts is it: Keras's validation_split takes the last too
 KINDS = "biuf"  # of dtypes that are numbers: booleans, integers, floating-point numbers
 
 
 def load(path: str) -> Dataset:
-    """The arrays of the file, floating-point numbers as float32 and whole ones as int32.
+    """The arrays of the file: floating-point numbers as float32, whole ones as int32, samples of uint8 as they are.
 
     Without x_test and y_test the last tenth of the samples is the test set, which the data set's note says.
     Nothing is unpickled. Raises DatasetError where the file cannot be read or the arrays do not fit together.
@@ -30,41 +36,46 @@ def load(path: str) -> Dataset:
         raise DatasetError(
             f"{name}: not an .npz archive, or damaged; write it with numpy.savez({name!r}, x_train=…, …)"
         )
-    arrays, others = _arrays(path, name)
-    note = (
-        f"{name} also holds {', '.join(others)}, which nothing uses: no sample counts more than another"
-        if others
-        else ""
-    )
-    x, y, held = arrays["x_train"], arrays["y_train"], len(arrays["x_train"]) // HELD_OUT or 1
+    parts, weight, others, note = _parts(path, name)
+    notes = [note] if note else []
+    notes += [f"{name} also holds {', '.join(others)}, which nothing uses"] if others else []
+    x, y = parts["x_train"], parts["y_train"]
     _check_pair(name, "train", x, y)
-    if "x_test" not in arrays:
-        if len(x) == held:
+    if weight is not None and weight.shape not in ((count(x),), (count(x), 1)):
+        raise DatasetError(
+            f"{name}: {WEIGHT} has shape {weight.shape}; it takes a number for each of {count(x):,} samples"
+        )
+    weight = None if weight is None else weight.reshape(-1).astype(np.float32)
+    if "x_test" not in parts:
+        held = count(x) // HELD_OUT or 1
+        if count(x) == held:
             raise DatasetError(f"{name}: a single sample, and no x_test and y_test")
         split = f"{name} has no x_test and y_test: its last tenth, {held:,} samples, is the test set and not trained on"
-        return Dataset(x[:-held], y[:-held], x[-held:], y[-held:], "; ".join(filter(None, (split, note))))
-    _check_pair(name, "test", arrays["x_test"], arrays["y_test"])
-    for part, train, test in (("x", x, arrays["x_test"]), ("y", y, arrays["y_test"])):
-        if train.shape[1:] != test.shape[1:]:
-            shapes = f"a sample of {part}_train has shape {train.shape[1:]}, one of {part}_test {test.shape[1:]}"
-            raise DatasetError(f"{name}: {shapes}; they have to be alike")
-    return Dataset(x, y, arrays["x_test"], arrays["y_test"], note)
+        (x, x_test), (y, y_test) = ((taken(one, slice(-held)), taken(one, slice(-held, None))) for one in (x, y))
+        return Dataset(x, y, x_test, y_test, "; ".join([split, *notes]), None if weight is None else weight[:-held])
+    _check_pair(name, "test", parts["x_test"], parts["y_test"])
+    for part, train, test in (("x", x, parts["x_test"]), ("y", y, parts["y_test"])):
+        _check_alike(name, part, train, test)
+    return Dataset(x, y, parts["x_test"], parts["y_test"], "; ".join(notes), weight)
 
 
-def _arrays(path: str, name: str) -> tuple[dict[str, Array], list[str]]:
-    """The arrays that a data set is made of, each checked by itself, and the names of what else the file holds."""
+def _parts(path: str, name: str) -> tuple[dict[str, Part], Array | None, list[str], str]:
+    """The parts of a data set, each array checked by itself, the weights, what else the file holds, and its note."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            missing = [part for part in (*TRAIN, *TEST) if part not in archive.files]
+            names = {part: _names(part, archive.files) for part in (*TRAIN, *TEST)}
+            missing = [part for part in names if not names[part]]
             if missing and missing != TEST:
                 there = ", ".join(archive.files) or "nothing"
                 raise DatasetError(
                     f"{name}: lacks {', '.join(missing)} (it has {there}); x_train and y_train are needed, x_test and "
                     "y_test both or neither"
                 )
-            parts = [part for part in (*TRAIN, *TEST) if part not in missing]
-            others = [part for part in archive.files if part not in parts]
-            return {part: _checked(name, part, archive[part]) for part in parts}, others
+            arrays = {one: _checked(name, one, archive[one]) for found in names.values() for one in found}
+            weight = _checked(name, WEIGHT, archive[WEIGHT]) if WEIGHT in archive.files else None
+            others = [one for one in archive.files if one not in arrays and one not in (WEIGHT, NOTE)]
+            found = {part: _structure({one: arrays[one] for one in names[part]}) for part in names if names[part]}
+            return found, weight, others, str(archive[NOTE]) if NOTE in archive.files else ""
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "allow_pickle" in text:
@@ -80,6 +91,8 @@ def _checked(name: str, part: str, array: Array) -> Array:
         raise DatasetError(f"{name}: {part} holds {array.dtype}, expected numbers (integers, floats or booleans)")
     if not array.ndim or not array.size:
         raise DatasetError(f"{name}: {part} is empty (shape {array.shape}); its first axis counts samples")
+    if array.dtype == np.uint8 and part.startswith("x"):
+        return array  # images, which would take four times the memory
     if array.dtype.kind != "f":
         low, high = int(array.min()), int(array.max())
         if low < np.iinfo(np.int32).min or high > np.iinfo(np.int32).max:
@@ -95,6 +108,38 @@ def _checked(name: str, part: str, array: Array) -> Array:
     return converted
 
 
-def _check_pair(name: str, part: str, x: Array, y: Array) -> None:
-    if len(x) != len(y):
-        raise DatasetError(f"{name}: x_{part} has {len(x):,} samples and y_{part} {len(y):,}; each needs a label")
+def _names(part: str, there: Sequence[str]) -> list[str]:
+    """The arrays of a part, such as x_train: itself, or what its name and a slash begin."""
+    return [part] if part in there else [one for one in there if one.startswith(f"{part}/")]
+
+
+def _structure(arrays: Mapping[str, Array]) -> Part:
+    """A single array by itself, those that are numbered as a tuple, others as a dictionary."""
+    short = {one.partition("/")[2]: array for one, array in arrays.items()}
+    if "" in short:
+        return short[""]
+    if all(one.isdecimal() for one in short):
+        return tuple(short[one] for one in sorted(short, key=int))
+    return short
+
+
+def _check_pair(name: str, part: str, x: Part, y: Part) -> None:
+    for one in (*arrays_of(x), *arrays_of(y)):
+        if len(one) != count(x):
+            raise DatasetError(
+                f"{name}: x_{part} has {count(x):,} samples and y_{part} {count(y):,}; each needs a label"
+                if one is arrays_of(y)[0]
+                else f"{name}: an array of x_{part} or y_{part} has {len(one):,} samples, another {count(x):,}"
+            )
+
+
+def _check_alike(name: str, part: str, train: Part, test: Part) -> None:
+    """Refuse training and test samples of different shapes."""
+    if (list(train) if isinstance(train, dict) else type(train)) != (
+        list(test) if isinstance(test, dict) else type(test)
+    ):
+        raise DatasetError(f"{name}: {part}_train and {part}_test have arrays of other names; they have to be alike")
+    for one, other in zip(arrays_of(train), arrays_of(test), strict=False):
+        if one.shape[1:] != other.shape[1:]:
+            shapes = f"a sample of {part}_train has shape {one.shape[1:]}, one of {part}_test {other.shape[1:]}"
+            raise DatasetError(f"{name}: {shapes}; they have to be alike")

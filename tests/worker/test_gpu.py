@@ -166,7 +166,7 @@ def test_a_tracks_own_copies_are_asked_where_they_live(case, backend_name, track
     with (
         nullcontext() if own else pytest.raises(RuntimeError, match=f"track {track} trained on the cpu, not on the gpu")
     ):
-        train.train(given, model, x, y, train.defaults(backend_name, track), clock)
+        train.train(given, model, (x, y), train.defaults(backend_name, track), clock)
 
 
 def test_the_copies_are_weights_and_what_the_optimizer_keeps_of_each(backend_name):

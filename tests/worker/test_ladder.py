@@ -4,6 +4,7 @@ import functools
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -42,15 +43,15 @@ def climb(request, tmp_path_factory):
     return once
 
 
-def climbed(backend_name, folder, numerics, workloads, steps=3):
+def climbed(backend_name, folder, numerics, workloads, steps=3, climb="fit-own"):
     """Climb in a process of its own, by the command that the parent uses; gives the recordings by number."""
     command = [sys.executable, "-m", "bench.worker.programs.parity", f"--backend={backend_name}", "--device=cpu"]
-    command += [f"--numerics={numerics}", f"--steps={steps}", "--test-samples=1000", "--seeds=0"]
+    command += [f"--numerics={numerics}", f"--steps={steps}", "--test-samples=1000", "--seeds=0", f"--climbs={climb}"]
     command += [f"--weights={folder}", f"--output={folder}", "--workloads", *map(str, workloads)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     recordings = {}
-    for path in folder.glob(f"*-seed0-{backend_name}-cpu-{numerics}-fit-own.npz"):
+    for path in folder.glob(f"*-seed0-{backend_name}-cpu-{numerics}-{climb}.npz"):
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files if name != "about"}
             recordings[int(path.name.partition("-")[0])] = json.loads(str(archive["about"])), arrays
@@ -176,7 +177,8 @@ def test_a_workload_made_for_a_gpu_alone_is_not_climbed(climb):
 
 
 def test_a_ladder_draws_as_many_batches_as_it_has_steps():
-    dataset, batches = parity._data("planted_chain_small", 0, 3)
+    drawn = SimpleNamespace(dataset="planted_chain_small", class_weight=None)
+    dataset, batches = parity._data(drawn, 0, 3)
 
     assert len(dataset.x_train) == len(batches.x) == 3 * LADDER_BATCH
 

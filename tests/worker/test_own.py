@@ -225,7 +225,7 @@ def test_objects_of_the_function_itself_are_trained_with(workload):
 
     assert given.optimizer.marked
     assert given.optimizer is built.optimizer
-    assert metric_name(loaded, given) == "loss"
+    assert metric_name(loaded, given, built) == "loss"
 
 
 def test_another_loss_than_it_is_compiled_with_is_refused(workload):

@@ -80,7 +80,7 @@ def configurations(backend, track):
 def trained(backend, track, knobs, model, batches):
     """The losses of two passes and the metric of the second; the weights are in the model."""
     trainer = backends.trainer(backend, track, model, "accuracy", knobs)
-    placed = trainer.place(*(train.in_batches(part, BATCH) for part in (batches.x, batches.y)))
+    placed = trainer.place(*(inputs.in_batches(part, BATCH) for part in batches.parts))
     first, second = trainer.train(placed), trainer.train(placed)
     trainer.store()
     return [*first.losses, *second.losses], second.metric
@@ -232,7 +232,7 @@ def test_the_clock_sees_the_epochs_of_a_loop(backend_name, backend, model, batch
     ticks = itertools.count()
     clock = EpochClock("accuracy", backend.barrier, now=lambda: float(next(ticks)))
     given = train.defaults(backend_name, "loop")
-    train.train(case(track="loop", batch_size=BATCH), model(attentive), batches.x, batches.y, given, clock)
+    train.train(case(track="loop", batch_size=BATCH), model(attentive), batches.parts, given, clock)
 
     assert len(clock.epochs) == 3
     assert all(epoch.seconds == 1.0 for epoch in clock.epochs)

@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from bench.contract import catalog
 from bench.worker.errors import StartError
+from models.datasets import count, mapped, taken
 
 Array = npt.NDArray[np.generic]
 Call = Callable[[Array], Any]  # a batch on the host to its outputs on the host: an array, or a structure of arrays
 Matrix = npt.NDArray[np.float32]
 Product = Callable[[], Any]  # multiplies, and may return before the device has done it
-Maker = Callable[[Any, Any, int], Mapping[str, Any]]  # x, y and the batch size to the arguments of `fit`
+Maker = Callable[[Sequence[Any], int], Mapping[str, Any]]  # a batch's parts and its size to the arguments of `fit`
 Knobs = Mapping[str, Any]  # how a track is executed: the knob's name to its value
 
 
@@ -37,8 +38,11 @@ class Pass(NamedTuple):
 class Trainer(Protocol):
     """A network being trained by the backend's own means, in the tracks `loop` and `native`."""
 
-    def place(self, x: Any, y: Any) -> Any:
-        """Batches from the host, of shape (steps, batch, …) each, to where and how `train` wants them."""
+    def place(self, *parts: Any) -> Any:
+        """Batches from the host, of shape (steps, batch, …) each, to where and how `train` wants them.
+
+        The parts are samples, labels and, where there are some, weights.
+        """
 
     def train(self, batches: Any) -> Pass:
         """Train one step on each of the placed batches, in their order; returns when the results are on the host."""
@@ -92,7 +96,7 @@ class Backend(Protocol):
     def product(self, first: Matrix, second: Matrix) -> Product:
         """The product of two matrices, which lie on the device; compiled where the framework does that."""
 
-    def gradients(self, model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+    def gradients(self, model: Any, x: Any, y: Any, weights: Any = None) -> tuple[Any, list[Any]]:
         """The loss of a compiled model on one batch, training, and its gradient by each trainable variable in turn."""
 
 
@@ -101,7 +105,7 @@ class Inputs(Protocol):
 
     MAKERS: Mapping[str, Maker]  # by the names that its `backend.toml` has under `inputs`
 
-    def resident(self, x: Any, y: Any) -> Mapping[str, Any]:
+    def resident(self, *parts: Any) -> Mapping[str, Any]:
         """The arguments of `fit` for batches of shape (steps, batch, …), placed before, by what costs least."""
 
 
@@ -139,9 +143,12 @@ def exact(name: str) -> Exact:
     return cast(Exact, import_module(f"{__name__}.{name}.exact"))
 
 
-def placed(x: Any, y: Any, whole: bool, put: Callable[[Any], Any]) -> Any:
-    """Batches of shape (steps, batch, …) put where training wants them: whole for one program, else a pair a step."""
-    return (put(x), put(y)) if whole else [(put(one), put(other)) for one, other in zip(x, y, strict=True)]
+def placed(parts: Sequence[Any], whole: bool, put: Callable[[Any], Any]) -> Any:
+    """Batches of shape (steps, batch, …) put where training wants them: whole for one program, else a tuple a step."""
+    if whole:
+        return tuple(mapped(put, part) for part in parts)
+    steps = count(parts[0])
+    return [tuple(mapped(put, taken(part, step)) for part in parts) for step in range(steps)]
 
 
 @contextmanager

@@ -28,11 +28,11 @@ def fit_seconds(case: Case, seed: int, weights: Path) -> float:
 
     import keras
 
-    from bench.worker.workload import load, numerics
+    from bench.worker.workload import inputs, load, numerics
     from bench.worker.workload.model import compilation, compile_model, fresh
 
     workload = load.load_workload(case.workload)
-    dataset = load.load_dataset(case.dataset, case.samples)
+    dataset = load.dataset_of(workload, case.samples)
     batches = load.batches(dataset, case.samples, case.batch_size, seed)
     del dataset  # as a launch does: TensorFlow's copy takes 0.4 s longer where memory has to be found for it
     keras.utils.set_random_seed(seed)
@@ -41,7 +41,8 @@ def fit_seconds(case: Case, seed: int, weights: Path) -> float:
     model.set_weights(load.load_weights(weights))
     compile_model(model, compilation(workload, model, batches.y))
     began = time.perf_counter()
-    model.fit(batches.x, batches.y, batch_size=case.batch_size, epochs=case.epochs, shuffle=False, verbose=0)
+    handed = inputs.arguments("arrays", batches.parts, case.batch_size)
+    model.fit(**handed, epochs=case.epochs, shuffle=False, verbose=0)
     backend.barrier()
     return time.perf_counter() - began
 

@@ -11,7 +11,6 @@ bench/analysis/parity/compare.py, which says what each rung is for and how close
 """
 
 import argparse
-import functools
 import itertools
 import json
 import math
@@ -27,6 +26,7 @@ from bench.contract.parity import EXACT, LADDER_BATCH, NUDGED, ROUNDED_STEPS
 from bench.worker import backends
 from bench.worker.exact.observed import array, observed
 from bench.worker.process import environment
+from models.datasets import count, mapped, taken
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
 CHUNK = 256  # steps that a trainer is given at a time
@@ -111,8 +111,10 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
     workload = load.load_workload(about["workload"])
     if workload.memory_mib:
         raise NotClimbedError("it is made for a GPU")
-    dataset, batches = _data(workload.dataset, about["seed"], about["steps"])
-    about["batches_digest"], about["labels"] = batches.digest, dataset.y_test[: about["test_samples"] or None].size
+    dataset, batches = _data(workload, about["seed"], about["steps"])
+    tested = taken(dataset.y_test, slice(about["test_samples"] or None))
+    about["batches_digest"] = batches.digest
+    about["labels"] = tested.size if isinstance(tested, np.ndarray) else 0  # of several outputs nothing is counted
 
     keras.utils.clear_session(free_memory=False)  # names begin anew, so that every process gives the same paths
     numerics.choose(about["numerics"])  # forgotten with them
@@ -155,7 +157,7 @@ class Climb:
         from bench.worker.workload.model import fixed_batch, metric_name
 
         self._recording, self._about, self._given, self._model = recording, about, given, model
-        self._batches, self._metric = batches, metric_name(workload, given)
+        self._batches, self._metric = batches, metric_name(workload, given, model)
         self._fixed = fixed_batch(model)
         self._prefix = ""
         self._state = [(variable, array(variable)) for variable in model.variables]  # those of random layers included
@@ -243,14 +245,14 @@ class Climb:
         from bench.worker.workload.model import LOSS
 
         model, tested = self._model, slice(self._about["test_samples"] or None)
-        x, y = (whole_batches(part[tested], self._fixed) for part in (dataset.x_test, dataset.y_test))
+        x, y = (whole_batches(taken(part, tested), self._fixed) for part in (dataset.x_test, dataset.y_test))
         outputs = model.predict(x, batch_size=self._fixed or EVALUATION_BATCH, verbose=0)
         flat = keras.tree.flatten(outputs)
         self.note("predictions", [f"output {index}" for index in range(len(flat))], flat)
         model.reset_metrics()
         predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
         if self._metric == LOSS:
-            found = model.compute_loss(x, keras.ops.convert_to_tensor(y), predicted, training=False)
+            found = model.compute_loss(x, mapped(keras.ops.convert_to_tensor, y), predicted, training=False)
         else:
             found = model.compute_metrics(x, y, predicted)[self._metric]
         self.note("metric", [self._metric], [found])
@@ -262,12 +264,11 @@ class Climb:
             return _by_fit(self._model, self._batches, batch_size)
         return _by_trainer(about["backend"], about["track"], self._model, self._metric, self._batches, batch_size)
 
-    def _first_samples(self) -> tuple[Any, Any]:
+    def _first_samples(self) -> tuple[Any, ...]:
         import keras
 
-        count = self._fixed or OBSERVED
-        x, y = (keras.ops.convert_to_tensor(part[:count]) for part in (self._batches.x, self._batches.y))
-        return x, y
+        first = slice(self._fixed or OBSERVED)
+        return tuple(mapped(keras.ops.convert_to_tensor, taken(part, first)) for part in self._batches.parts)
 
 
 Stepper = Callable[[int, int], list[float]]  # the first step's number and how many, to their losses
@@ -279,11 +280,10 @@ def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
 
     hand_as_fit(model)
 
-    def take(first: int, count: int) -> list[float]:
+    def take(first: int, number: int) -> list[float]:
         losses = []
-        for step in range(first, first + count):
-            x, y = _batch(batches, step, batch_size)
-            losses.append(float(model.train_on_batch(x, y, return_dict=True)["loss"]))
+        for step in range(first, first + number):
+            losses.append(float(model.train_on_batch(*_batch(batches, step, batch_size), return_dict=True)["loss"]))
             if not math.isfinite(losses[-1]):
                 break
         return losses
@@ -297,9 +297,9 @@ def _by_trainer(backend: str, track: str, model: Any, metric: str, batches: Any,
 
     trainer = backends.trainer(backend, track, model, metric, train.defaults(backend, track))
 
-    def take(first: int, count: int) -> list[float]:
-        taken = [_batch(batches, step, batch_size) for step in range(first, first + count)]
-        done = trainer.train(trainer.place(*(np.stack(parts) for parts in zip(*taken, strict=True))))
+    def take(first: int, number: int) -> list[float]:
+        steps = [_batch(batches, step, batch_size) for step in range(first, first + number)]
+        done = trainer.train(trainer.place(*map(_stacked, zip(*steps, strict=True))))
         trainer.store()
         losses = [float(loss) for loss in done.losses]
         finite = list(itertools.takewhile(math.isfinite, losses))
@@ -308,18 +308,34 @@ def _by_trainer(backend: str, track: str, model: Any, metric: str, batches: Any,
     return take
 
 
-def _batch(batches: Any, step: int, batch_size: int) -> tuple[Any, Any]:
-    first = step * batch_size % len(batches.x)
-    return batches.x[first : first + batch_size], batches.y[first : first + batch_size]
+def _batch(batches: Any, step: int, batch_size: int) -> tuple[Any, ...]:
+    first = step * batch_size % count(batches.x)
+    return tuple(taken(part, slice(first, first + batch_size)) for part in batches.parts)
 
 
-@functools.lru_cache(maxsize=1)
-def _data(name: str, seed: int, steps: int) -> tuple[Any, Any]:
-    """A data set and its batches in the seed's order; of one that is drawn, as many as there are steps."""
+def _stacked(batches: Sequence[Any]) -> Any:
+    """Batches of one structure, as arrays of shape (steps, batch, …)."""
+    if isinstance(batches[0], dict):
+        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+    if isinstance(batches[0], tuple):
+        return tuple(map(np.stack, zip(*batches, strict=True)))
+    return np.stack(batches)
+
+
+_LAST: dict[tuple[Any, ...], tuple[Any, Any]] = {}  # one entry: workloads with the same data follow each other
+
+
+def _data(workload: Any, seed: int, steps: int) -> tuple[Any, Any]:
+    """A workload's data and its batches in the seed's order; of data that are drawn, as many as there are steps."""
     from bench.worker.workload import load
 
-    dataset = load.load_dataset(name, steps * LADDER_BATCH)
-    return dataset, load.batches(dataset, len(dataset.x_train), LADDER_BATCH, seed)
+    weights = tuple((workload.class_weight or {}).items())
+    key = workload.dataset, weights, seed, steps
+    if key not in _LAST:
+        _LAST.clear()
+        dataset = load.dataset_of(workload, steps * LADDER_BATCH)
+        _LAST[key] = dataset, load.batches(dataset, count(dataset.x_train), LADDER_BATCH, seed)
+    return _LAST[key]
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -17,13 +17,14 @@ def measure(launch: Launch) -> Rounds:
     from bench.worker.timing import memory, nvml
     from bench.worker.workload import load, predict
     from bench.worker.workload.build import build, check_device, memory_used, resolved
+    from models.datasets import arrays_of
 
     case, record, phases = launch.case, launch.record, launch.record["phases"]
 
     began = time.perf_counter()
     workload = load.load_workload(case.workload)
     given = predict.batches(load.load_dataset(case.dataset).x_test, case.batch_size)
-    record["batches_digest"] = load.digest(given)
+    record["batches_digest"] = load.digest(array for batch in given for array in arrays_of(batch))
     memory.reset_peak()  # reading the training set took memory that inference does not
     phases["data"] = time.perf_counter() - began
 

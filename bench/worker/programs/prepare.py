@@ -15,8 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.contract.parity import LADDER_BATCH
 from bench.worker.process import environment
+from models.datasets import arrays_of, count, taken
 
 CALIBRATION_STEPS = 3
 MARGIN_OF_VARIANCE = 0.005  # half a percent of what always predicting the mean gives
@@ -74,11 +77,16 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     from bench.worker.workload import load
     from bench.worker.workload.check import check, check_samples
     from bench.worker.workload.model import in_words
+    from models import Workload
 
     keras.utils.clear_session(free_memory=False)  # names begin anew, as in every launch
-    workload = load.load_workload(name)
+    workload = load.load_workload_or_script(name)
+    if not isinstance(workload, Workload):
+        from bench.worker.script.describe import describe as describe_script
+
+        return describe_script(name, workload, seeds, prefix)
     drawn = max(workload.batch_size, LADDER_BATCH)  # of a data set that is drawn, more is not looked at
-    dataset = load.load_dataset(workload.dataset, drawn)
+    dataset = load.dataset_of(workload, drawn)
     if workload.memory_mib > memory_mib:
         return {**_declared(name, workload, dataset), "target": _target(workload.target, dataset), **NOT_BUILT}
     model = _build(name, workload, dataset)
@@ -120,7 +128,7 @@ def _declared(name: str, workload: Any, dataset: Any) -> dict[str, Any]:
         "workload": name,
         "dataset": workload.dataset,
         "train_samples": samples,
-        "test_samples": len(dataset.x_test),
+        "test_samples": count(dataset.x_test),
         "batch_size": workload.batch_size,
         "epochs": workload.epochs,
         "quick_samples": min(workload.quick_samples, samples),
@@ -136,7 +144,8 @@ def _target(target: Any, dataset: Any, lower_is_better: bool | None = None) -> d
 
     margin = target.margin
     if margin is None:
-        margin = MARGIN_OF_VARIANCE * float(dataset.y_test.astype("float64").var(axis=0).mean())
+        (labels,) = arrays_of(dataset.y_test)
+        margin = MARGIN_OF_VARIANCE * float(labels.astype("float64").var(axis=0).mean())
     lower = METRICS[target.metric].lower_is_better if lower_is_better is None else lower_is_better
     return {**vars(target), "margin": float(margin), "lower_is_better": lower}
 
@@ -148,10 +157,11 @@ def _found_target(name: str, workload: Any, given: Any, model: Any, dataset: Any
     from bench.worker.workload.model import is_lower_better, metric_name
     from models import Target
 
-    metric = metric_name(workload, given)
-    samples = slice(min(workload.batch_size, EVALUATION_BATCH))
+    metric = metric_name(workload, given, model)
+    samples = min(workload.batch_size, EVALUATION_BATCH)
+    x, y = (taken(part, slice(samples)) for part in (dataset.x_test, dataset.y_test))
     try:
-        untrained = model.evaluate(dataset.x_test[samples], dataset.y_test[samples], verbose=0, return_dict=True)
+        untrained = model.evaluate(x, y, verbose=0, return_dict=True)
     except Exception as error:  # whatever a user's model raises
         raise StartError(f"workload {name} cannot be evaluated: {reason(error)}") from error
     if metric not in untrained:
@@ -160,7 +170,8 @@ def _found_target(name: str, workload: Any, given: Any, model: Any, dataset: Any
             "compiled with"
         )
     lower = is_lower_better(given, metric)
-    if metric == "mean_squared_error":
+    has_one_output = isinstance(dataset.y_test, np.ndarray)
+    if metric == "mean_squared_error" and has_one_output:
         return _target(Target(metric, margin=None), dataset, lower)
     margin = MARGIN_OF_UNTRAINED * abs(float(untrained[metric])) if lower else Target(metric).margin
     return _target(Target(metric, margin=margin), dataset, lower)
@@ -202,10 +213,8 @@ def _outputs(name: str, model: Any, dataset: Any) -> Any:
     from bench.worker.workload.model import fixed_batch
 
     before = len(model.weights)
-    try:
-        outputs = model(
-            dataset.x_train[: fixed_batch(model) or OBSERVED]
-        )  # a subclassed model does not know its output's shape before
+    try:  # a subclassed model does not know its output's shape before
+        outputs = model(taken(dataset.x_train, slice(fixed_batch(model) or OBSERVED)))
     except Exception as error:  # whatever a user's model raises
         raise StartError(f"workload {name} does not take its data: {reason(error)}") from error
     if len(model.weights) > before:  # they would be drawn anew on every backend
@@ -222,7 +231,7 @@ def _flops(model: Any, dataset: Any, batch_size: int) -> dict[str, Any]:
     from bench.worker.workload import flops
 
     try:
-        found = flops.step_flops(model, dataset.x_train[:1], batch_size)
+        found = flops.step_flops(model, taken(dataset.x_train, slice(1)), batch_size)
     except MovedError as error:
         return {"step_flops": None, "uncounted": [str(error)]}
     return {"step_flops": found.flops, "uncounted": list(found.uncounted)}
@@ -250,7 +259,7 @@ def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
     from bench.worker.workload.model import hand_as_fit
 
     hand_as_fit(model)
-    batch = dataset.x_train[: workload.batch_size], dataset.y_train[: workload.batch_size]
+    batch = tuple(taken(part, slice(workload.batch_size)) for part in dataset[:2])
     seconds, trains = [], backends.trains(keras.backend.backend())
     try:
         for _ in range(CALIBRATION_STEPS):

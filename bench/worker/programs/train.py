@@ -17,21 +17,27 @@ def measure(launch: Launch) -> Rounds:
     from bench.worker.workload import load, train
     from bench.worker.workload.build import build, check_device, memory_used, resolved
     from bench.worker.workload.model import compilation, compile_model, fixed_batch, metric_name
+    from models import Workload
+    from models.datasets import count
 
+    workload = load.load_workload_or_script(launch.case.workload)
+    if not isinstance(workload, Workload):
+        from bench.worker.script.measure import measure as measure_script
+
+        return measure_script(launch, workload)
     launch.knobs = {**train.defaults(launch.case.backend, launch.case.track), **launch.knobs}
     if launch.knobs.get("malloc") == "keep":
         train.keep_freed_memory()
     case, record, phases = launch.case, launch.record, launch.record["phases"]
 
     began = time.perf_counter()
-    workload = load.load_workload(case.workload)
-    dataset = load.load_dataset(case.dataset, case.samples)
+    dataset = load.dataset_of(workload, case.samples)
     trained, held_out = load.hold_out(dataset, case.samples, workload.validation_split or launch.validation_split)
     if case.track == "shipped":
         batches = load.unshuffled(dataset, trained)
     else:
         batches = load.batches(dataset, trained, case.batch_size, launch.seed)
-    record["samples_per_epoch"] = len(batches.x)
+    record["samples_per_epoch"] = count(batches.x)
     x_test, y_test = dataset.x_test, dataset.y_test
     del dataset
     memory.reset_peak()  # reading the data set took memory that training does not
@@ -40,7 +46,7 @@ def measure(launch: Launch) -> Rounds:
     began = time.perf_counter()
     model = build(launch, workload, batches.x)
     compiled = compilation(workload, model, batches.y)
-    metric = metric_name(workload, compiled)
+    metric = metric_name(workload, compiled, model)
     compile_model(model, compiled, **train.execution(case.track, launch.knobs))
     record["weights_digest"] = load.weights_digest(model.get_weights())
     record["batches_digest"] = batches.digest
@@ -56,11 +62,12 @@ def measure(launch: Launch) -> Rounds:
     clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu, synchronize=synchronize)
     launch.messenger.send("fit")
     began = time.perf_counter()
-    stopping = [workload.early_stopping()] if workload.early_stopping else []
+    callbacks = [workload.early_stopping()] if workload.early_stopping else []
+    callbacks += workload.callbacks() if workload.callbacks else []
     fixed = fixed_batch(model)
     at_once = load.evaluation_batch(workload, fixed)
     x_test, y_test = load.whole_batches(x_test, fixed), load.whole_batches(y_test, fixed)
-    train.train(case, model, batches.x, batches.y, launch.knobs, clock, held_out, stopping, at_once)
+    train.train(case, model, batches.parts, launch.knobs, clock, held_out, callbacks, at_once)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
     record["setup_seconds"] = clock.setup_seconds

@@ -147,7 +147,7 @@ class Trial:
         self._case, self._barrier = case, barrier
         self._workload = load.load_workload(case.workload)
         self._weights = load.load_weights(weights)
-        dataset = load.load_dataset(case.dataset, case.samples)
+        dataset = load.dataset_of(self._workload, case.samples)
         self._batches = load.batches(dataset, case.samples, case.batch_size, seed=0)
 
     def values(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -170,7 +170,7 @@ class Trial:
         model.set_weights(self._weights)
         given = compilation(self._workload, model, self._batches.y)
         compile_model(model, given, **how)
-        return model, metric_name(self._workload, given)
+        return model, metric_name(self._workload, given, model)
 
     def step_seconds(self, knobs: Knobs) -> float:
         """Seconds of a step in the fastest steady pass."""
@@ -192,7 +192,7 @@ class Trial:
         model, metric = self._compiled(**train.execution(case.track, knobs))
         clock = EpochClock(metric, self._barrier, watch)
         try:
-            train.train(case, model, self._batches.x, self._batches.y, knobs, clock)
+            train.train(case, model, self._batches.parts, knobs, clock)
         except EnoughError:
             pass
         finally:

@@ -16,7 +16,7 @@ from bench.worker.errors import StartError
 from bench.worker.workload.load import Array, check_labels
 from bench.worker.workload.model import fixed_batch, keras_loss
 from models import Compilation, own
-from models.datasets import Dataset
+from models.datasets import Dataset, Part, arrays_of, count
 
 OBSERVED = 8  # samples whose outputs are looked at
 SUM_ERROR = 1e-3  # of probabilities that add up to 1
@@ -31,24 +31,54 @@ def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Datas
         raise StartError(
             f"{name}: its model takes batches of {fixed} alone, not of {batch_size}; say --batch-size {fixed}"
         )
-    if len(dataset.x_train) < LADDER_BATCH:
-        raise StartError(f"{name}: {len(dataset.x_train)} training samples; at least {LADDER_BATCH} are needed")
-    inputs = getattr(model, "inputs", None) or []
-    if len(inputs) > 1:
-        raise StartError(f"{name}: its model has {len(inputs)} inputs, and a data set has one array of samples")
+    samples = count(dataset.x_train)
+    if samples < LADDER_BATCH:
+        raise StartError(f"{name}: {samples} training samples; at least {LADDER_BATCH} are needed")
+    given, wanted = dataset.x_train, _inputs(model)
+    if isinstance(wanted, dict) and isinstance(given, dict):
+        missing = [one for one in wanted if one not in given]
+        if missing:
+            raise StartError(
+                f"{name}: its model has an input {missing[0]}, and the data set has {', '.join(given)}; name the "
+                "arrays as the inputs, x_train/NAME"
+            )
+    elif len(symbols := arrays_of(wanted)) > 1 and len(symbols) != len(arrays_of(given)):
+        raise StartError(
+            f"{name}: its model has {len(symbols)} inputs, and the data set {len(arrays_of(given))} for them; an .npz "
+            "file has each as an array of its own, x_train/NAME"
+        )
     outputs = keras.tree.flatten(getattr(model, "outputs", None))
     if len(outputs) > 1 and not model.compiled:
         raise StartError(
-            f"{name}: its model has {len(outputs)} outputs, and a data set has one array of labels; compile it with a "
-            "loss for one of them and None for the others"
+            f"{name}: its model has {len(outputs)} outputs and is not compiled; compile it with a loss for each of them"
         )
-    for symbol in inputs:
-        wanted, found = tuple(symbol.shape[1:]), dataset.x_train.shape[1:]
-        if not _alike(wanted, found):
+    for place, symbol, array in _pairs(wanted, given):
+        shape = tuple(symbol.shape[1:])
+        if not _alike(shape, array.shape[1:]):
             raise StartError(
-                f"{name}: its model takes samples of shape {wanted}, those of the data set have shape {found}; change "
-                "keras.Input or reshape the data"
+                f"{name}: its model takes samples of shape {shape}{place}, those of the data set have shape "
+                f"{array.shape[1:]}; change keras.Input or reshape the data"
             )
+
+
+def _inputs(model: keras.Model) -> Part:
+    """The symbolic inputs of a model: one, a dictionary by name or a tuple; an empty tuple where nobody knows them."""
+    try:
+        found = model.input
+    except (AttributeError, ValueError):  # a subclass
+        return ()
+    return tuple(found) if isinstance(found, list | tuple) else found
+
+
+def _pairs(wanted: Part, given: Part) -> list[tuple[str, Any, Array]]:
+    """Each input, with where it is in words, beside the array that it takes."""
+    if isinstance(wanted, dict) and isinstance(given, dict):
+        return [(f" for {name}", symbol, given[name]) for name, symbol in wanted.items()]
+    symbols, arrays = arrays_of(wanted), arrays_of(given)
+    if len(symbols) == 1 == len(arrays):
+        return [("", symbols[0], arrays[0])]
+    names = list(given) if isinstance(given, dict) else range(len(arrays))
+    return [(f" for {name}", *pair) for name, *pair in zip(names, symbols, arrays, strict=False)]
 
 
 def check(
@@ -62,7 +92,7 @@ def check(
     notes = [dataset.note] if dataset.note else []
     loss = keras_loss(given.loss)
     rule = RULES.get(type(loss).__name__)
-    if loss is None or rule is None or not keras.ops.is_tensor(outputs):
+    if loss is None or rule is None or not keras.ops.is_tensor(outputs) or not isinstance(dataset.y_train, np.ndarray):
         return notes
     config = loss.get_config()
     for part, labels in (("training", dataset.y_train), ("test", dataset.y_test)):

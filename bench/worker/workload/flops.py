@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from bench.worker.keras_internals import found
+from models import datasets
 
 
 class Count(NamedTuple):
@@ -56,7 +57,7 @@ def step_flops(model: keras.Model, samples: Any, batch_size: int) -> Count:
             observer.give_up(model)
     if observer.uncounted:
         return Count(None, tuple(observer.uncounted))
-    return Count(observer.flops * batch_size // len(samples), ())
+    return Count(observer.flops * batch_size // datasets.count(samples), ())
 
 
 class _Observer:

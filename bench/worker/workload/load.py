@@ -3,13 +3,15 @@
 Keras is imported inside the functions: the ceiling's worker, which has none, takes `reason` from here.
 """
 
+from __future__ import annotations
+
 import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,10 @@ import numpy.typing as npt
 from bench.contract.case import module_of, variant_of
 from bench.worker.errors import StartError, reason
 from models import Workload
-from models.datasets import DATASETS, Dataset, DatasetError, npz
+from models.datasets import DATASETS, Dataset, DatasetError, Part, arrays_of, count, npz, taken
+
+if TYPE_CHECKING:
+    from models.own.script import Script
 
 Array = npt.NDArray[Any]
 EVALUATION_BATCH = 1_000
@@ -26,22 +31,37 @@ EVALUATION_BATCH = 1_000
 class Batches(NamedTuple):
     """Training data in the order of the batches; the length is a multiple of the batch size."""
 
-    x: Array
-    y: Array
+    x: Part
+    y: Part
     digest: str
+    weights: Array | None = None
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What a step is given: samples, labels, and weights where there are some."""
+        return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
 
 
 class HeldOut(NamedTuple):
     """Validation data: samples that are not trained on."""
 
-    x: Array
-    y: Array
+    x: Part
+    y: Part
 
 
 def load_workload(name: str) -> Workload:
     """The workload of that name in `models/`, or of that file."""
+    found = load_workload_or_script(name)
+    if not isinstance(found, Workload):
+        raise StartError(f"{name}: a script, of which nothing but its first fit is known")
+    return found
+
+
+def load_workload_or_script(name: str) -> Workload | Script:
+    """The workload of that name in `models/`, or what that file defines."""
     from models import own
     from models.metrics import METRICS
+    from models.own.script import Script
 
     try:
         is_file = name.endswith(".py")
@@ -50,6 +70,9 @@ def load_workload(name: str) -> Workload:
         raise StartError(str(error)) from None
     except (Exception, SystemExit) as error:  # whatever a user's file raises
         raise StartError(f"workload {name} does not import: {reason(error)}") from error
+    script = getattr(module, "script", None)
+    if isinstance(script, Script):
+        return script
     variant = variant_of(name)
     workload = getattr(module, "workloads", {}).get(variant) if variant else getattr(module, "workload", None)
     if not isinstance(workload, Workload):
@@ -89,7 +112,7 @@ def training_samples(name: str, dataset: Dataset) -> int:
     """How many training samples a data set has by itself, whatever number was drawn."""
     if is_synthetic(name):
         return cast(int, inspect.signature(DATASETS[name]).parameters["samples"].default)
-    return len(dataset.x_train)
+    return count(dataset.x_train)
 
 
 def evaluation_batch(workload: Workload, fixed: int | None = None) -> int:
@@ -97,9 +120,23 @@ def evaluation_batch(workload: Workload, fixed: int | None = None) -> int:
     return fixed or (workload.batch_size if workload.memory_mib else EVALUATION_BATCH)
 
 
-def whole_batches(samples: Array, fixed: int | None) -> Array:
+def whole_batches(samples: Part, fixed: int | None) -> Part:
     """The samples, less the last partial batch where a model takes `fixed` ones alone."""
-    return samples[: len(samples) - len(samples) % fixed] if fixed else samples
+    return taken(samples, slice(count(samples) - count(samples) % fixed)) if fixed else samples
+
+
+def dataset_of(workload: Workload, samples: int | None = None) -> Dataset:
+    """The data set of a workload, whose weights of classes are weights of samples; see `load_dataset`."""
+    dataset = load_dataset(workload.dataset, samples)
+    if workload.class_weight is None:
+        return dataset
+    labels = dataset.y_train
+    if not isinstance(labels, np.ndarray) or labels.size != len(labels):
+        raise StartError("class_weight: the data set has no single label for each sample")
+    known = workload.class_weight
+    weights = np.array([known.get(int(label), 1.0) for label in labels.ravel()], np.float32)  # 1 as Keras has it
+    both = weights if dataset.sample_weight is None else weights * dataset.sample_weight
+    return dataset._replace(sample_weight=both)
 
 
 def load_dataset(name: str, samples: int | None = None) -> Dataset:
@@ -126,7 +163,9 @@ def hold_out(dataset: Dataset, samples: int, split: float) -> tuple[int, HeldOut
     """
     held = int(samples * split)
     trained = slice(samples - held, samples)
-    return samples - held, HeldOut(dataset.x_train[trained], dataset.y_train[trained]) if held else None
+    if not held:
+        return samples, None
+    return samples - held, HeldOut(taken(dataset.x_train, trained), taken(dataset.y_train, trained))
 
 
 def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batches:
@@ -135,15 +174,21 @@ def batches(dataset: Dataset, samples: int, batch_size: int, seed: int) -> Batch
     Where the data set has one array for both, so have the batches.
     """
     order = np.random.default_rng(seed).permutation(samples)[: samples - samples % batch_size]
-    x = dataset.x_train[order]
-    y = x if dataset.y_train is dataset.x_train else dataset.y_train[order]
-    return Batches(x, y, digest([x, y]))
+    return _batches(dataset, order)
 
 
 def unshuffled(dataset: Dataset, samples: int) -> Batches:
     """The first `samples` training samples in the data set's order, for a `fit` that shuffles them itself."""
-    x, y = dataset.x_train[:samples], dataset.y_train[:samples]
-    return Batches(x, y, digest([x, y]))
+    return _batches(dataset, slice(samples))
+
+
+def _batches(dataset: Dataset, chosen: Any) -> Batches:
+    """What is chosen of each array of the training set."""
+    x = taken(dataset.x_train, chosen)
+    y = x if dataset.y_train is dataset.x_train else taken(dataset.y_train, chosen)
+    weights = None if dataset.sample_weight is None else dataset.sample_weight[chosen]
+    every = [*arrays_of(x), *arrays_of(y), *([] if weights is None else [weights])]
+    return Batches(x, y, digest(every), weights)
 
 
 def check_labels(labels: Array, classes: int, where: str) -> None:

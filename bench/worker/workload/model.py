@@ -10,19 +10,24 @@ from bench.worker.errors import StartError
 from bench.worker.workload import load
 from bench.worker.workload.load import Array
 from models import Compilation, Workload, own
+from models.datasets import Part, mapped
 
 LOSS = "loss"  # under which Keras's logs have it
 
 
-def fresh(workload: Workload, samples: Array) -> keras.Model:
-    """A fresh model whose weights exist; `samples`, of shape (samples, …), give its input's shape where it says none.
+def fresh(workload: Workload, samples: Part) -> keras.Model:
+    """A fresh model whose weights exist; `samples`, of shape (samples, …), give its inputs' shapes where it says none.
 
     Raises whatever the workload's own code raises.
     """
     model = workload.build()
     if not model.built:
-        model(keras.Input(samples.shape[1:], dtype=None if samples.dtype.kind == "f" else samples.dtype.name))
+        model(mapped(_symbol, samples))
     return model
+
+
+def _symbol(samples: Array) -> Any:
+    return keras.Input(samples.shape[1:], dtype=None if samples.dtype.kind == "f" else samples.dtype.name)
 
 
 def fixed_batch(model: keras.Model) -> int | None:
@@ -35,7 +40,7 @@ def fixed_batch(model: keras.Model) -> int | None:
     return size
 
 
-def compilation(workload: Workload, model: keras.Model, labels: Array) -> Compilation:
+def compilation(workload: Workload, model: keras.Model, labels: Part) -> Compilation:
     """What a model of `fresh` is compiled with: as the workload declares, or as its own code compiled it.
 
     The objects of a model that was compiled already are its own, with the state that they have. Raises ModelError where
@@ -61,17 +66,54 @@ def compile_model(model: keras.Model, given: Compilation, **how: Any) -> None:
 
 
 def hand_as_fit(model: keras.Model) -> None:
-    """Let `train_on_batch` hand a model's own `train_step` what `fit` does: x and y, without a place for weights."""
+    """Let `train_on_batch` hand a model's own `train_step` what `fit` does: without weights, no place for them."""
     if not own.has_own_step(model):
         return
     step = model.train_step
-    model.train_step = lambda *arguments: step(*arguments[:-1], arguments[-1][:2])  # on JAX the state comes first
+
+    def taken(*arguments: Any) -> Any:
+        *state, parts = arguments  # on JAX the state comes first
+        return step(*state, parts[:2] if parts[2] is None else parts)
+
+    model.train_step = taken
 
 
-def metric_name(workload: Workload, given: Compilation) -> str:
+def metric_name(workload: Workload, given: Compilation, model: keras.Model) -> str:
     """The entry of Keras's logs that the workload's target is about: the first metric, without one the loss."""
     if workload.target is not None:
         return workload.target.metric
+    for metrics in (given.settings.get("metrics"), given.settings.get("weighted_metrics")):
+        of_outputs = [(name, one) for name, found in _by_output(model, metrics) for one in keras.tree.flatten(found)]
+        first = next(((name, one) for name, one in of_outputs if one is not None), None)
+        if first is not None:
+            return "_".join(filter(None, (first[0], str(_name(first[1])))))
+    return first_metric(given)
+
+
+def _by_output(model: keras.Model, metrics: Any) -> list[tuple[str, Any]]:
+    """Metrics by the output that they are of, whose name Keras's logs put before theirs where there are several.
+
+    As CompileMetrics of Keras 3.15.1 has it: keys of a dictionary come in the order of the model's own names if they
+    are those, else sorted. A subclass's outputs are not known: a dictionary of metrics then names them.
+    """
+    names = _output_names(model) or (sorted(metrics) if isinstance(metrics, dict) else [])
+    if len(names) < 2:
+        return [("", metrics)]
+    if isinstance(metrics, dict):
+        return [(name, metrics[name]) for name in names if name in metrics]
+    return list(zip(names, metrics or (), strict=False))
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    try:
+        outputs, names = model.output, list(model.output_names)
+    except (AttributeError, ValueError):  # a subclass
+        return []
+    return sorted(outputs) if isinstance(outputs, dict) and set(outputs) != set(names) else names
+
+
+def first_metric(given: Compilation) -> str:
+    """The name of the first metric of a compilation in Keras's logs; the loss's without one."""
     named = _metrics(given)
     return str(_name(named[0])) if named else LOSS
 

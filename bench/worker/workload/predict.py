@@ -13,41 +13,46 @@ import numpy as np
 from bench.contract.agreement import disagreement
 from bench.contract.case import Case
 from bench.worker import backends
-from bench.worker.backends import Array, Call
+from bench.worker.backends import Call
 from bench.worker.errors import StartError
 from bench.worker.timing import gauges
 from bench.worker.timing.gauges import Counters
 from bench.worker.timing.nvml import Gpu, during, nothing
+from models.datasets import Part, arrays_of, count, taken
 
 WARM_UP = 5  # calls after the first that are not recorded: the second and third still settle
 OBSERVED = 32  # of the test samples, whose outputs are kept
 MOST_OUTPUTS = 512  # numbers that are kept of them
 
 
-def batches(samples: Array, batch_size: int) -> list[Array]:
+def batches(samples: Part, batch_size: int) -> list[Part]:
     """The test samples in batches, in their order, as views; without the last partial one."""
-    if len(samples) < batch_size:
-        raise StartError(f"a batch of {batch_size} is larger than the {len(samples)} test samples")
-    return [samples[first : first + batch_size] for first in range(0, len(samples) - batch_size + 1, batch_size)]
+    there = count(samples)
+    if there < batch_size:
+        raise StartError(f"a batch of {batch_size} is larger than the {there} test samples")
+    firsts = range(0, there - batch_size + 1, batch_size)
+    return [taken(samples, slice(first, first + batch_size)) for first in firsts]
 
 
-def call(case: Case, model: keras.Model, example: Array, folder: Path) -> Call:
+def call(case: Case, model: keras.Model, example: Part, folder: Path) -> Call:
     """What a case's track calls on a batch like `example`; an exported model is written into `folder`."""
     if case.track == "fit":
-        return lambda x: model.predict(x, batch_size=len(x), verbose=0)
+        return lambda x: model.predict(x, batch_size=case.batch_size, verbose=0)
+    if len(arrays_of(example)) > 1:
+        raise StartError(f"predict in track {case.track} takes a model with one input; this one has several")
     return backends.caller(case.backend, case.track, model, example, folder)
 
 
 def measure(
     called: Call,
-    given: Sequence[Array],
-    count: int,
+    given: Sequence[Part],
+    number: int,
     now: Callable[[], float] = time.perf_counter,
     counters: Callable[[], Counters] = gauges.counters,
     probe: Callable[[], float] = gauges.probe,
     gpu: Callable[[], Gpu] = nothing,
 ) -> dict[str, Any]:
-    """Seconds of the first call, and of each of `count` calls in a row; `series` has the gauges around these.
+    """Seconds of the first call, and of each of `number` calls in a row; `series` has the gauges around these.
 
     Each call takes the next of the batches, over and over, and ends when its outputs are on the host. `WARM_UP` calls
     between the first and the others are not recorded.
@@ -65,20 +70,20 @@ def measure(
         timed()
     gpu_before = gpu()
     probed, before, began = probe(), counters(), now()
-    seconds = [timed() for _ in range(count)]
+    seconds = [timed() for _ in range(number)]
     ended, after = now(), counters()
     noise = gauges.noise(before, after, (probed, probe()), during(gpu_before, gpu()))
     series = {"seconds": ended - began, "cpu_seconds": after.cpu_seconds - before.cpu_seconds, **noise.to_json()}
     return {"first_seconds": first_seconds, "seconds": seconds, "series": series}
 
 
-def outputs(called: Call, given: Sequence[Array]) -> list[float]:
+def outputs(called: Call, given: Sequence[Part]) -> list[float]:
     """What a call gives for the first test samples, `MOST_OUTPUTS` numbers at most, spread evenly, of seven digits.
 
     Raises TypeError where it does not give arrays, so that its work may not be done, and ArithmeticError where an
     output is not finite.
     """
-    found = [keras.tree.flatten(called(batch)) for batch in given[: math.ceil(OBSERVED / len(given[0]))]]
+    found = [keras.tree.flatten(called(batch)) for batch in given[: math.ceil(OBSERVED / count(given[0]))]]
     for one in found[0]:
         if not isinstance(one, np.ndarray):
             raise TypeError(f"a call gives {type(one).__name__}, not an array on the host")
@@ -90,9 +95,9 @@ def outputs(called: Call, given: Sequence[Array]) -> list[float]:
     return [float(f"{value:.7g}") for value in kept]
 
 
-def check(ours: Sequence[float], model: keras.Model, given: Sequence[Array], case: Case) -> None:
+def check(ours: Sequence[float], model: keras.Model, given: Sequence[Part], case: Case) -> None:
     """Raise ArithmeticError where a track's outputs are not those of `model.predict`."""
-    predicted = outputs(lambda x: model.predict(x, batch_size=len(x), verbose=0), given)
+    predicted = outputs(lambda x: model.predict(x, batch_size=case.batch_size, verbose=0), given)
     apart = disagreement(ours, predicted, case.numerics)
     if apart:
         raise ArithmeticError(f"track {case.track} gives other outputs than model.predict: {apart}")

@@ -65,8 +65,7 @@ def execution(track: str, given: Knobs) -> dict[str, Any]:
 def train(
     case: Case,
     model: keras.Model,
-    x: Any,
-    y: Any,
+    parts: Sequence[Any],
     given: Knobs,
     clock: EpochClock,
     held_out: HeldOut | None = None,
@@ -75,28 +74,29 @@ def train(
 ) -> None:
     """Train a compiled model for the case's epochs, each timed by the clock; the weights end up in the model.
 
-    `x` and `y` are arrays of shape (samples, …). With `shipped` `fit` shuffles them and takes the last partial batch
-    too; otherwise their length is a multiple of the batch size. What is held out is evaluated after each epoch, so
-    many at a time, and `callbacks`, called after the clock, may end the training early.
+    `parts` are samples, labels and, where samples count differently, their weights: arrays of shape (samples, …), or
+    structures of them. With `shipped` `fit` shuffles them and takes the last partial batch too; otherwise their length
+    is a multiple of the batch size. What is held out is evaluated after each epoch, so many at a time, and `callbacks`,
+    called after the clock, may end the training early.
     """
     every = [clock, *callbacks]
     if case.track in OWN_LOOP:
-        train_in_own_loop(case, model, x, y, given, clock, held_out, every, evaluation_batch)
+        train_in_own_loop(case, model, parts, given, clock, held_out, every, evaluation_batch)
         return
     validation = {} if held_out is None else {"validation_data": held_out, "validation_batch_size": evaluation_batch}
     clock.start()
     if case.track == "shipped":
-        model.fit(x, y, batch_size=case.batch_size, epochs=case.epochs, callbacks=every, **validation)
+        handed = inputs.arguments("arrays", parts, case.batch_size)
+        model.fit(**handed, epochs=case.epochs, callbacks=every, **validation)
         return
-    handed = inputs.arguments(given.get("input", case.input), x, y, case.batch_size)
+    handed = inputs.arguments(given.get("input", case.input), parts, case.batch_size)
     model.fit(**handed, epochs=case.epochs, shuffle=False, verbose=0, callbacks=every, **validation)
 
 
 def train_in_own_loop(
     case: Case,
     model: keras.Model,
-    x: Any,
-    y: Any,
+    parts: Sequence[Any],
     given: Knobs,
     clock: EpochClock,
     held_out: HeldOut | None,
@@ -109,7 +109,7 @@ def train_in_own_loop(
     model.stop_training = False
     clock.start()
     trainer = backends.trainer(case.backend, case.track, model, metric, given)
-    batches = trainer.place(*(in_batches(one, case.batch_size) for one in (x, y)))
+    batches = trainer.place(*(inputs.in_batches(one, case.batch_size) for one in parts))
     called.on_train_begin()
     for epoch in range(case.epochs):
         called.on_epoch_begin(epoch)
@@ -131,8 +131,3 @@ def train_in_own_loop(
     if held_out is None:
         trainer.store()
     called.on_train_end()  # last, for it may put the best epoch's weights back
-
-
-def in_batches(samples: Any, batch_size: int) -> Any:
-    """An array of shape (samples, …) as (steps, batch, …)."""
-    return samples.reshape(-1, batch_size, *samples.shape[1:])

@@ -49,5 +49,5 @@ def product(first, second):
     return lambda: np.matmul(first, second)
 
 
-def gradients(model, x, y):
+def gradients(model, x, y, weights=None):
     raise NotImplementedError

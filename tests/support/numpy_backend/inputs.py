@@ -5,13 +5,13 @@ import numpy as np
 from bench.worker.backends import placed
 
 
-def resident(x, y):
-    return {"x": placed(x, y, False, np.asarray)}
+def resident(*parts):
+    return {"x": placed(parts, False, np.asarray)}
 
 
-def _generator(x, y, batch_size):
-    steps = len(x) // batch_size
-    return {"x": zip(np.split(x, steps), np.split(y, steps), strict=True)}
+def _generator(parts, batch_size):
+    steps = len(parts[0]) // batch_size
+    return {"x": zip(*(np.split(part, steps) for part in parts), strict=True)}
 
 
 MAKERS = {"generator": _generator}

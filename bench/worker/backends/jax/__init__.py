@@ -109,7 +109,7 @@ def product(first: Matrix, second: Matrix) -> Product:
     return lambda: multiply(*placed)
 
 
-def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+def gradients(model: Any, x: Any, y: Any, weights: Any = None) -> tuple[Any, list[Any]]:
     import jax
 
     def values(variables: Any) -> list[Any]:
@@ -119,7 +119,7 @@ def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
     optimizer = values(model.optimizer.variables)
 
     def loss(trainable: Any) -> Any:
-        return model.compute_loss_and_updates(trainable, others, metrics, x, y, None, True, optimizer)
+        return model.compute_loss_and_updates(trainable, others, metrics, x, y, weights, True, optimizer)
 
     (value, _), found = jax.value_and_grad(loss, has_aux=True)(values(model.trainable_variables))
     return value, found

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import keras
 
 from bench.worker.backends import Knobs, Pass, placed, undisturbed
+from models.datasets import taken
 
 # `scan` compiles the whole pass into one program, `call` one step, which is called for each batch. XLA does not run
 # convolutions inside a scan with several threads on a CPU: 0.38 s a step of `cnn` for 0.03 s on two cores.
@@ -30,10 +31,10 @@ class Loop:
         pass_ = self._scan if self._whole else self._step
         self._compiled = jax.jit(pass_, donate_argnums=0)
 
-    def place(self, x: Any, y: Any) -> Any:
+    def place(self, *parts: Any) -> Any:
         if self._state is None:
-            self._begin(x[0], y[0])
-        return placed(x, y, self._whole, jnp.asarray)
+            self._begin(*(taken(part, 0) for part in parts))
+        return placed(parts, self._whole, jnp.asarray)
 
     def train(self, batches: Any) -> Pass:
         state = [*self._state[:3], [jnp.zeros_like(value) for value in self._state[3]]]
@@ -60,14 +61,14 @@ class Loop:
     def copies(self) -> Sequence[Any]:
         return list(jax.tree.leaves(self._state[:3]))
 
-    def _begin(self, x: Any, y: Any) -> None:
+    def _begin(self, x: Any, y: Any, weights: Any = None) -> None:
         """Let Keras make the metrics' variables, which it does at their first use, and copy all that training changes.
 
         Copies, since a donated buffer is gone.
         """
         model = self._model
         with undisturbed(model):
-            model.compute_metrics(x, y, model(x, training=False))
+            model.compute_metrics(x, y, model(x, training=False), weights)
         parts = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
         model.reset_metrics()
         self._state = [[jnp.array(one.value) for one in part] for part in (*parts, model.metrics_variables)]
@@ -76,12 +77,14 @@ class Loop:
         return jax.lax.scan(self._step, state, batches)
 
     def _step(self, state: Any, batch: Any) -> Any:
-        model, (x, y) = self._model, batch
+        model, (x, y, weights) = self._model, (*batch, None)[:3]
         trainable, others, optimizer, metrics = state
         gradient = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)
-        (_, (loss, outputs, others, metrics)), found = gradient(trainable, others, metrics, x, y, None, True, optimizer)
+        (_, (loss, outputs, others, metrics)), found = gradient(
+            trainable, others, metrics, x, y, weights, True, optimizer
+        )
         trainable, optimizer = model.optimizer.stateless_apply(optimizer, found, trainable)
         with keras.StatelessScope(list(zip(model.metrics_variables, metrics, strict=True))) as scope:
-            model.compute_metrics(x, y, outputs)
+            model.compute_metrics(x, y, outputs, weights)
         metrics = [scope.get_current_value(variable) for variable in model.metrics_variables]
         return [trainable, others, optimizer, metrics], loss

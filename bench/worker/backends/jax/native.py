@@ -36,8 +36,8 @@ class Native:
         self._state = (trainable, others, self._optimizer.init(trainable), jax.random.key(0))
         self._compiled = jax.jit(self._scan if self._whole else self._step, donate_argnums=0)
 
-    def place(self, x: Any, y: Any) -> Any:
-        return placed(x, y, self._whole, jnp.asarray)
+    def place(self, *parts: Any) -> Any:
+        return placed(parts, self._whole, jnp.asarray)
 
     def train(self, batches: Any) -> Pass:
         if self._whole:

@@ -86,11 +86,11 @@ def product(first: Matrix, second: Matrix) -> Product:
     return lambda: multiply(*placed)
 
 
-def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+def gradients(model: Any, x: Any, y: Any, weights: Any = None) -> tuple[Any, list[Any]]:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), training=True)
+        loss = model.compute_loss(x, y, model(x, training=True), weights, training=True)
     values = [variable.value for variable in model.trainable_variables]
     found = tape.gradient(loss, values, unconnected_gradients="zero")
     return loss, [tf.convert_to_tensor(gradient) for gradient in found]

@@ -1,6 +1,6 @@
 """What only TensorFlow is handed; see `Inputs`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -8,13 +8,13 @@ import tensorflow as tf
 from bench.worker.backends import Maker
 
 
-def resident(x: Any, y: Any) -> Mapping[str, Any]:
+def resident(*parts: Any) -> Mapping[str, Any]:
     """See `Inputs`."""
-    return {"x": tf.data.Dataset.from_tensor_slices((x, y)).prefetch(tf.data.AUTOTUNE)}
+    return {"x": tf.data.Dataset.from_tensor_slices(parts).prefetch(tf.data.AUTOTUNE)}
 
 
-def _tf_data(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
-    return {"x": tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size).prefetch(tf.data.AUTOTUNE)}
+def _tf_data(parts: Sequence[Any], batch_size: int) -> Mapping[str, Any]:
+    return {"x": tf.data.Dataset.from_tensor_slices(tuple(parts)).batch(batch_size).prefetch(tf.data.AUTOTUNE)}
 
 
 MAKERS: Mapping[str, Maker] = {"tf.data": _tf_data}

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from bench.worker.backends import Knobs, Pass, placed, undisturbed
+from models.datasets import arrays_of, taken
 
 # `scan` makes the whole pass one call, with a loop in the graph, `call` one step, which is called for each batch. On a
 # CPU XLA is the faster of the two where operations are small, and the slower by far where there are convolutions.
@@ -29,10 +30,10 @@ class Loop:
         pass_ = self._scan if self._whole else self._step
         self._compiled = tf.function(pass_, autograph=False, jit_compile=knobs["xla"])
 
-    def place(self, x: Any, y: Any) -> Any:
+    def place(self, *parts: Any) -> Any:
         if not self._begun:
-            self._begin(x[0], y[0])
-        return placed(x, y, self._whole, tf.constant)
+            self._begin(*(taken(part, 0) for part in parts))
+        return placed(parts, self._whole, tf.constant)
 
     def train(self, batches: Any) -> Pass:
         model = self._model
@@ -47,22 +48,25 @@ class Loop:
     def copies(self) -> Sequence[Any]:
         return ()
 
-    def _begin(self, x: Any, y: Any) -> None:
+    def _begin(self, x: Any, y: Any, weights: Any = None) -> None:
         """Let Keras make the metrics' variables, which it does at their first use and cannot do in the function."""
         with undisturbed(self._model):
-            self._model.compute_metrics(x, y, self._model(x, training=False))
+            self._model.compute_metrics(x, y, self._model(x, training=False), weights)
         self._begun = True
 
-    def _scan(self, x: Any, y: Any) -> Any:
-        kind = keras.config.floatx()
-        return tf.map_fn(lambda step: self._step(x[step], y[step]), tf.range(x.shape[0]), fn_output_signature=kind)
+    def _scan(self, *parts: Any) -> Any:
+        def step(number: Any) -> Any:
+            return self._step(*(taken(part, number) for part in parts))
 
-    def _step(self, x: Any, y: Any) -> Any:
+        steps = tf.range(arrays_of(parts[0])[0].shape[0])
+        return tf.map_fn(step, steps, fn_output_signature=keras.config.floatx())
+
+    def _step(self, x: Any, y: Any, weights: Any = None) -> Any:
         model = self._model
         with tf.GradientTape() as tape:
             outputs = model(x, training=True)
-            loss = model.compute_loss(x, y, outputs, training=True)
+            loss = model.compute_loss(x, y, outputs, weights, training=True)
             scaled = model.optimizer.scale_loss(loss)  # as it is, but for float16
         model.optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
-        model.compute_metrics(x, y, outputs)
+        model.compute_metrics(x, y, outputs, weights)
         return loss

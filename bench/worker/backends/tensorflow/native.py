@@ -33,8 +33,8 @@ class Native:
         pass_ = self._scan if self._whole else self._step
         self._compiled = tf.function(pass_, autograph=False, jit_compile=knobs["xla"])
 
-    def place(self, x: Any, y: Any) -> Any:
-        return placed(x, y, self._whole, tf.constant)
+    def place(self, *parts: Any) -> Any:
+        return placed(parts, self._whole, tf.constant)
 
     def train(self, batches: Any) -> Pass:
         # Arguments, since a function would take what it closes over for constants, and XLA compile them in.

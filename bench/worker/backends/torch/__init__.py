@@ -89,9 +89,9 @@ def product(first: Matrix, second: Matrix) -> Product:
     return lambda: torch.matmul(*placed)
 
 
-def gradients(model: Any, x: Any, y: Any) -> tuple[Any, list[Any]]:
+def gradients(model: Any, x: Any, y: Any, weights: Any = None) -> tuple[Any, list[Any]]:
     import torch
 
     values = [variable.value for variable in model.trainable_variables]
-    loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True), training=True)
+    loss = model.compute_loss(x, y, model(x, training=True), weights, training=True)
     return loss, list(torch.autograd.grad(loss, values, materialize_grads=True))

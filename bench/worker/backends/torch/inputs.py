@@ -1,22 +1,36 @@
 """What only PyTorch is handed; see `Inputs`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import torch
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 
 from bench.worker.backends import Maker, placed
+from models.datasets import count, mapped, taken
 
 
-def resident(x: Any, y: Any) -> Mapping[str, Any]:
+def resident(*parts: Any) -> Mapping[str, Any]:
     """See `Inputs`."""
-    return {"x": DataLoader(placed(x, y, False, keras.ops.convert_to_tensor), batch_size=None)}
+    return {"x": DataLoader(placed(parts, False, keras.ops.convert_to_tensor), batch_size=None)}
 
 
-def _data_loader(x: Any, y: Any, batch_size: int) -> Mapping[str, Any]:
-    samples = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+class Samples(Dataset[Any]):
+    """Samples, labels and weights, of which a whole batch is taken at a time."""
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self._parts = [mapped(torch.from_numpy, part) for part in parts]
+
+    def __len__(self) -> int:
+        return count(self._parts[0])
+
+    def __getitem__(self, batch: list[int]) -> tuple[Any, ...]:
+        return tuple(taken(part, batch) for part in self._parts)
+
+
+def _data_loader(parts: Sequence[Any], batch_size: int) -> Mapping[str, Any]:
+    samples = Samples(parts)
     # A sampler of whole batches: one gather each, where a DataLoader otherwise fetches and stacks sample by sample.
     sampler = BatchSampler(SequentialSampler(samples), batch_size, drop_last=True)
     return {"x": DataLoader(samples, sampler=sampler, batch_size=None)}

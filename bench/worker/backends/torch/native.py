@@ -55,7 +55,8 @@ class Native:
         self._steps, self._rates = 0, list(read.rates)
         self._compiled = torch.compile(self._loss) if knobs["compile"] else self._loss
 
-    def place(self, x: Any, y: Any) -> Any:
+    def place(self, *parts: Any) -> Any:
+        x, y = parts
         kind = next(iter(self._weights.values())).dtype
         inputs = torch.from_numpy(x).to(self._device, kind)
         if self._factors is None:
