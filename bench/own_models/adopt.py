@@ -17,6 +17,7 @@ from typing import NamedTuple
 from bench.contract.catalog import dataset_names
 from bench.contract.errors import OwnModelError
 from bench.own_models import keras_file, python_file, template
+from bench.own_models.data_source import NPZ, data_source, digest_of
 
 EPOCHS, BATCH_SIZE = 5, 32  # where nobody says; 32 is Keras's own
 DEFAULT_LOSS = "sparse_categorical_crossentropy"
@@ -44,12 +45,18 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class GeneratedWorkload:
-    """A workload file to be written: its path and text, the model it is for, and a line that says what was decided."""
+    """A workload file to be written: its path and text, the model it is for, and a line that says what was decided.
+
+    `reads` is the data source, as --dataset has it, that is to be read into the file `data` first; empty where there is
+    nothing to read.
+    """
 
     path: str
     text: str
     source: str
     said: str
+    reads: str = ""
+    data: str = ""
 
 
 class Model(NamedTuple):
@@ -77,19 +84,6 @@ def model_file(text: str) -> str:
         kind = "workload" if path.suffix == ".py" else "model"
         raise OwnModelError(f"there is no {kind} file {name}; check the path")
     return str(path.resolve()) + (f":{function}" if function else "")
-
-
-def data_file(text: str) -> str:
-    """A file named in --dataset, with its path made absolute; OwnModelError where it is none."""
-    path = Path(text)
-    if path.suffix != ".npz":
-        raise OwnModelError(
-            f"{text}: expected a data set's name ({', '.join(dataset_names())}) or an .npz file with x_train, y_train, "
-            "x_test, y_test"
-        )
-    if not path.is_file():
-        raise OwnModelError(f"there is no data file {text}; check the path")
-    return str(path.resolve())
 
 
 def loss_name(text: str) -> str:
@@ -174,7 +168,7 @@ def _model(name: str, asked: ModelOptions) -> Model | None:
     else_with = f"with Adam and {asked.loss or DEFAULT_LOSS}"
     path, function = _parts(name)
     if path.endswith(".keras"):
-        digest = _digest(path)  # before it is looked at, so that it cannot be exchanged in between
+        sha256 = digest(path)  # before it is looked at, so that it cannot be exchanged in between
         found = keras_file.read(path, asked.unsafe)
         if found.foreign and not asked.loss:
             raise OwnModelError(
@@ -183,16 +177,16 @@ def _model(name: str, asked: ModelOptions) -> Model | None:
             )
         flags = loss + (", unsafe=True" if asked.unsafe else "") + (", compiled=False" if found.foreign else "")
         beginning = "every launch begins with the weights it was saved with, whatever the seed"
-        expression = f"own.saved({path!r}, sha256={digest!r}{flags})"
+        expression = f"own.saved({path!r}, sha256={sha256!r}{flags})"
         training = "as it was compiled" if found.is_compiled and not found.foreign else else_with
         return Model(Path(path).name, expression, training, beginning)
     if not path.endswith(".py"):
         return None
-    digest = _digest(path)
+    sha256 = digest(path)
     builder = python_file.read(path, function)
     if builder is None:
         return None
-    expression = f"own.built_by({path!r}, {builder!r}, sha256={digest!r}{loss})"
+    expression = f"own.built_by({path!r}, {builder!r}, sha256={sha256!r}{loss})"
     beginning = "it is called anew for every seed and launch"
     return Model(
         f"{Path(path).name}:{builder}", expression, f"as the function compiles it, else {else_with}", beginning
@@ -205,25 +199,36 @@ def _adopted(name: str, model: Model, asked: ModelOptions, output: Path) -> Gene
             f"{model.label}: a model alone; say with --dataset what it is trained on, an .npz file or one of "
             f"{', '.join(dataset_names())}"
         )
-    is_data_file = asked.dataset.endswith(".npz")
-    data = f"own.unchanged({asked.dataset!r}, sha256={_digest(asked.dataset)!r})" if is_data_file else None
+    data, reads, target = _data(asked.dataset, output)
     sizes = asked.batch_sizes or (BATCH_SIZE,)
     text = template.own(model.expression, data, asked.dataset, sizes[0], asked.epochs or EPOCHS, max(sizes))
     path = place(output, name, text)
     said = (
-        f"{model.label}: a model of your own on {Path(asked.dataset).name}, trained {model.training}; "
+        f"{model.label}: a model of your own on {Path(asked.dataset).name or asked.dataset}, trained {model.training}; "
         f"{model.beginning}; as a workload it is {path}"
     )
-    return GeneratedWorkload(path, text, name, said)
+    return GeneratedWorkload(path, text, name, said, reads, target)
+
+
+def _data(dataset: str, output: Path) -> tuple[str | None, str, str]:
+    """The expression of a data file in a workload file, None for a data set's name; what is to be read, and whereto."""
+    if not is_file(dataset):
+        return None, "", ""
+    source = data_source(dataset)
+    if source.kind == NPZ:
+        return f"own.unchanged({source.path!r}, sha256={digest(source.path)!r})", "", ""
+    target = str(output.absolute() / "data" / f"{Path(source.path).stem}-{digest_of(source)[:8]}.npz")
+    return repr(target), source.text, target
 
 
 def place(output: Path, name: str, text: str) -> str:
     """Where the workload file of a model named so lies: beside the runs, under a digest of its text."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return str(output.absolute() / "workloads" / digest / f"{stem(name)}.py")
+    of_text = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return str(output.absolute() / "workloads" / of_text / f"{stem(name)}.py")
 
 
-def _digest(path: str) -> str:
+def digest(path: str) -> str:
+    """The SHA-256 of a file; OwnModelError where it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

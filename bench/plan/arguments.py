@@ -31,6 +31,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
     _add_selection(parser)
     add = parser.add_argument
+    add("--script", metavar="FILE", help="a training script as it is, .py or .ipynb: its first fit is timed")
     add("--profile", metavar="NAME", help="; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items()))
     add("--launches", type=whole, metavar="N", help="fresh processes per case, one seed each")
     add("--within", type=share, metavar="3%", help="as many launches as give every ratio within so much")
@@ -82,7 +83,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     add, words = parser.add_argument, several(str)
     every = several(str, workload_names())
     add("--workloads", type=every, metavar="NAME_OR_FILE,…", help="or `all`; a model's file too")
-    add("--dataset", metavar="NAME_OR_FILE", help="of a model's file; a name or an .npz")
+    add("--dataset", metavar="NAME_OR_FILE", help="of a model's file; a name, file or folder")
     add("--loss", metavar="NAME", help=f"of a model's file: {', '.join(LOSSES)}")
     add("--unsafe", action="store_true", help="let code in a .keras file run; only if you trust it")
     add("--backends", type=words, metavar="NAME,…")

@@ -13,7 +13,9 @@ from typing import Any
 from bench.contract.catalog import backend_names, dataset_names, names_of, workload_modules, workload_names
 from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.values import is_number, is_text, is_whole
-from bench.own_models.adopt import LOSSES, data_file, is_file, loss_name, model_file
+from bench.own_models.adopt import LOSSES, is_file, loss_name, model_file
+from bench.own_models.data_source import data_source
+from bench.own_models.script import script_file
 
 
 class FileOptionError(UsageError):
@@ -123,9 +125,17 @@ def dataset(word: str) -> str:
         check_one_of("--dataset", word, dataset_names(), "data set")
         return word
     try:
-        return data_file(word)
+        return data_source(word).text
     except OwnModelError as error:
         raise FileOptionError(f"--dataset: {error}") from None
+
+
+def script(path: str) -> str:
+    """The path of a training script made absolute."""
+    try:
+        return script_file(str(path))
+    except OwnModelError as error:
+        raise FileOptionError(f"--script: {error}") from None
 
 
 def loss(word: str) -> str:

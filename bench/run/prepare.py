@@ -17,6 +17,7 @@ from bench.contract.typed import MalformedError, Typed, parse
 from bench.launch.process import launch
 from bench.machine import environments, nvidia
 from bench.own_models.adopt import remove, write
+from bench.own_models.data_source import FUNCTION, data_source
 from bench.plan.cases import devices_of
 from bench.plan.options import Selection
 from bench.plan.planned import PlannedLaunch
@@ -129,12 +130,52 @@ def _write(options: Selection) -> list[Path]:
         raise UsageError(f"--output {options.output}: cannot be written ({error.strerror}); name another") from None
 
 
+def _read_data(options: Selection, pythons: Mapping[str, Path | None], folder: Path) -> None:
+    """Read the data that are no `.npz` file into one, each once; what a function gives is asked for anew."""
+    for reads, data in {one.reads: one.data for one in options.adopted if one.reads}.items():
+        if Path(data).exists() and ".py:" not in reads:
+            continue
+        source = data_source(reads)
+        try:
+            if source.kind == FUNCTION:
+                _call(source.text, Path(data), pythons, folder)
+            else:
+                from bench.own_data.convert import convert  # late: it needs pandas and more
+
+                convert(source, Path(data))
+        except OSError as error:
+            raise UsageError(f"{data}: cannot be written ({error.strerror}); name another --output") from None
+
+
+def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder: Path) -> None:
+    """Let the first backend that can call a user's function, whose packages not every environment has."""
+    refusals = {}
+    for backend, python in pythons.items():
+        if python is None:
+            continue
+        answer = folder / "read.json"
+        command = [str(python), "-m", "bench.worker.programs.arrays", "--backend", backend, "--function", function]
+        command += ["--output", str(data), "--answer", str(answer.resolve())]
+        log = folder / "logs" / f"data-{backend}.log"
+        outcome = launch(command, log=log, limit_seconds=LIMIT_SECONDS)
+        said = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else {"error": outcome.reason}
+        answer.unlink(missing_ok=True)
+        if "error" not in said and outcome.status == "ok":
+            return
+        refusals[backend] = said.get("error", outcome.reason)
+    if not refusals:
+        raise RunError("no backend works here: " + "; ".join(map(environments.missing_reason, pythons)))
+    raise UsageError("; ".join(dict.fromkeys(refusals.values())))
+
+
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
     _check_given(options)
     pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
+    ordered = sorted(pythons, key=lambda name: (name not in options.training, name != options.reference))
+    _read_data(options, {backend: pythons[backend] for backend in ordered}, folder)
     weights = folder / "weights" if draw else None
     failures, refusals = [], dict[str, str]()
-    for backend in sorted(pythons, key=lambda name: (name not in options.training, name != options.reference)):
+    for backend in ordered:
         python = pythons[backend]
         if python is None:
             failures.append(f"{backend}: {environments.missing_reason(backend)}")

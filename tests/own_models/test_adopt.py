@@ -287,7 +287,7 @@ def wrong(files):
         (["--workloads={}/needs.py:build"], ["build needs arguments (classes, depth)"]),
         (["--workloads={}/build.py"], ["--dataset", "fashion_mnist", ".npz"]),
         (["--workloads={}/saved.keras", "--dataset={}/none.npz"], ["there is no data file", "none.npz"]),
-        (["--workloads={}/saved.keras", "--dataset={}/data.csv"], ["data.csv", "an .npz file with x_train"]),
+        (["--workloads={}/saved.keras", "--dataset={}/saved.keras"], ["saved.keras", "an .npz file with x_train"]),
         (["--workloads={}/saved.keras", "--dataset=fashion_mnits"], ["'fashion_mnits'", "did you mean fashion_mnist?"]),
         (["--workloads={}/saved.keras", "--loss=mean_square_error"], ["known: sparse_", "did you mean mean_squared"]),
         (["--workloads={}/old.keras"], ["is an HDF5 file", ".keras"]),
@@ -427,3 +427,16 @@ def test_a_name_that_makes_no_usable_file_is_refused(tmp_path, monkeypatch, name
     with pytest.raises(OwnModelError):
         template.new(name)
     assert not list(tmp_path.iterdir())
+
+
+def test_data_that_are_no_npz_are_read_into_one_beside_the_runs(files):
+    (files / "prices.csv").write_text("size,price\n1,2\n")
+    (adopted,) = parsed(files, "build.py", dataset=f"{files / 'prices.csv'}:price").adopted
+    assert adopted.reads == f"{files / 'prices.csv'}:price"
+    assert Path(adopted.data).parent.name == "data"
+    assert "dataset=data" in adopted.text
+    assert repr(adopted.data) in adopted.text
+
+    (files / "prices.csv").write_text("size,price\n1,3\n")
+    (other,) = parsed(files, "build.py", dataset=f"{files / 'prices.csv'}:price").adopted
+    assert other.data != adopted.data

@@ -1,11 +1,13 @@
 """The process a worker measures in: set up before Keras is imported, the same whoever starts the worker."""
 
 import atexit
+import contextlib
 import os
 import platform
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 from bench.contract import catalog
 from bench.contract.lifeline import die_with_parent
@@ -23,6 +25,9 @@ FOREIGN = (
     "NVIDIA_TF32_OVERRIDE",
     "CUDA_LAUNCH_BLOCKING",
 )
+
+
+DOWNLOADS = ("datasets", "models")  # folders of Keras's home
 
 
 def foreign_settings() -> tuple[str, ...]:
@@ -47,6 +52,7 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
     # Away from ~/.keras/keras.json, which may name another float type, epsilon or image format.
     home = tempfile.mkdtemp(prefix="keras-home-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
+    _keep_downloads(Path(home))
     os.environ["KERAS_HOME"] = home
     os.environ["KERAS_BACKEND"] = backend
     if device == "gpu":
@@ -55,6 +61,15 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
     if numerics is not None:
         module.configure(numerics, threads())
     return module
+
+
+def _keep_downloads(home: Path) -> None:
+    """Let the data sets and weights that Keras downloads for a user's own code lie where it always puts them."""
+    usual = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser().absolute()
+    for name in DOWNLOADS:
+        with contextlib.suppress(OSError):  # a home that is not there, or cannot be written: downloaded each time
+            (usual / name).mkdir(parents=True, exist_ok=True)
+            (home / name).symlink_to(usual / name)
 
 
 def versions(backend: str) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Data of a user's own that are no `.npz` file, read into one before a run."""

@@ -1,0 +1,130 @@
+"""What plan and report need to know of a script: it is run until its first fit has taken a few steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bench.worker.errors import StartError
+from bench.worker.script.first_fit import (
+    Ended,
+    Fit,
+    check_built,
+    is_arrays,
+    is_better_lower,
+    metric_of,
+    samples_trained,
+    until_fit_is_done,
+)
+from bench.worker.workload import load
+from bench.worker.workload.model import in_words
+from models import Target
+from models.own.script import Script
+
+STEPS = 4  # of which the first is compiled
+LEAST_EPOCHS = 2  # the first is cold
+MARGIN_OF_UNTRAINED = 0.005  # half a percent of what the model gives before it is trained
+AS_IT_IS = "a script is trained as it is: no other track has its model"
+
+
+class Look(keras.callbacks.Callback):
+    """Watches the first steps of a fit, and ends the script after them.
+
+    Where the number of steps is not known beforehand, the whole first epoch is counted.
+    """
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        check_built(self.model)
+        self.weights = self.model.get_weights()
+        self.parameters = self.model.count_params()
+        self.steps: int | None = self.params.get("steps")
+        self.seconds: list[float] = []
+        self.logs: Mapping[str, Any] = {}
+        self._before = time.perf_counter()
+        self._done = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        taken = batch + 1 - self._done
+        self.logs = {name: float(value) for name, value in (logs or {}).items()}  # waits for the device
+        now = time.perf_counter()
+        self.seconds.append((now - self._before) / taken)
+        self._before, self._done = now, batch + 1
+        if self.steps is not None and self._done >= min(STEPS, self.steps):
+            raise Ended
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.on_epoch_end(0, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.steps = self._done
+        raise Ended
+
+
+def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | None) -> dict[str, Any]:
+    """The description of a script; its weights, as drawn with the first seed, are written for each of them."""
+    given = list(seeds)
+    keras.utils.set_random_seed(given[0])
+    found: list[tuple[Fit, int, Look]] = []
+
+    def look(fit: Fit) -> None:
+        built, batch_size = fit.built()
+        watching = Look()
+        found.append((built, batch_size, watching))
+        # The script's own callbacks write files and stop trainings: that is for launches.
+        built.keras_fit(built.model, **{**built.arguments, "callbacks": [watching], "verbose": 0})
+
+    until_fit_is_done(script, look)
+    if not found or not found[0][2].seconds:
+        raise StartError(f"{Path(script.path).name}: its first fit takes no step; is its data empty?")
+    fit, batch_size, seen = found[0]
+    samples = samples_trained(fit) if is_arrays(fit.arguments["x"]) else (seen.steps or 1) * batch_size
+    metric = metric_of(fit, seen.logs)
+    lower = is_better_lower(fit, metric)
+    margin = MARGIN_OF_UNTRAINED * abs(seen.logs[metric]) if lower else Target(metric).margin
+    digests = {}
+    if prefix is not None:
+        for seed in given:
+            digests[str(seed)] = load.save_weights(prefix.with_name(f"{prefix.name}-seed{seed}.npz"), seen.weights)
+    return {
+        "workload": name,
+        "dataset": Path(script.path).name,
+        "train_samples": samples,
+        "test_samples": samples,  # how many there are shows only when it evaluates them
+        "batch_size": batch_size,
+        "epochs": max(fit.epochs, LEAST_EPOCHS),
+        "quick_samples": samples,
+        "cpu_samples": None,
+        "drawn": False,
+        "memory_mib": 0,
+        "target": {**vars(Target(metric)), "margin": float(margin or 0.0), "lower_is_better": lower},
+        "parameters": seen.parameters,
+        "step_seconds": min(seen.seconds),
+        "step_flops": None,
+        "uncounted": [],
+        "without_loop": AS_IT_IS,
+        "without_native": AS_IT_IS,
+        "without_native_ladder": AS_IT_IS,
+        "weights": digests,
+        "notes": list(_notes(fit, script)),
+    }
+
+
+def _notes(fit: Fit, script: Script) -> Iterable[str]:
+    yield f"is trained with {in_words(fit.compilation)}"
+    if fit.epochs < LEAST_EPOCHS:
+        yield f"its fit asks for {fit.epochs} epoch; {LEAST_EPOCHS} are trained, since the first is cold"
+    theirs = fit.arguments["callbacks"]
+    names = [type(one).__name__ for one in keras.tree.flatten(theirs)] if theirs is not None else []
+    if names:
+        yield f"calls {', '.join(names)} of its own: what they do after each batch is in an epoch's time"
+    if ".evaluate(" in script.text:
+        yield "its metric is that of the evaluate after its fit, or else of the last epoch"
+    elif fit.arguments["validation_data"] is not None or fit.arguments["validation_split"]:
+        yield "it evaluates nothing after its fit: its metric is that of the validation after the last epoch"
+    else:
+        yield "it evaluates nothing: its metric is that of the training itself, in the last epoch"
+    yield "the backends are not proved to compute the same: a model to prove goes to --workloads"

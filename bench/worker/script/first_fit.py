@@ -1,0 +1,181 @@
+"""The first `fit` of a script: caught when it is called, and done by us, with all that the script gives it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bench.worker.errors import StartError, reason
+from bench.worker.workload.model import LOSS, first_metric, is_lower_better
+from models import Compilation, own
+from models.own.script import Script
+
+DEFAULT_BATCH = 32  # Keras's own, where a script gives none
+
+
+class Ended(BaseException):
+    """Ends a script that has been watched for long enough; no `except Exception` of its own holds this up."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A call of `fit`: the model, Keras's own `fit` of it, and the arguments by name, defaults included."""
+
+    model: keras.Model
+    keras_fit: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    @property
+    def first_epoch(self) -> int:
+        """The number of the first epoch."""
+        return int(self.arguments["initial_epoch"])
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it trains."""
+        return int(self.arguments["epochs"]) - self.first_epoch
+
+    @property
+    def compilation(self) -> Compilation:
+        """What the script has compiled its model with."""
+        settings = own.compiled_with(self.model)
+        return Compilation(settings.pop("optimizer", None), settings.pop("loss", None), settings)
+
+    def call(self, callbacks: Sequence[keras.callbacks.Callback], **changed: Any) -> Any:
+        """Train, with these callbacks before the script's own."""
+        theirs = self.arguments["callbacks"]
+        every: Any = [*callbacks, *(keras.tree.flatten(theirs) if theirs is not None else [])]
+        if isinstance(theirs, keras.callbacks.CallbackList):
+            every = keras.callbacks.CallbackList([*callbacks, *theirs.callbacks], model=self.model)
+        return self.keras_fit(self.model, **{**self.arguments, "callbacks": every, **changed})
+
+    def built(self) -> tuple[Fit, int]:
+        """The same call, of a model whose weights exist, and the samples in its first batch.
+
+        On TensorFlow `fit` makes the weights of a model without an input layer in its first step, which is too late to
+        begin with others. Of a generator the first batch is put back.
+        """
+        x, fit = self.arguments["x"], self
+        if is_arrays(x):
+            samples, size = x, int(self.arguments["batch_size"] or DEFAULT_BATCH)
+        else:
+            batches = None if isinstance(x, keras.utils.PyDataset) else iter(x)
+            first = x[0] if batches is None else next(batches, None)
+            if first is None:
+                raise StartError("its first fit is given no data")
+            if batches is x:
+                fit = replace(self, arguments={**self.arguments, "x": _put_back(first, batches)})
+            samples = first[0] if isinstance(first, tuple | list) else first
+            size = int(keras.tree.flatten(samples)[0].shape[0])
+        if not self.model.built:
+            with contextlib.suppress(Exception):  # one that only its own train_step can call
+                self.model(keras.tree.map_structure(_symbol, samples))
+        return fit, size
+
+
+def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, float] | None:
+    """Run a script until `do` has done its first `fit`; gives what the script's own next `evaluate` of the model found.
+
+    The script goes on to that `evaluate` where its text has one, and ends there; None where there is none, or where
+    something else ends it before. Raises StartError where it does not come to the end of a fit.
+    """
+    name, evaluates = Path(script.path).name, ".evaluate(" in script.text
+    keras_fit, keras_evaluate = keras.Model.fit, keras.Model.evaluate
+    trained: list[keras.Model] = []
+    evaluated: list[dict[str, float]] = []
+    began: list[Fit] = []
+
+    def fit(model: keras.Model, *arguments: Any, **named: Any) -> Any:
+        if began:  # one by a callback within the first is Keras's own matter; a second one ends the script
+            if trained:
+                raise Ended
+            return keras_fit(model, *arguments, **named)
+        given = inspect.signature(keras_fit).bind(model, *arguments, **named)
+        given.apply_defaults()
+        began.append(Fit(model, keras_fit, dict(list(given.arguments.items())[1:])))
+        done = do(began[0])
+        trained.append(model)
+        if not evaluates:
+            raise Ended
+        return done
+
+    def evaluate(model: keras.Model, *arguments: Any, **named: Any) -> Any:
+        if model not in trained:
+            return keras_evaluate(model, *arguments, **named)
+        evaluated.append(keras_evaluate(model, *arguments, **{**named, "return_dict": True}))
+        raise Ended
+
+    keras.Model.fit, keras.Model.evaluate = fit, evaluate
+    try:
+        script.run()
+    except Ended:
+        pass
+    except own.ModelError as error:
+        raise StartError(str(error)) from None
+    except StartError:
+        raise
+    except (Exception, SystemExit) as error:
+        if not trained:
+            where = "its first fit fails" if began else "does not come to its fit"
+            raise StartError(f"{name}: {where}: {reason(error)}") from error
+        print(f"{name}: after its first fit: {reason(error)}", file=sys.stderr)
+    finally:
+        keras.Model.fit, keras.Model.evaluate = keras_fit, keras_evaluate
+    if not began:
+        raise StartError(f"{name}: ended without a call of fit; a fit of another library's is not seen")
+    return evaluated[0] if evaluated else None
+
+
+def metric_of(fit: Fit, logs: Mapping[str, Any]) -> str:
+    """The entry of a fit's logs that is reported: the first compiled metric, else the loss, else the first there is."""
+    return next((name for name in (first_metric(fit.compilation), LOSS, *logs) if name in logs), LOSS)
+
+
+def check_built(model: keras.Model) -> None:
+    """Raise StartError where a model's weights do not exist when its training begins."""
+    if not model.built:
+        raise StartError(
+            f"{type(model).__name__} has no weights before its first step here; let it begin with keras.Input, or call "
+            "it once before fit"
+        )
+
+
+def loss_in(logs: Mapping[str, Any]) -> float:
+    """The loss in a fit's logs: of a `train_step` of its own that calls none so, the first entry."""
+    return float(logs[LOSS] if LOSS in logs else next(iter(logs.values())))
+
+
+def is_better_lower(fit: Fit, metric: str) -> bool:
+    """Whether less of a metric is better."""
+    compiled = first_metric(fit.compilation)
+    return is_lower_better(fit.compilation, metric) if metric in (compiled, LOSS) else "loss" in metric
+
+
+def is_arrays(x: Any) -> bool:
+    """Whether what `fit` is given are arrays in memory, or a structure of them."""
+    leaves = keras.tree.flatten(x)
+    return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
+
+
+def samples_trained(fit: Fit) -> int:
+    """Of arrays, how many samples are trained on, without those that `validation_split` holds out."""
+    count = len(keras.tree.flatten(fit.arguments["x"])[0])
+    split = fit.arguments["validation_split"]
+    return count if fit.arguments["validation_data"] is not None else int(count * (1 - split))
+
+
+def _put_back(first: Any, others: Iterator[Any]) -> Iterator[Any]:
+    yield first  # a generator, since Keras takes no other iterator
+    yield from others
+
+
+def _symbol(samples: Any) -> Any:
+    dtype = keras.backend.standardize_dtype(samples.dtype)
+    return keras.Input(samples.shape[1:], dtype=None if "float" in dtype else dtype)

@@ -1,0 +1,134 @@
+"""A launch of a script: run as it is, the epochs of its first fit timed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bench.worker.errors import StartError
+from bench.worker.process.launch import Launch, Rounds
+from bench.worker.script.first_fit import Fit, check_built, is_arrays, loss_in, metric_of, until_fit_is_done
+from bench.worker.timing import memory, nvml
+from bench.worker.timing.clock import Epoch, EpochClock
+from bench.worker.workload import load
+from bench.worker.workload.build import check_device, memory_used, resolved
+from models.own.script import Script
+
+
+class Begin(keras.callbacks.Callback):
+    """Lets training begin with the weights of the run: the last thing before the first epoch, when the model is built.
+
+    `path` is the weights' file; None leaves what the script has drawn.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        super().__init__()
+        self._launch = launch
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        launch, model = self._launch, self.model
+        check_built(model)
+        if launch.weights is not None:
+            weights = load.load_weights(launch.weights)
+            if [one.shape for one in weights] != [tuple(one.shape) for one in model.weights]:
+                raise StartError("its model has other weights here than in the run's first look at it")
+            model.set_weights(weights)
+        launch.record["weights_digest"] = load.weights_digest(model.get_weights())
+        launch.record["parameters"] = model.count_params()
+        check_device(launch, model)
+
+
+class ScriptClock(EpochClock):
+    """The epoch clock, for logs in which the metric and the loss have names of the script's own."""
+
+    def __init__(self, fit: Fit, *words: Any, **named: Any) -> None:
+        super().__init__("", *words, **named)
+        self._fit = fit
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.metric = metric_of(self._fit, logs)
+        super().on_epoch_end(epoch, {**logs, "loss": loss_in(logs)})
+
+
+def measure(launch: Launch, script: Script) -> Rounds:
+    """Run the script, whose first fit is the training; the steady epochs are the rounds."""
+    case, record, phases = launch.case, launch.record, launch.record["phases"]
+    keras.utils.set_random_seed(launch.seed)
+    began = time.perf_counter()
+    clocks: list[ScriptClock] = []
+
+    def train(given: Fit) -> Any:
+        fit, _ = given.built()
+        phases["build"] = time.perf_counter() - began
+        on_gpu = case.device == "gpu"
+        gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
+        clock = ScriptClock(fit, launch.backend.barrier, _teller(launch), gpu=gpu, synchronize=synchronize)
+        clocks.append(clock)
+        record["samples_per_epoch"] = case.samples
+        record["batches_digest"] = _digest(fit)
+        memory.reset_peak()  # what the script has done so far took memory that training does not
+        launch.messenger.send("fit")
+        called = time.perf_counter()
+        clock.start()
+        done = fit.call([Begin(launch), clock], epochs=fit.first_epoch + case.epochs)
+        launch.backend.barrier()
+        phases["fit"] = time.perf_counter() - called
+        record["memory"] = memory_used(launch, [epoch.noise.gpu.gpu_mib for epoch in clock.epochs])
+        clock.check_drained()
+        check_device(launch, fit.model)
+        own = {"jit_compile": fit.model.jit_compile, "optimizer": type(fit.model.optimizer).__name__}
+        record["resolved"] = resolved(launch, fit.model, **own)
+        launch.messenger.send("evaluate")
+        return done
+
+    evaluated = until_fit_is_done(script, train)
+    (clock,) = clocks
+    phases["evaluate"] = time.perf_counter() - began - phases["build"] - phases["fit"]
+    for index, epoch in enumerate(clock.epochs, start=1):
+        if not math.isfinite(epoch.loss):
+            raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
+    record["setup_seconds"] = clock.setup_seconds
+    record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
+    record["stopped_early"] = len(clock.epochs) < case.epochs
+    record["test"] = _tested(clock, evaluated)
+    return Rounds(
+        group=f"{Path(script.path).name} {case.device} {case.track}",
+        name=f"{Path(script.path).name}[{case.backend}]",
+        seconds=[epoch.seconds for epoch in clock.epochs[1:]],
+        extra_info={
+            f"test_{clock.metric}": record["test"]["metric"],
+            "cold_epoch_seconds": clock.epochs[0].seconds,
+        },
+    )
+
+
+def _teller(launch: Launch) -> Any:
+    def tell(index: int, epoch: Epoch) -> None:
+        launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
+
+    return tell
+
+
+def _digest(fit: Fit) -> str:
+    """The digest of the arrays that a fit is given, by which backends are seen to train on the same; else nothing."""
+    given = [fit.arguments[name] for name in ("x", "y", "sample_weight")]
+    if not is_arrays(given[0]):
+        return ""
+    leaves = [leaf for leaf in keras.tree.flatten(given) if leaf is not None]
+    return load.digest(keras.ops.convert_to_numpy(leaf) for leaf in leaves)
+
+
+def _tested(clock: ScriptClock, evaluated: Mapping[str, float] | None) -> dict[str, float]:
+    """The record's `test`: of the script's own evaluation, else of the last validation, else of the training."""
+    last = clock.epochs[-1]
+    if evaluated:
+        found = evaluated.get(clock.metric, loss_in(evaluated))
+        return {"metric": float(found), "loss": loss_in(evaluated)}
+    if last.validation_metric is not None and last.validation_loss is not None:
+        return {"metric": last.validation_metric, "loss": last.validation_loss}
+    return {"metric": last.metric, "loss": last.loss}
