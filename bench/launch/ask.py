@@ -18,7 +18,7 @@ ANSWER_SECONDS = 120
 
 def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
     """The JSON object that a worker's program prints as its last line; `{"error": "one line"}` where there is none."""
-    asked = None
+    asked, has_answered = None, False
     try:
         with held_back():
             asked = subprocess.Popen(
@@ -33,13 +33,16 @@ def ask(python: Path, module: str, *arguments: str) -> dict[str, Any]:
                 start_new_session=True,
             )
         said, complaints = asked.communicate(timeout=ANSWER_SECONDS)
+        has_answered = True
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {ANSWER_SECONDS} s"}
     except OSError as error:
         return {"error": f"{python} cannot be started ({error.strerror})"}
-    finally:  # Ctrl-C comes through here too, and a process that is asked may have children
+    finally:  # Ctrl-C comes through here too
         if asked is not None:
             end(asked)
+        if not has_answered:
+            strays.end_own(grace_seconds=0.0)  # which waits for its children's end, too
     for line in reversed(said.splitlines()):
         if line.startswith("{"):
             try:

@@ -244,6 +244,7 @@ def power(name):
     return calibrate.power(calibrate.steady(_recording(name)), draws=200)
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("power")
 @pytest.mark.parametrize("name", ["quiet", "loaded"])
 def test_on_recorded_launches_other_suites_rules_see_differences_where_there_are_none(name):

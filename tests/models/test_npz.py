@@ -28,7 +28,9 @@ def test_the_arrays_come_as_what_every_backend_computes_with(save):
     assert found.note == ""
 
 
-@pytest.mark.parametrize(("kind", "becomes"), [(np.uint8, np.int32), (bool, np.int32), (np.float16, np.float32)])
+@pytest.mark.parametrize(
+    ("kind", "becomes"), [(np.uint8, np.uint8), (np.int8, np.int32), (bool, np.int32), (np.float16, np.float32)]
+)
 def test_numbers_of_any_size_are_taken(save, kind, becomes):
     assert npz.load(save(**{**GOOD, "x_train": X.astype(kind)})).x_train.dtype == becomes
 
@@ -40,11 +42,15 @@ def test_a_compressed_file_is_read_too(tmp_path):
 
 
 def test_arrays_that_nothing_uses_are_named(save):
-    found = npz.load(save(**GOOD, sample_weight_train=Y))
+    found = npz.load(save(**GOOD, names=Y))
 
-    assert (
-        found.note == "data.npz also holds sample_weight_train, which nothing uses: no sample counts more than another"
-    )
+    assert found.note == "data.npz also holds names, which nothing uses"
+
+
+def test_weights_of_samples_are_read_as_one_number_each(save):
+    weights = npz.load(save(**GOOD, sample_weight_train=Y[:, None])).sample_weight
+
+    assert (weights.shape, weights.dtype) == ((40,), np.float32)
 
 
 def test_without_a_test_part_it_is_the_last_tenth_which_is_said(save):

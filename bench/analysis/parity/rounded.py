@@ -114,7 +114,7 @@ def accuracies(table: pd.DataFrame, crossed: Sequence[Crossing]) -> pd.DataFrame
     of a seed in which they jump at a relu say who was unlucky and not who is accurate, so they do not count.
     """
     rounded = table[table["numerics"].ne(EXACT) & table["rung"].ne("weights")]
-    units = rounded.assign(units=rounded["error"].astype(float) / rounded["numerics"].map(ROUNDING))
+    units = rounded.assign(units=rounded["error"].astype(float) / rounded["numerics"].map(ROUNDING).astype(float))
     keys = [*ARITHMETIC, "backend"]
     largest = units.pivot_table("units", keys, "rung", "max", sort=False)
     unlucky = {(crossing.workload, crossing.device, crossing.numerics, crossing.seed) for crossing in crossed}

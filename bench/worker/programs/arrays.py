@@ -24,7 +24,7 @@ PARTS = ("x_train", "y_train", "x_test", "y_test")
 WEIGHT = "sample_weight_train"
 EXPECTED = (
     "expected (x, y), ((x_train, y_train), (x_test, y_test)), the four in a row, a mapping with these names, or "
-    "batches of them: a tf.data.Dataset, a PyDataset, a DataLoader, or a pair for training and test"
+    "batches of them, as a PyDataset or a framework's own data set gives, or a pair of these for training and test"
 )
 
 
@@ -122,7 +122,7 @@ def _read(batches: Any) -> tuple[Any, ...]:
         every: Any = (batches[index] for index in range(batches.num_batches))
     else:
         if hasattr(batches, "cardinality") and int(batches.cardinality()) == -1:
-            raise StartError("its tf.data.Dataset has no end; give it .take(STEPS), or leave .repeat() out")
+            raise StartError("its data set has no end; give it .take(STEPS), or leave .repeat() out")
         every = batches
     found = [keras.tree.map_structure(keras.ops.convert_to_numpy, tuple(batch)) for batch in every]
     if not found:
