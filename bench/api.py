@@ -27,6 +27,7 @@ from bench.plan.options import ParityOptions, RunOptions, Selection
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
 
     from bench.analysis import Analysis
     from bench.report.view import Page
@@ -69,6 +70,16 @@ class Result:
         """What was found, in sentences, and what went wrong."""
         page = self._page
         return "\n".join([*(said.text for said in page.verdicts), *(f"problem: {text}" for text in page.problems)])
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """The pictures of the page, by their titles; a notebook shows each where Plotly is installed."""
+        import plotly.graph_objects as go
+
+        from bench.report.pages.run import sections
+
+        every = [figure for section in sections(self.analysis, self._page) for figure in section.figures]
+        return {one.title: go.Figure(one.traces, {**one.layout, "title": one.title}) for one in every}
 
     @property
     def report(self) -> Path:

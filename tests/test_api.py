@@ -35,7 +35,7 @@ def test_a_live_function_and_arrays_are_compared(given, tmp_path, capsys):
     assert "torch" in result.verdict
     assert "<table>" in result._repr_html_()
     assert result.report.is_file()
-    assert workload.workload.endswith("/build-build.py")
+    assert workload.workload.endswith("/build.py")
     assert "trained as the function compiles it" in capsys.readouterr().out
     assert len([*(tmp_path / "results" / "notebook").glob("data-*.npz")]) == 1
 

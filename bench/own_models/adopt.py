@@ -99,7 +99,7 @@ def _class_name(loss: str) -> str:
 def stem(name: str) -> str:
     """What a workload given by name or file is called in reports; a function named with its file is part of it."""
     path, function = _parts(name)
-    return "-".join(filter(None, (Path(path).stem, function)))
+    return "-".join(dict.fromkeys(filter(None, (Path(path).stem, function))))
 
 
 def adopt(

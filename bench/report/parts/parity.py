@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -152,10 +152,14 @@ def _backends(rows: pd.DataFrame, steps: int) -> Iterator[Sentence]:
     others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
     if len(others):
         yield Sentence(
-            f"{workload}: {' and '.join(others)} compute what {reference} computes, in exact mode on every rung of "
+            f"{workload}: {' and '.join(others)} {_computes(others)} what {reference} computes, in exact mode on every rung of "
             f"{steps} steps.",
             {"workload": workload},
         )
+
+
+def _computes(subjects: Sequence[str]) -> str:
+    return "computes" if len(subjects) == 1 else "compute"
 
 
 def _tracks(rows: pd.DataFrame) -> Iterator[Sentence]:
@@ -163,7 +167,7 @@ def _tracks(rows: pd.DataFrame) -> Iterator[Sentence]:
     tracks = rows[rows["track"].ne("fit")]["track"].unique()
     if len(tracks):
         yield Sentence(
-            f"{workload}: track {' and '.join(tracks)} compute what fit does, on every backend in exact mode"
+            f"{workload}: track {' and '.join(tracks)} {_computes(tracks)} what fit does, on every backend in exact mode"
             f"{' (native with SGD)' if 'native' in tracks else ''}.",
             {"workload": workload},
         )
