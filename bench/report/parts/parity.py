@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -152,14 +152,15 @@ def _backends(rows: pd.DataFrame, steps: int) -> Iterator[Sentence]:
     others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
     if len(others):
         yield Sentence(
-            f"{workload}: {' and '.join(others)} {_computes(others)} what {reference} computes, in exact mode on every rung of "
-            f"{steps} steps.",
+            f"{workload}: {_compute(others)} what {reference} computes, in exact mode on every rung of {steps} steps.",
             {"workload": workload},
         )
 
 
-def _computes(subjects: Sequence[str]) -> str:
-    return "computes" if len(subjects) == 1 else "compute"
+def _compute(names: Iterable[str]) -> str:
+    """One or several names as the subject of a sentence, and its verb."""
+    named = list(names)
+    return f"{' and '.join(named)} {'computes' if len(named) == 1 else 'compute'}"
 
 
 def _tracks(rows: pd.DataFrame) -> Iterator[Sentence]:
@@ -167,8 +168,8 @@ def _tracks(rows: pd.DataFrame) -> Iterator[Sentence]:
     tracks = rows[rows["track"].ne("fit")]["track"].unique()
     if len(tracks):
         yield Sentence(
-            f"{workload}: track {' and '.join(tracks)} {_computes(tracks)} what fit does, on every backend in exact mode"
-            f"{' (native with SGD)' if 'native' in tracks else ''}.",
+            f"{workload}: track {_compute(tracks)} what fit does, on every backend in "
+            f"exact mode{' (native with SGD)' if 'native' in tracks else ''}.",
             {"workload": workload},
         )
 
