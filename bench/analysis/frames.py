@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +40,7 @@ GAUGES = [
     "gpu_mib",
     "gpu_others",
     "undrained_seconds",
+    "callback_seconds",
 ]
 VALIDATION = ["validation_loss", "validation_metric"]
 EPOCH_VALUES = ["seconds", "validation_seconds", "cpu_seconds", *GAUGES]
@@ -52,6 +53,7 @@ LAUNCH_VALUES = [
     "cold_epoch_seconds",
     "setup_seconds",
     "epochs_used",
+    "callback_seconds",
     "samples_per_epoch",
     "test_metric",
     "test_loss",
@@ -232,11 +234,18 @@ def _training_values(launch: Trained) -> Row:
         "trend": statistics.trend(seconds[1:]),
         "cold_epoch_seconds": seconds[0],
         "epochs_used": len(seconds),
+        "callback_seconds": _mean([epoch.get("callback_seconds") for epoch in launch.epochs[1:]]),
         "samples_per_epoch": launch.samples_per_epoch or _samples_per_epoch(launch.case),
         "test_metric": launch.test.metric,
         "test_loss": launch.test.loss,
         "epochs_seconds": sum(seconds),
     }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of values that are there; None where one is not."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _samples_per_epoch(case: Case) -> int:

@@ -32,6 +32,11 @@ def three_digits(name: str, factor: float = 1) -> Cell:
     return lambda row: None if missing(row.get(name)) else significant(factor * row[name])
 
 
+def if_any(name: str) -> Cell:
+    """Three significant digits of a number above 0."""
+    return lambda row: significant(row[name]) if not missing(row.get(name)) and row[name] > 0 else None
+
+
 def interval(name: str, factor: float = 1) -> Cell:
     """A number times `factor` with its interval, whose limits end in `_low` and `_high`."""
 

@@ -159,6 +159,7 @@ COLUMNS = (
     Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),
     Column("GFLOP/s", cells.rate, (Kind.TRAINING, Kind.CASES)),
+    Column("callbacks s/epoch", cells.if_any("callback_seconds"), (Kind.TRAINING, Kind.CASES), optional=True),
     Column("cold epoch s", cells.three_digits("cold_epoch_seconds"), (Kind.TRAINING,)),
     Column("cold s", cells.three_digits("cold_epoch_seconds"), (Kind.CASES,)),
     Column("first call s", cells.three_digits("cold_epoch_seconds"), (Kind.PREDICT,)),

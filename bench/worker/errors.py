@@ -37,10 +37,12 @@ def reason(error: BaseException) -> str:
     told = text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()}… (the log has the rest)"
     explained = (finding for backend in facts_of_all() for words, finding in backend.errors.items() if words in text)
     known = next(explained, None)
+    lacks = isinstance(began, ModuleNotFoundError)
     return (
         f"{type(began).__name__}: {told}".rstrip(": ")
         + (f" ({places[0]})" if places else "")
         + (f"; a known one, docs/findings.md: {known}" if known else "")
+        + ("; --python BACKEND=PATH names an environment that has it" if lacks else "")
     )
 
 

@@ -13,6 +13,7 @@ def measure(launch: Launch) -> Rounds:
     """Train the case once; the steady epochs are the rounds."""
     # Late, since Keras asks for its backend when it is imported.
     from bench.worker.timing import memory, nvml
+    from bench.worker.timing.callback_time import CallbackTime
     from bench.worker.timing.clock import Epoch, EpochClock
     from bench.worker.workload import load, train
     from bench.worker.workload.build import build, check_device, memory_used, resolved
@@ -59,11 +60,14 @@ def measure(launch: Launch) -> Rounds:
 
     on_gpu = case.device == "gpu"
     gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
-    clock = EpochClock(metric, launch.backend.barrier, tell, gpu=gpu, synchronize=synchronize)
-    launch.messenger.send("fit")
-    began = time.perf_counter()
     callbacks = [workload.early_stopping()] if workload.early_stopping else []
     callbacks += workload.callbacks() if workload.callbacks else []
+    cost = CallbackTime(callbacks)
+    clock = EpochClock(
+        metric, launch.backend.barrier, tell, gpu=gpu, synchronize=synchronize, callback_seconds=cost.read
+    )
+    launch.messenger.send("fit")
+    began = time.perf_counter()
     fixed = fixed_batch(model)
     at_once = load.evaluation_batch(workload, fixed)
     x_test, y_test = load.whole_batches(x_test, fixed), load.whole_batches(y_test, fixed)

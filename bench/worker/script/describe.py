@@ -117,10 +117,9 @@ def _notes(fit: Fit, script: Script) -> Iterable[str]:
     yield f"is trained with {in_words(fit.compilation)}"
     if fit.epochs < LEAST_EPOCHS:
         yield f"its fit asks for {fit.epochs} epoch; {LEAST_EPOCHS} are trained, since the first is cold"
-    theirs = fit.arguments["callbacks"]
-    names = [type(one).__name__ for one in keras.tree.flatten(theirs)] if theirs is not None else []
+    names = [type(one).__name__ for one in fit.callbacks]
     if names:
-        yield f"calls {', '.join(names)} of its own: what they do after each batch is in an epoch's time"
+        yield f"calls {', '.join(names)}, and what they do within an epoch is part of its time"
     if ".evaluate(" in script.text:
         yield "its metric is that of the evaluate after its fit, or else of the last epoch"
     elif fit.arguments["validation_data"] is not None or fit.arguments["validation_split"]:

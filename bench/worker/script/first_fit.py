@@ -43,6 +43,14 @@ class Fit:
         return int(self.arguments["epochs"]) - self.first_epoch
 
     @property
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Those that the script gives."""
+        theirs = self.arguments["callbacks"]
+        if isinstance(theirs, keras.callbacks.CallbackList):
+            return list(theirs.callbacks)
+        return list(keras.tree.flatten(theirs)) if theirs is not None else []
+
+    @property
     def compilation(self) -> Compilation:
         """What the script has compiled its model with."""
         settings = own.compiled_with(self.model)
@@ -50,10 +58,9 @@ class Fit:
 
     def call(self, callbacks: Sequence[keras.callbacks.Callback], **changed: Any) -> Any:
         """Train, with these callbacks before the script's own."""
-        theirs = self.arguments["callbacks"]
-        every: Any = [*callbacks, *(keras.tree.flatten(theirs) if theirs is not None else [])]
-        if isinstance(theirs, keras.callbacks.CallbackList):
-            every = keras.callbacks.CallbackList([*callbacks, *theirs.callbacks], model=self.model)
+        every: Any = [*callbacks, *self.callbacks]
+        if isinstance(self.arguments["callbacks"], keras.callbacks.CallbackList):
+            every = keras.callbacks.CallbackList(every, model=self.model)
         return self.keras_fit(self.model, **{**self.arguments, "callbacks": every, **changed})
 
     def built(self) -> tuple[Fit, int]:

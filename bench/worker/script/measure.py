@@ -14,6 +14,7 @@ from bench.worker.errors import StartError
 from bench.worker.process.launch import Launch, Rounds
 from bench.worker.script.first_fit import Fit, check_built, is_arrays, loss_in, metric_of, until_fit_is_done
 from bench.worker.timing import memory, nvml
+from bench.worker.timing.callback_time import CallbackTime
 from bench.worker.timing.clock import Epoch, EpochClock
 from bench.worker.workload import load
 from bench.worker.workload.build import check_device, memory_used, resolved
@@ -67,7 +68,9 @@ def measure(launch: Launch, script: Script) -> Rounds:
         phases["build"] = time.perf_counter() - began
         on_gpu = case.device == "gpu"
         gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
-        clock = ScriptClock(fit, launch.backend.barrier, _teller(launch), gpu=gpu, synchronize=synchronize)
+        cost = CallbackTime(fit.callbacks)
+        how = {"gpu": gpu, "synchronize": synchronize, "callback_seconds": cost.read}
+        clock = ScriptClock(fit, launch.backend.barrier, _teller(launch), **how)
         clocks.append(clock)
         record["samples_per_epoch"] = case.samples
         record["batches_digest"] = _digest(fit)

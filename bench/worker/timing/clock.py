@@ -21,6 +21,7 @@ class Epoch:
 
     The validation's loss and metric are None where nothing is held out. `undrained_seconds` is what the framework's own
     call still waited for when the barrier had returned: nothing to speak of, or the epoch was not over.
+    `callback_seconds` are those of the epoch's that callbacks took; None where there is no callback.
     """
 
     seconds: float
@@ -31,6 +32,7 @@ class Epoch:
     validation_loss: float | None
     validation_metric: float | None
     undrained_seconds: float | None
+    callback_seconds: float | None
     noise: Noise
 
     def to_json(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class EpochClock(keras.callbacks.Callback):
         probe: called before the first reading and after the second.
         gpu: called before and after each timed span.
         synchronize: the framework's own call that waits for the device, called after each timed span; None on a CPU.
+        callback_seconds: what other callbacks have taken so far; None where there are none.
     """
 
     def __init__(
@@ -65,8 +68,10 @@ class EpochClock(keras.callbacks.Callback):
         probe: Callable[[], float] = gauges.probe,
         gpu: Callable[[], Gpu] = nothing,
         synchronize: Callable[[], None] | None = None,
+        callback_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._callback_seconds = callback_seconds
         self._synchronize = synchronize
         self.epochs: list[Epoch] = []
         self.setup_seconds = float("nan")
@@ -82,6 +87,7 @@ class EpochClock(keras.callbacks.Callback):
         if not self.epochs:
             self.setup_seconds = self._now() - self._called
         self._validation_seconds = self._validation_cpu_seconds = 0.0
+        self._callbacks_before = self._callback_seconds()
         self._gpu_before = self._gpu()
         self._probed = self._probe()
         self._before = self._counters()
@@ -100,6 +106,7 @@ class EpochClock(keras.callbacks.Callback):
         self._barrier()
         ended = self._now()
         after = self._counters()
+        callbacks = self._callback_seconds()
         undrained = None if self._synchronize is None else self._waited(self._synchronize)
         gpu = during(self._gpu_before, self._gpu())
         recorded = Epoch(
@@ -111,6 +118,7 @@ class EpochClock(keras.callbacks.Callback):
             validation_loss=_number(logs.get("val_loss")),
             validation_metric=_number(logs.get(f"val_{self.metric}")),
             undrained_seconds=undrained,
+            callback_seconds=None if callbacks is None else callbacks - (self._callbacks_before or 0.0),
             noise=gauges.noise(self._before, after, (self._probed, self._probe()), gpu),
         )
         self.epochs.append(recorded)
