@@ -58,15 +58,29 @@ def ensure(session: nox.Session, names: Iterable[str]) -> None:
         session.run(*command, external=True, **PATIENT)
 
 
+def ensure_with(session: nox.Session, backend: str, packages: Sequence[str]) -> None:
+    """Build a backend's environment with packages besides its own, unless it is complete; and what they need."""
+    if environments.complete(backend, packages):
+        return
+    folder = environments.folder(backend, packages)
+    session.run(sys.executable, "-m", "virtualenv", "--clear", str(folder), external=True, silent=True)
+    install = ["-m", "pip", "install", *environments.requirements(backend, packages)]
+    session.run(str(environments.environment_python(backend, packages)), *install, external=True, **PATIENT)
+    Path(folder, environments.STAMP).write_text(environments.stamp(backend, packages), encoding="utf-8")
+
+
 def ensure_backends(session: nox.Session, given: options.Selection, backends: Iterable[str]) -> None:
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
     environments.cuda_major.cache_clear()  # the environment `bench`, which knows the driver, is there now
     if "gpu" in (given.devices or ()) and environments.cuda_major() is None:
         session.error("--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out")
-    for backend in backends:
+    for backend in [backend for backend in backends if backend not in given.python]:
         try:
-            ensure(session, [backend] if backend not in given.python else [])
+            if given.packages:
+                ensure_with(session, backend, given.packages)
+            else:
+                ensure(session, [backend])
         except CommandFailed:  # its cases end as failed, with this reason; the others go on
             session.warn(f"the environment of {backend} could not be built; what needs it will be reported as failed")
 
@@ -133,7 +147,7 @@ def calibrate(session: nox.Session) -> None:
     else:
         given = checked(session, parse.parse_calibrate)
         command = "calibrate"
-    ensure(session, ["bench", *(backend for backend in given.backends if backend not in given.python)])
+    ensure_backends(session, given, given.backends)
     python(session, "bench", "-m", "bench", command, *session.posargs)
 
 

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import importlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ STAMP = "complete"  # written last into an environment's folder, so a half-built
 TOOLS = ("bench", "tests", "worker-tests", "lint", "audit")  # environments that are no backend's
 
 
-def requirements(name: str) -> list[str]:
-    """The pins of one environment, as pyproject.toml has them; of a backend those that fit this machine's driver.
+def requirements(name: str, packages: Sequence[str] = ()) -> list[str]:
+    """The pins of one environment, as pyproject.toml has them, and `packages` besides.
 
-    A group `backend-NAME-cudaN` is for drivers that support CUDA N or newer; without a driver, or without such a group,
+    Of a backend they are those that fit this machine's driver. A group `backend-NAME-cudaN` is for drivers that support CUDA N or newer; without a driver, or without such a group,
     `backend-NAME` is taken.
     """
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
@@ -31,7 +31,7 @@ def requirements(name: str) -> list[str]:
             found += resolve(item["include-group"]) if isinstance(item, dict) else [item]
         return found
 
-    return resolve(name if name in TOOLS else _group(f"backend-{name}", groups))
+    return [*resolve(name if name in TOOLS else _group(f"backend-{name}", groups)), *packages]
 
 
 def _group(name: str, groups: Mapping[str, Any]) -> str:
@@ -41,32 +41,42 @@ def _group(name: str, groups: Mapping[str, Any]) -> str:
     return f"{name}-cuda{max(fitting)}" if fitting else name
 
 
-def stamp(name: str) -> str:
+def stamp(name: str, packages: Sequence[str] = ()) -> str:
     """What the stamp of a complete environment says: the digest of the pins it is built from."""
-    return hashlib.sha256("\n".join(requirements(name)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(requirements(name, packages)).encode()).hexdigest()
 
 
-def complete(name: str) -> bool:
+def complete(name: str, packages: Sequence[str] = ()) -> bool:
     """Whether an environment was built to its end, from the pins in force now."""
-    path = ENVIRONMENTS / f"env-{name}" / STAMP
-    return environment_python(name).exists() and path.is_file() and path.read_text(encoding="utf-8") == stamp(name)
+    path = folder(name, packages) / STAMP
+    there = environment_python(name, packages).exists() and path.is_file()
+    return there and path.read_text(encoding="utf-8") == stamp(name, packages)
 
 
-def environment_python(name: str) -> Path:
-    """The interpreter of the environment that `nox -s "env(NAME)"` builds."""
-    return ENVIRONMENTS / f"env-{name}" / "bin" / "python"
+def folder(name: str, packages: Sequence[str] = ()) -> Path:
+    """Where an environment lies: with `packages` besides its own in a folder of their own."""
+    if not packages:
+        return ENVIRONMENTS / f"env-{name}"
+    digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()
+    return ENVIRONMENTS / f"env-{name}-with-{digest[:8]}"
 
 
-def interpreter(backend: str, given: Mapping[str, Path]) -> Path | None:
+def environment_python(name: str, packages: Sequence[str] = ()) -> Path:
+    """The interpreter of the environment that `nox -s "env(NAME)"` builds, or of one with `packages` besides."""
+    return folder(name, packages) / "bin" / "python"
+
+
+def interpreter(backend: str, given: Mapping[str, Path], packages: Sequence[str] = ()) -> Path | None:
     """The interpreter that runs a backend's workers; None where its environment is missing, half-built or outdated."""
     if backend in given:
         return given[backend]
-    return environment_python(backend) if complete(backend) else None
+    return environment_python(backend, packages) if complete(backend, packages) else None
 
 
-def missing_reason(backend: str) -> str:
+def missing_reason(backend: str, packages: Sequence[str] = ()) -> str:
     """Why a backend without an interpreter cannot run, and how to fix it."""
-    return f'no complete environment; build it with nox -s "env({backend})" or pass --python {backend}=PATH'
+    build = f"nox -s bench -- --with {','.join(packages)}" if packages else f'nox -s "env({backend})"'
+    return f"no complete environment; build it with {build} or pass --python {backend}=PATH"
 
 
 @functools.cache

@@ -93,6 +93,8 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=whole, metavar="N", help="the first; default 0")
     add("--reference", metavar="NAME", help=f"default {REFERENCE}")
     add("--python", type=interpreter, action="append", metavar="BACKEND=PATH", help="an environment of your own")
+    besides = "packages for the backends' environments, such as keras-hub"
+    add("--with", type=words, metavar="PACKAGE,…", dest="packages", help=besides)
     passed = several(str, ("all",))  # a name like others
     add("--pass-env", type=passed, metavar="NAME,…", help="credentials that workers may see; default none")
     add("--output", type=Path, metavar="FOLDER", help="default results/")

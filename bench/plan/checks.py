@@ -6,6 +6,7 @@ Each check names the option as the command line spells it, and raises UsageError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from bench.contract.values import is_number, is_text, is_whole
 from bench.own_models.adopt import LOSSES, is_file, loss_name, model_file
 from bench.own_models.data_source import data_source
 from bench.own_models.script import script_file
+
+PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,-]+\])?([<>=!~]=?[\w.*]+)?")
 
 
 class FileOptionError(UsageError):
@@ -68,6 +71,15 @@ def names(option: str, words: object) -> tuple[str, ...]:
     for word in chosen:
         if not is_text(word):
             raise UsageError(f"{option} {word!r}: expected a name")
+    return chosen
+
+
+def packages(option: str, words: object) -> tuple[str, ...]:
+    """Names of packages, each perhaps with a version, as pip takes them; no path and no option of pip's."""
+    chosen = names(option, words)
+    for word in chosen:
+        if not PACKAGE.fullmatch(word):
+            raise UsageError(f"{option} {word!r}: expected a package's name, such as keras-hub or keras-hub==0.21")
     return chosen
 
 

@@ -51,7 +51,8 @@ class Selection:
     """What to work on, with whose interpreters, and where to. Of `devices` None means that the machine decides.
 
     `launches` is how many processes a case gets, one seed each from `seed` on. `dataset`, `loss` and `unsafe` are said
-    of the user's own models; what becomes of them is `adopted`.
+    of the user's own models; what becomes of them is `adopted`. `packages` are installed into the backends'
+    environments besides their own.
     """
 
     workloads: tuple[str, ...] = DECIDED
@@ -63,6 +64,7 @@ class Selection:
     launches: int = DECIDED
     output: Path = ROOT / "results"
     pass_env: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     gpu: int | None = None
     shared_gpu: bool = False
     adopted: tuple[GeneratedWorkload, ...] = ()
@@ -95,6 +97,7 @@ class Selection:
             python=checks.interpreters(self.python),
             output=Path(self.output),
             pass_env=checks.names("--pass-env", self.pass_env),
+            packages=checks.packages("--with", self.packages),
         )
         self._settle_backends()
         if self.seed + self._most_launches() > SEEDS:

@@ -16,7 +16,12 @@ Options = TypeVar("Options", bound=Selection)
 Resumed = TypeVar("Resumed", bound=RunOptions)
 # Words that are no options of what is measured, besides the name that `resume` is on the command line.
 BESIDES = ("command", "resume", "output", "quiet", "verbose")
-SPELLED = {"batch_sizes": "--batch-size", "budget_seconds": "--budget", "parity": "--no-parity"}  # others as they are
+SPELLED = {
+    "batch_sizes": "--batch-size",
+    "budget_seconds": "--budget",
+    "packages": "--with",
+    "parity": "--no-parity",
+}  # others as they are
 
 
 def parse_run(arguments: Sequence[str]) -> RunOptions:

@@ -170,7 +170,9 @@ def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder:
 
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
     _check_given(options)
-    pythons = {backend: environments.interpreter(backend, options.python) for backend in options.backends}
+    pythons = {
+        backend: environments.interpreter(backend, options.python, options.packages) for backend in options.backends
+    }
     ordered = sorted(pythons, key=lambda name: (name not in options.training, name != options.reference))
     _read_data(options, {backend: pythons[backend] for backend in ordered}, folder)
     weights = folder / "weights" if draw else None
@@ -178,7 +180,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     for backend in ordered:
         python = pythons[backend]
         if python is None:
-            failures.append(f"{backend}: {environments.missing_reason(backend)}")
+            failures.append(f"{backend}: {environments.missing_reason(backend, options.packages)}")
             continue
         answer = folder / "prepared.json"
         log = folder / "logs" / f"prepare-{backend}.log"

@@ -42,7 +42,7 @@ def reason(error: BaseException) -> str:
         f"{type(began).__name__}: {told}".rstrip(": ")
         + (f" ({places[0]})" if places else "")
         + (f"; a known one, docs/findings.md: {known}" if known else "")
-        + ("; --python BACKEND=PATH names an environment that has it" if lacks else "")
+        + ("; --with PACKAGE installs it for every backend, --python names an environment that has it" if lacks else "")
     )
 
 
