@@ -59,7 +59,7 @@ def ensure(session: nox.Session, names: Iterable[str]) -> None:
 
 
 def ensure_with(session: nox.Session, backend: str, packages: Sequence[str]) -> None:
-    """Build a backend's environment with packages besides its own, unless it is complete; and what they need."""
+    """Build a backend's environment with packages besides its own, and what these need, unless it is complete."""
     if environments.complete(backend, packages):
         return
     folder = environments.folder(backend, packages)

@@ -20,8 +20,8 @@ TOOLS = ("bench", "tests", "worker-tests", "lint", "audit")  # environments that
 def requirements(name: str, packages: Sequence[str] = ()) -> list[str]:
     """The pins of one environment, as pyproject.toml has them, and `packages` besides.
 
-    Of a backend they are those that fit this machine's driver. A group `backend-NAME-cudaN` is for drivers that support CUDA N or newer; without a driver, or without such a group,
-    `backend-NAME` is taken.
+    Of a backend they are those that fit this machine's driver. A group `backend-NAME-cudaN` is for drivers that support
+    CUDA N or newer; without a driver, or without such a group, `backend-NAME` is taken.
     """
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
 

@@ -1,0 +1,50 @@
+"""Environments of the backends: where they lie and when they are complete, with packages besides their own too."""
+
+import pytest
+
+from bench.contract.errors import UsageError
+from bench.machine import environments
+from bench.plan.parse import parse_run
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    """Build an environment, as nox does: an interpreter, and the stamp last."""
+    monkeypatch.setattr(environments, "ENVIRONMENTS", tmp_path)
+
+    def build(name, packages=()):
+        python = environments.environment_python(name, packages)
+        python.parent.mkdir(parents=True)
+        python.touch()
+        (environments.folder(name, packages) / environments.STAMP).write_text(environments.stamp(name, packages))
+        return python
+
+    return build
+
+
+def test_packages_besides_make_an_environment_of_their_own(built):
+    usual, more = built("torch"), built("torch", ("keras-hub",))
+
+    assert environments.interpreter("torch", {}) == usual
+    assert environments.interpreter("torch", {}, ("keras-hub",)) == more
+    assert environments.interpreter("torch", {}, ("keras-hub==1",)) is None
+    assert "torch==2.13.0" in environments.requirements("torch", ("keras-hub",))
+    assert "nox -s bench -- --with keras-hub==1" in environments.missing_reason("torch", ("keras-hub==1",))
+
+
+def test_an_environment_without_its_stamp_is_none(built):
+    (built("jax").parent.parent / environments.STAMP).unlink()
+
+    assert environments.interpreter("jax", {}) is None
+
+
+def test_packages_are_an_option_of_every_run():
+    given = parse_run(["--with", "keras-hub,tensorflow==2.21.0,keras-hub[nlp]>=0.2"])
+
+    assert given.packages == ("keras-hub", "tensorflow==2.21.0", "keras-hub[nlp]>=0.2")
+
+
+@pytest.mark.parametrize("word", ["./wheel.whl", "--index-url=x", "a b", "https://x/y", "a; import os"])
+def test_what_is_no_package_is_refused(word):
+    with pytest.raises(UsageError, match="expected a package's name, such as keras-hub"):
+        parse_run([f"--with={word}"])
