@@ -502,3 +502,17 @@ def test_a_workload_file_names_its_data_as_seen_from_where_it_lies(tmp_path):
     (tmp_path / "mine.py").write_text(text)
 
     assert load.load_workload(str(tmp_path / "mine.py")).dataset == str(tmp_path / "data.npz")
+
+
+def test_a_layer_that_is_made_at_import_draws_the_same_seed_everywhere(workload):
+    text = BUILD.format(last=CLASSES, more="model.add(drop)").replace(
+        "def build", "drop = keras.layers.Dropout(0.5)\n\ndef build"
+    )
+    path = workload(text)
+    seeds = set()
+    for drawn_before in range(2):
+        keras.utils.set_random_seed(drawn_before)
+        state = load.load_workload(path).build().layers[-1].seed_generator.state
+        seeds.add(tuple(keras.ops.convert_to_numpy(state).tolist()))
+
+    assert len(seeds) == 1

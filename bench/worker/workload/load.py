@@ -59,9 +59,13 @@ def load_workload(name: str) -> Workload:
 
 def load_workload_or_script(name: str) -> Workload | Script:
     """The workload of that name in `models/`, or what that file defines."""
+    import keras
+
     from models import own
     from models.metrics import METRICS
     from models.own.script import Script
+
+    keras.utils.set_random_seed(0)  # a layer that a file makes when it is imported draws its seed then
 
     try:
         is_file = name.endswith(".py")
