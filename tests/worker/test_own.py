@@ -403,8 +403,13 @@ WRONG = {
     "exits": (function("3", "raise SystemExit(2)"), [], {}, ["does not import: SystemExit"]),
     "is gone": (function("3", "del build"), [], {}, ["there is no such function once the file is imported"]),
     "all frozen": (function("_frozen()", FROZEN), [], {}, ["only frozen weights", "a layer that learns"]),
-    "two outputs": (function(TWO_OUTPUTS), [], {}, ["has 2 outputs", "one array of labels", "None for the others"]),
-    "two inputs": (function(TWO_INPUTS), [], {}, ["has 2 inputs"]),
+    "two outputs": (
+        function(TWO_OUTPUTS),
+        [],
+        {},
+        ["has 2 outputs and is not compiled", "a loss for each of them, None"],
+    ),
+    "two inputs": (function(TWO_INPUTS), [], {}, ["has 2 inputs, and the data set 1", "x_train/NAME"]),
     "other samples": (
         function(DENSE.format(3)),
         [],
@@ -516,3 +521,13 @@ def test_a_layer_that_is_made_at_import_draws_the_same_seed_everywhere(workload)
         seeds.add(tuple(keras.ops.convert_to_numpy(state).tolist()))
 
     assert len(seeds) == 1
+
+
+def test_a_metric_that_counts_samples_is_not_the_one_compared(workload):
+    metrics = "[keras.metrics.FalseNegatives(name='fn'), keras.metrics.Precision(name='precision')]"
+    text = BUILD.format(last='1, activation="sigmoid"', more=f"model.compile('adam', 'binary_crossentropy', {metrics})")
+    target = describe(workload(text.replace("crossentropy', [", "crossentropy', metrics=["), **YES), [0], None)[
+        "target"
+    ]
+
+    assert (target["metric"], target["lower_is_better"]) == ("precision", False)

@@ -153,6 +153,7 @@ def test_its_metric_is_the_best_that_it_gives(script, start, fit, said):
 def test_what_its_fit_brings_is_said(script, tmp_path):
     notes = describe(script(HEAD + MODEL + FIT.replace("epochs=3", "epochs=1")), [0], tmp_path / "0-train")["notes"]
 
+    assert notes[0] == "timed is the fit that line 15 leads to, of a Sequential called sequential"
     assert "is trained with Adam, sparse_categorical_crossentropy, accuracy" in notes
     assert "its fit asks for 1 epoch; 2 are trained, since the first is cold" in notes
     assert any("ReduceLROnPlateau" in note for note in notes)

@@ -114,6 +114,8 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
 
 
 def _notes(fit: Fit, script: Script) -> Iterable[str]:
+    if fit.line:
+        yield f"timed is the fit that line {fit.line} leads to, of a {type(fit.model).__name__} called {fit.model.name}"
     yield f"is trained with {in_words(fit.compilation)}"
     if fit.epochs < LEAST_EPOCHS:
         yield f"its fit asks for {fit.epochs} epoch; {LEAST_EPOCHS} are trained, since the first is cold"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,11 +27,15 @@ class Ended(BaseException):
 
 @dataclass(frozen=True)
 class Fit:
-    """A call of `fit`: the model, Keras's own `fit` of it, and the arguments by name, defaults included."""
+    """A call of `fit`: the model, Keras's own `fit` of it, and the arguments by name, defaults included.
+
+    `line` is the script's own that led to it; 0 where that is not known.
+    """
 
     model: keras.Model
     keras_fit: Callable[..., Any]
     arguments: Mapping[str, Any]
+    line: int = 0
 
     @property
     def first_epoch(self) -> int:
@@ -106,7 +111,7 @@ def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, flo
             return keras_fit(model, *arguments, **named)
         given = inspect.signature(keras_fit).bind(model, *arguments, **named)
         given.apply_defaults()
-        began.append(Fit(model, keras_fit, dict(list(given.arguments.items())[1:])))
+        began.append(Fit(model, keras_fit, dict(list(given.arguments.items())[1:]), _line_of(script.path)))
         done = do(began[0])
         trained.append(model)
         if not evaluates:
@@ -138,6 +143,12 @@ def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, flo
     if not began:
         raise StartError(f"{name}: ended without a call of fit; a fit of another library's is not seen")
     return evaluated[0] if evaluated else None
+
+
+def _line_of(path: str) -> int:
+    """The line of a file that is being run, seen from a function that it has called."""
+    frames = (frame for frame, _ in traceback.walk_stack(None) if frame.f_code.co_filename == path)
+    return next((frame.f_lineno for frame in frames), 0)
 
 
 def metric_of(fit: Fit, logs: Mapping[str, Any]) -> str:

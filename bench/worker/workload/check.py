@@ -50,7 +50,8 @@ def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Datas
     outputs = keras.tree.flatten(getattr(model, "outputs", None))
     if len(outputs) > 1 and not model.compiled:
         raise StartError(
-            f"{name}: its model has {len(outputs)} outputs and is not compiled; compile it with a loss for each of them"
+            f"{name}: its model has {len(outputs)} outputs and is not compiled; compile it with a loss for "
+            "each of them, None for one that has none"
         )
     for place, symbol, array in _pairs(wanted, given):
         shape = tuple(symbol.shape[1:])
@@ -62,12 +63,12 @@ def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Datas
 
 
 def _inputs(model: keras.Model) -> Part:
-    """The symbolic inputs of a model: one, a dictionary by name or a tuple; an empty tuple where nobody knows them."""
+    """The symbolic inputs of a model: a dictionary by name or a tuple; an empty tuple where nobody knows them."""
     try:
-        found = model.input
+        found = model.inputs if isinstance(model, keras.Sequential) else model.input
     except (AttributeError, ValueError):  # a subclass
         return ()
-    return tuple(found) if isinstance(found, list | tuple) else found
+    return found if isinstance(found, dict) else tuple(keras.tree.flatten(found))
 
 
 def _pairs(wanted: Part, given: Part) -> list[tuple[str, Any, Array]]:

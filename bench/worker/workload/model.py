@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,6 +14,12 @@ from models import Compilation, Workload, own
 from models.datasets import Part, mapped
 
 LOSS = "loss"  # under which Keras's logs have it
+COUNTS = (
+    keras.metrics.FalseNegatives,
+    keras.metrics.FalsePositives,
+    keras.metrics.TrueNegatives,
+    keras.metrics.TruePositives,
+)
 
 
 def fresh(workload: Workload, samples: Part) -> keras.Model:
@@ -84,10 +91,10 @@ def metric_name(workload: Workload, given: Compilation, model: keras.Model) -> s
         return workload.target.metric
     for metrics in (given.settings.get("metrics"), given.settings.get("weighted_metrics")):
         of_outputs = [(name, one) for name, found in _by_output(model, metrics) for one in keras.tree.flatten(found)]
-        first = next(((name, one) for name, one in of_outputs if one is not None), None)
-        if first is not None:
-            return "_".join(filter(None, (first[0], str(_name(first[1])))))
-    return first_metric(given)
+        named = {"_".join(filter(None, (name, _name(one)))): one for name, one in of_outputs if one is not None}
+        if named:
+            return _first(named)
+    return LOSS
 
 
 def _by_output(model: keras.Model, metrics: Any) -> list[tuple[str, Any]]:
@@ -114,14 +121,19 @@ def _output_names(model: keras.Model) -> list[str]:
 
 def first_metric(given: Compilation) -> str:
     """The name of the first metric of a compilation in Keras's logs; the loss's without one."""
-    named = _metrics(given)
-    return str(_name(named[0])) if named else LOSS
+    named = {_name(metric): metric for metric in _metrics(given)}
+    return _first(named) if named else LOSS
+
+
+def _first(named: Mapping[str, Any]) -> str:
+    """The first metric by name, those that count samples last: nobody can say how near two counts have to be."""
+    return next((name for name, metric in named.items() if not isinstance(metric, COUNTS)), next(iter(named)))
 
 
 def in_words(given: Compilation) -> str:
     """What a model is trained with, for people: optimizer, loss, metrics, and what else is not Keras's default."""
     loss = "the loss of its own train_step" if given.loss is None else own.loss_name(given.loss)
-    metrics = ", ".join(str(_name(metric)) for metric in _metrics(given)) or "no metric"
+    metrics = ", ".join(_name(metric) for metric in _metrics(given)) or "no metric"
     usual = {"run_eagerly": False, "steps_per_execution": 1}
     more = [
         f"{name}={value}"
@@ -135,10 +147,10 @@ def is_lower_better(given: Compilation, metric: str) -> bool:
     """Whether less is better of the first metric of a compilation, which is called so in Keras's logs."""
     if metric == LOSS:
         return True
-    found = _metrics(given)[0]
+    found = next(one for one in _metrics(given) if metric.endswith(_name(one)))
     found = keras.metrics.get(found) if isinstance(found, str) else found
     direction = getattr(found, "_direction", None)  # which most metrics of Keras have
-    return direction == "down" if direction else any(word in str(_name(found)) for word in ("error", "loss"))
+    return direction == "down" if direction else any(word in _name(found) for word in ("error", "loss"))
 
 
 def keras_loss(loss: Any) -> keras.losses.Loss | None:
@@ -158,6 +170,7 @@ def _metrics(given: Compilation) -> list[Any]:
 
 
 def _name(metric: Any) -> str:
+    """A metric's name in Keras's logs."""
     if isinstance(metric, str):
         return metric
     found = getattr(metric, "name", None) or getattr(metric, "__name__", None) or type(metric).__name__
