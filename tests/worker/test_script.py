@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 import models
@@ -157,6 +158,17 @@ def test_what_its_fit_brings_is_said(script, tmp_path):
     assert "is trained with Adam, sparse_categorical_crossentropy, accuracy" in notes
     assert "its fit asks for 1 epoch; 2 are trained, since the first is cold" in notes
     assert any("ReduceLROnPlateau" in note for note in notes)
+
+
+def test_more_fits_and_a_precision_of_its_own_are_said(script, tmp_path):
+    head = HEAD + "keras.config.set_dtype_policy('mixed_bfloat16')\n"
+    try:
+        notes = describe(script(head + MODEL + FIT + FIT), [0], tmp_path / "0-train")["notes"]
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+    assert "its text calls fit 2 times; the first that is reached is timed, and no other" in notes
+    assert any(note.startswith("computes in mixed_bfloat16, which it sets itself") for note in notes)
 
 
 def test_a_notebook_is_run_without_what_is_meant_for_jupyter(script, start):

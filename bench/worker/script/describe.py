@@ -116,6 +116,12 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
 def _notes(fit: Fit, script: Script) -> Iterable[str]:
     if fit.line:
         yield f"timed is the fit that line {fit.line} leads to, of a {type(fit.model).__name__} called {fit.model.name}"
+    fits = script.text.count(".fit(")
+    if fits > 1:
+        yield f"its text calls fit {fits} times; the first that is reached is timed, and no other"
+    policy = fit.model.dtype_policy.name
+    if policy != keras.config.floatx():
+        yield f"computes in {policy}, which it sets itself: float32 in its case means that nobody else sets anything"
     yield f"is trained with {in_words(fit.compilation)}"
     if fit.epochs < LEAST_EPOCHS:
         yield f"its fit asks for {fit.epochs} epoch; {LEAST_EPOCHS} are trained, since the first is cold"
