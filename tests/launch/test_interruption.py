@@ -1,4 +1,7 @@
-"""An interruption while a process is being started: nobody may know the process yet, and it must not be left."""
+"""An interruption while a process is being started: nobody may know the process yet, and it must not be left.
+
+By SIGTERM, which ends a run as Ctrl-C does: a shell that starts the tests in the background lets them ignore Ctrl-C.
+"""
 
 import os
 import signal
@@ -38,13 +41,13 @@ def marked():
 
 
 @pytest.mark.parametrize("work", [launch, ask])
-def test_ctrl_c_in_the_midst_of_a_start_leaves_nothing(work, tmp_path, monkeypatch):
+def test_an_interruption_in_the_midst_of_a_start_leaves_nothing(work, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     start = subprocess.Popen
 
     class Interrupted(start):
         def _execute_child(self, *words, **given):
-            os.kill(os.getpid(), signal.SIGINT)  # before anybody could know the process
+            os.kill(os.getpid(), signal.SIGTERM)  # before anybody could know the process
             super()._execute_child(*words, **given)
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
@@ -55,13 +58,13 @@ def test_ctrl_c_in_the_midst_of_a_start_leaves_nothing(work, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("work", [launch, ask])
-def test_ctrl_c_while_a_process_is_waited_for_ends_its_children_too(work, tmp_path, monkeypatch):
+def test_an_interruption_of_what_is_waited_for_ends_its_children_too(work, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     def interrupt():
         while len(marked()) < 2:  # it and its child
             pass
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=interrupt, daemon=True).start()
     with interruptible(), pytest.raises(KeyboardInterrupt):
