@@ -127,9 +127,9 @@ def _watch(
         process.wait()
         wake.close()  # seen by the selector below, which so needs no polling
 
-    threading.Thread(target=wait, daemon=True).start()
     pending = b""
     with ended, selectors.DefaultSelector() as selector:
+        threading.Thread(target=wait, daemon=True).start()
         for source in (ours, ended, printed):
             selector.register(source, selectors.EVENT_READ)
         while True:

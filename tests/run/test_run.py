@@ -43,7 +43,7 @@ def climb(fake):
 def take_away(monkeypatch, *backends):
     """Let these backends have no environment."""
     monkeypatch.setattr(
-        environments, "interpreter", lambda backend, given: None if backend in backends else given[backend]
+        environments, "interpreter", lambda backend, given, _packages: None if backend in backends else given[backend]
     )
 
 
