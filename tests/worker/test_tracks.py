@@ -159,7 +159,7 @@ def test_every_input_hands_fit_the_same_batches(backend_name, model, batches, ki
     weights = []
     for handed in ("arrays", kind):
         ours = model(attentive)
-        given = inputs.arguments(handed, batches.x, batches.y, BATCH)
+        given = inputs.arguments(handed, batches.parts, BATCH)
         ours.fit(**given, epochs=2, shuffle=False, verbose=0)
         weights.append(ours.get_weights())
 

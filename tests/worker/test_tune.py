@@ -88,7 +88,7 @@ def test_a_configuration_is_timed_in_two_steady_passes_at_least(case, tmp_path, 
     trial = tuning.Trial(given, tmp_path / "0-perceptron-seed0.npz", backend.barrier)
     passes = []
 
-    def counted(_case, _model, _x, _y, _knobs, clock):
+    def counted(_case, _model, _parts, _knobs, clock):
         for index in range(tuning.MOST_PASSES):
             passes.append(index)
             clock.on_epoch_begin(index)
