@@ -22,13 +22,13 @@ def read(folder: Path, size: str) -> tuple[Samples, Samples | None, list[str]]:
     The images are uint8 of shape (height, width, channels), scaled to `size` by `size` pixels where that is given. The
     classes are numbered in the order of the alphabet. UsageError where a file is no image, or sizes differ.
     """
-    parts = {one.name.lower(): one for one in folder.iterdir() if one.is_dir()}
+    parts = {one.name.lower(): one for one in _folders(folder)}
     train = next((parts[name] for name in TRAIN if name in parts), None)
     test = next((parts[name] for name in TEST if name in parts), None)
     if train is None or test is None:
         classes = sorted(one.name for one in parts.values())
         return _samples(folder, classes, size), None, _notes(classes, size)
-    classes = sorted(one.name for one in train.iterdir() if one.is_dir())
+    classes = sorted(one.name for one in _folders(train))
     return _samples(train, classes, size), _samples(test, classes, size), _notes(classes, size)
 
 
@@ -48,6 +48,8 @@ def decoded(source: Path | bytes, name: str, size: str) -> Array:
 def stacked(images: Iterable[tuple[str, Array]], folder: str) -> Array:
     """Images as one array; UsageError where they differ in shape."""
     found = list(images)
+    if any(image.shape[-1] == 3 for _, image in found):  # grey ones among them become what the others are
+        found = [(name, image if image.shape[-1] == 3 else image.repeat(3, axis=-1)) for name, image in found]
     odd = next((name for name, image in found if image.shape != found[0][1].shape), None)
     if odd is not None:
         shapes = {name: image.shape for name, image in found}
@@ -64,6 +66,11 @@ def _samples(folder: Path, classes: list[str], size: str) -> Samples:
         raise UsageError(f"{folder}: has no images ({', '.join(SUFFIXES)}) in its sub-folders, one for each class")
     images = ((path.name, decoded(path, str(path), size)) for path, _ in named)
     return Samples(stacked(images, str(folder)), np.array([number for _, number in named], np.int32))
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in it, but for hidden ones, such as a notebook's checkpoints."""
+    return [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
 
 
 def _files(folder: Path, classes: list[str]) -> Iterator[tuple[Path, int]]:

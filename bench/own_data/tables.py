@@ -40,6 +40,12 @@ def samples_of(table: pd.DataFrame, label: str, name: str) -> tuple[Samples, lis
     empty = [str(column) for column in table if table[column].isna().any()]
     if empty:
         raise UsageError(f"{name}: has empty cells in {', '.join(empty)}; fill them, or leave the rows out")
+    lists = [str(column) for column in table if table[column].map(lambda cell: hasattr(cell, "__len__")).any()]
+    lists = [name for name in lists if not table[name].map(lambda cell: isinstance(cell, str)).all()]
+    if lists:
+        raise UsageError(
+            f"{name}: has lists in {', '.join(lists)}; give a function that makes arrays of them, FILE.py:NAME"
+        )
     notes = [f"its labels are the column {label}"]
     columns = {}
     for column in table.columns.drop(label):

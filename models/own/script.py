@@ -37,6 +37,7 @@ class Script:
         main.__file__ = self.path
         folder = Path(self.path).parent
         modules, arguments, path, here = dict(sys.modules), sys.argv, list(sys.path), Path.cwd()
+        variables = dict(os.environ)
         _make_room(folder)
         sys.modules["__main__"], sys.argv = main, [self.path]
         sys.path.insert(0, str(folder))
@@ -46,6 +47,8 @@ class Script:
             exec(code, vars(main))  # noqa: S102 - the user's own
         finally:
             os.chdir(here)
+            os.environ.clear()
+            os.environ.update(variables)
             sys.argv, sys.path[:] = arguments, path
             sys.modules.update(modules)
 

@@ -92,6 +92,22 @@ def test_images_of_different_sizes_are_scaled_where_asked(arrays, tmp_path):
     assert arrays(f"{tmp_path / 'photos'}:16")["x_train"].shape[1:] == (16, 16, 3)
 
 
+def test_grey_images_among_coloured_ones_get_their_channels(arrays, tmp_path):
+    picture(tmp_path / "photos" / "a" / "one.png", 7, mode="L")
+    picture(tmp_path / "photos" / "b" / "two.png", (1, 2, 3))
+    (tmp_path / "photos" / ".ipynb_checkpoints").mkdir()
+    found = arrays(tmp_path / "photos")
+
+    assert found["x_train"].shape[1:] == (6, 8, 3)
+    assert "2 classes" in str(found["note"])
+
+
+def test_lists_in_a_table_are_refused_in_one_line(arrays, tmp_path):
+    pd.DataFrame({"x": [[1, 2], [3, 4]], "y": [0, 1]}).to_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(UsageError, match=r"lists.parquet: has lists in x; give a function"):
+        arrays(tmp_path / "lists.parquet")
+
+
 def saved(folder, table):
     """As `datasets.Dataset.save_to_disk` leaves it."""
     folder.mkdir(parents=True)

@@ -1,6 +1,9 @@
 """A training script of the user's own, run as it is on this backend: what is timed, held equal, and said of it."""
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import keras
 import pytest
@@ -221,3 +224,10 @@ def test_weights_of_another_shape_than_in_the_first_look_are_refused(script, sta
     grows = MODEL.replace("Dense(8,", "Dense(9 if seen else 8,")
     with pytest.raises(StartError, match="its model has other weights here than in the run's first look at it"):
         start(script(HEAD + once + grows + FIT))
+
+
+def test_the_process_is_left_as_it_was(script, tmp_path):
+    before = os.environ["KERAS_BACKEND"], Path.cwd(), list(sys.path), sys.argv
+    describe(script(HEAD + MODEL + FIT), [0], tmp_path / "0-train")
+
+    assert (os.environ["KERAS_BACKEND"], Path.cwd(), sys.path, sys.argv) == before

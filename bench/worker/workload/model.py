@@ -132,7 +132,7 @@ def _first(named: Mapping[str, Any]) -> str:
 
 def in_words(given: Compilation) -> str:
     """What a model is trained with, for people: optimizer, loss, metrics, and what else is not Keras's default."""
-    loss = "the loss of its own train_step" if given.loss is None else own.loss_name(given.loss)
+    loss = "a loss of its own" if given.loss is None else own.loss_name(given.loss)
     metrics = ", ".join(_name(metric) for metric in _metrics(given)) or "no metric"
     usual = {"run_eagerly": False, "steps_per_execution": 1}
     more = [
