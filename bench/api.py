@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import html
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 from bench.contract.errors import UsageError
 from bench.own_models.source import source_of
 from bench.plan.options import ParityOptions, RunOptions, Selection
+from models.datasets import npz
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from bench.report.view import Page
 
 FOLDER = "notebook"  # of the runs' folder: what was handed over as Python objects
-PARTS = ("x_train", "y_train", "x_test", "y_test")
 Data = str | Path | Sequence[Any] | Mapping[str, Any]
 
 
@@ -157,32 +157,18 @@ def _model(build: Callable[[], Any], folder: Path) -> str:
 
 def _arrays(data: Sequence[Any] | Mapping[str, Any], folder: Path) -> str:
     """The `.npz` file of arrays."""
-    parts = dict(data) if isinstance(data, Mapping) else dict(zip(PARTS, data, strict=False))
+    parts = dict(data) if isinstance(data, Mapping) else dict(zip(npz.PARTS, data, strict=False))
     if len(parts) != len(data) or not {"x_train", "y_train"} <= parts.keys():
         raise UsageError("data: expected two or four arrays, x_train, y_train, x_test, y_test, or a mapping with these")
-    arrays = dict(_named_arrays(parts))
+    arrays = npz.named(parts)
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     path = folder / f"data-{digest.hexdigest()[:8]}.npz"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, allow_pickle=False, **arrays)
-        partial.replace(path)
+        npz.save(path, arrays)
     return str(path)
-
-
-def _named_arrays(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The arrays under the names that an `.npz` file has them by: of several inputs or outputs, each its own."""
-    for part, given in parts.items():
-        if isinstance(given, Mapping):
-            yield from ((f"{part}/{name}", np.asarray(one)) for name, one in given.items())
-        elif isinstance(given, tuple):
-            yield from ((f"{part}/{index}", np.asarray(one)) for index, one in enumerate(given))
-        else:
-            yield part, np.asarray(given)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -50,13 +50,13 @@ def stacked(images: Iterable[tuple[str, Array]], folder: str) -> Array:
     found = list(images)
     if any(image.shape[-1] == 3 for _, image in found):  # grey ones among them become what the others are
         found = [(name, image if image.shape[-1] == 3 else image.repeat(3, axis=-1)) for name, image in found]
-    odd = next((name for name, image in found if image.shape != found[0][1].shape), None)
-    if odd is not None:
-        shapes = {name: image.shape for name, image in found}
-        raise UsageError(
-            f"{folder}: {found[0][0]} has shape {found[0][1].shape} and {odd} {shapes[odd]}; say a size that all are "
-            f"scaled to, as in {folder}:64"
-        )
+    first, shape = found[0][0], found[0][1].shape
+    for name, image in found:
+        if image.shape != shape:
+            raise UsageError(
+                f"{folder}: {first} has shape {shape} and {name} {image.shape}; say a size that all are scaled to, as "
+                f"in {folder}:64"
+            )
     return np.stack([image for _, image in found])
 
 

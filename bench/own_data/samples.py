@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from models.datasets import npz
 
 Array = npt.NDArray[Any]
 HELD_OUT = 10  # without a test part a tenth of the samples is it
@@ -26,9 +27,7 @@ class Samples(NamedTuple):
 
     def arrays(self, part: str) -> dict[str, Array]:
         """By the names that the file has them under; `part` is train or test."""
-        several = self.x if isinstance(self.x, dict) else None
-        x = {f"x_{part}/{name}": one for name, one in several.items()} if several else {f"x_{part}": self.x}
-        return {**x, f"y_{part}": self.y}  # type: ignore[dict-item]
+        return npz.named({f"x_{part}": self.x, f"y_{part}": self.y})
 
 
 def halves(samples: Samples) -> tuple[Samples, Samples]:
@@ -43,12 +42,4 @@ def write(target: Path, train: Samples, test: Samples | None, notes: list[str]) 
     if test is None:
         train, test = halves(train)
         notes = [*notes, f"a tenth of its samples, {len(test.y):,} drawn at random, are the test set"]
-    save(target, {**train.arrays("train"), **test.arrays("test"), "note": np.array("; ".join(notes))})
-
-
-def save(target: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays to an `.npz` file whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.replace(target)
+    npz.save(target, {**train.arrays("train"), **test.arrays("test"), "note": np.array("; ".join(notes))})

@@ -40,8 +40,7 @@ def samples_of(table: pd.DataFrame, label: str, name: str) -> tuple[Samples, lis
     empty = [str(column) for column in table if table[column].isna().any()]
     if empty:
         raise UsageError(f"{name}: has empty cells in {', '.join(empty)}; fill them, or leave the rows out")
-    lists = [str(column) for column in table if table[column].map(lambda cell: hasattr(cell, "__len__")).any()]
-    lists = [name for name in lists if not table[name].map(lambda cell: isinstance(cell, str)).all()]
+    lists = [str(column) for column in table if table[column].map(_is_list).any()]
     if lists:
         raise UsageError(
             f"{name}: has lists in {', '.join(lists)}; give a function that makes arrays of them, FILE.py:NAME"
@@ -58,6 +57,10 @@ def samples_of(table: pd.DataFrame, label: str, name: str) -> tuple[Samples, lis
     if pd.api.types.is_numeric_dtype(table[label]):
         return Samples(x, table[label].to_numpy()), notes
     return Samples(x, _codes(table[label], notes)), notes
+
+
+def _is_list(cell: Any) -> bool:
+    return hasattr(cell, "__len__") and not isinstance(cell, str)
 
 
 def _codes(column: pd.Series[Any], notes: list[str]) -> Array:

@@ -18,9 +18,31 @@ from models.datasets import Dataset, DatasetError, Part, arrays_of, count, taken
 Array = npt.NDArray[Any]
 
 TRAIN, TEST = ["x_train", "y_train"], ["x_test", "y_test"]
+PARTS = (*TRAIN, *TEST)
 WEIGHT, NOTE = "sample_weight_train", "note"
 HELD_OUT = 10  # without a test part the last of so many parts is it: Keras's validation_split takes the last too
 KINDS = "biuf"  # of dtypes that are numbers: booleans, integers, floating-point numbers
+
+
+def named(parts: Mapping[str, Part]) -> dict[str, Array]:
+    """The arrays of parts, such as x_train, under the names that a file has them by; `load` reads them back."""
+    found: dict[str, Array] = {}
+    for part, given in parts.items():
+        if isinstance(given, dict):
+            found |= {f"{part}/{name}": np.asarray(array) for name, array in given.items()}
+        elif isinstance(given, tuple):
+            found |= {f"{part}/{index}": np.asarray(array) for index, array in enumerate(given)}
+        else:
+            found[part] = np.asarray(given)
+    return found
+
+
+def save(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays to a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, allow_pickle=False, **arrays)
+    partial.replace(path)
 
 
 def load(path: str) -> Dataset:
@@ -63,7 +85,7 @@ def _parts(path: str, name: str) -> tuple[dict[str, Part], Array | None, list[st
     """The parts of a data set, each array checked by itself, the weights, what else the file holds, and its note."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            names = {part: _names(part, archive.files) for part in (*TRAIN, *TEST)}
+            names = {part: _names(part, archive.files) for part in PARTS}
             missing = [part for part in names if not names[part]]
             if missing and missing != TEST:
                 there = ", ".join(archive.files) or "nothing"

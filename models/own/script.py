@@ -6,6 +6,7 @@ import os
 import sys
 import types
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from models import own
@@ -22,6 +23,11 @@ class Script:
     source: str | None = None
 
     @property
+    def evaluates(self) -> bool:
+        """Whether its text calls a model's `evaluate` anywhere."""
+        return ".evaluate(" in self.text
+
+    @cached_property
     def text(self) -> str:
         """What is run; ModelError where the file has changed since it was looked at."""
         own.unchanged(self.path, self.sha256)

@@ -36,7 +36,7 @@ ALLOWED = {
     "contract": (),
     "models": (),
     "own_models": ("contract",),
-    "own_data": ("own_models", "contract"),
+    "own_data": ("own_models", "contract", "models"),
     "launch": ("contract",),
     "analysis": ("contract",),
     "worker": ("contract", "models"),

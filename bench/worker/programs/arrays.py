@@ -11,17 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.worker.process import environment
-from models.datasets import Part, mapped
+from models.datasets import Part, npz
 
-PARTS = ("x_train", "y_train", "x_test", "y_test")
-WEIGHT = "sample_weight_train"
 EXPECTED = (
     "expected (x, y), ((x_train, y_train), (x_test, y_test)), the four in a row, a mapping with these names, or "
     "batches of them, as a PyDataset or a framework's own data set gives, or a pair of these for training and test"
@@ -46,11 +44,7 @@ def write(function: str, output: Path) -> str:
     from bench.worker.errors import StartError, reason
 
     try:
-        arrays = arrays_by_name(called(function), function)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        partial = output.with_suffix(".partial.npz")
-        np.savez(partial, allow_pickle=False, **arrays)
-        partial.replace(output)
+        npz.save(output, arrays_by_name(called(function), function))
     except StartError as error:
         return str(error)
     except Exception as error:  # whatever a user's function raises
@@ -78,7 +72,7 @@ def arrays_by_name(found: Any, function: str) -> dict[str, Any]:
     parts = dict(found) if isinstance(found, Mapping) else _parts(found)
     if not {"x_train", "y_train"} <= parts.keys():
         raise StartError(f"{function}: gives {type(found).__name__}; {EXPECTED}")
-    return dict(_named({name: one for name, one in parts.items() if one is not None}))
+    return npz.named({name: _structure(one) for name, one in parts.items() if one is not None})
 
 
 def _parts(found: Any) -> dict[str, Any]:
@@ -91,12 +85,12 @@ def _parts(found: Any) -> dict[str, Any]:
     if len(found) == 2 and all(isinstance(one, tuple) for one in found):
         return _trained(*found[0]) | _tested(*found[1])
     if len(found) == 4:
-        return dict(zip(PARTS, found, strict=True))
+        return dict(zip(npz.PARTS, found, strict=True))
     return _trained(*found) if len(found) in (2, 3) else {}
 
 
 def _trained(x: Any, y: Any, weight: Any = None) -> dict[str, Any]:
-    return {"x_train": x, "y_train": y, WEIGHT: weight}
+    return {"x_train": x, "y_train": y, npz.WEIGHT: weight}
 
 
 def _tested(x: Any, y: Any, _weight: Any = None) -> dict[str, Any]:
@@ -130,16 +124,9 @@ def _read(batches: Any) -> tuple[Any, ...]:
     return tuple(keras.tree.map_structure(lambda *one: np.concatenate(one), *found))
 
 
-def _named(parts: Mapping[str, Part]) -> Iterator[tuple[str, Any]]:
-    for part, given in parts.items():
-        structure = tuple(given) if isinstance(given, list) and hasattr(given[0], "shape") else given
-        arrays = mapped(np.asarray, structure)
-        if isinstance(arrays, dict):
-            yield from ((f"{part}/{name}", array) for name, array in arrays.items())
-        elif isinstance(arrays, tuple):
-            yield from ((f"{part}/{index}", array) for index, array in enumerate(arrays))
-        else:
-            yield part, arrays
+def _structure(part: Any) -> Part:
+    """A list of arrays is several inputs; one of numbers is an array."""
+    return tuple(part) if isinstance(part, list) and hasattr(part[0], "shape") else part
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from models.datasets import arrays_of, count, taken
 
 CALIBRATION_STEPS = 3
 MARGIN_OF_VARIANCE = 0.005  # half a percent of what always predicting the mean gives
-MARGIN_OF_UNTRAINED = 0.005  # half a percent of what the model gives before it is trained
 ASSUMED_FLOPS = 1e13  # a second, of a GPU: steps of a workload made for one would take this process minutes
 NOT_BUILT: Mapping[str, Any] = {
     "parameters": None,
@@ -154,7 +153,7 @@ def _found_target(name: str, workload: Any, given: Any, model: Any, dataset: Any
     """The target of a model that brings its metrics itself, which is compiled."""
     from bench.worker.errors import StartError, reason
     from bench.worker.workload.load import EVALUATION_BATCH
-    from bench.worker.workload.model import is_lower_better, metric_name
+    from bench.worker.workload.model import is_lower_better, margin_of, metric_name
     from models import Target
 
     metric = metric_name(workload, given, model)
@@ -173,8 +172,7 @@ def _found_target(name: str, workload: Any, given: Any, model: Any, dataset: Any
     has_one_output = isinstance(dataset.y_test, np.ndarray)
     if metric == "mean_squared_error" and has_one_output:
         return _target(Target(metric, margin=None), dataset, lower)
-    margin = MARGIN_OF_UNTRAINED * abs(float(untrained[metric])) if lower else Target(metric).margin
-    return _target(Target(metric, margin=margin), dataset, lower)
+    return _target(Target(metric, margin=margin_of(float(untrained[metric]), lower)), dataset, lower)
 
 
 def _build(name: str, workload: Any, dataset: Any) -> Any:

@@ -3,7 +3,6 @@
 python -m bench.worker.programs.train --workload=mlp … --seed=0 --output=FILE
 """
 
-import math
 import time
 
 from bench.worker.process.launch import Launch, Rounds, run
@@ -12,15 +11,16 @@ from bench.worker.process.launch import Launch, Rounds, run
 def measure(launch: Launch) -> Rounds:
     """Train the case once; the steady epochs are the rounds."""
     # Late, since Keras asks for its backend when it is imported.
-    from bench.worker.timing import memory, nvml
-    from bench.worker.timing.callback_time import CallbackTime
-    from bench.worker.timing.clock import Epoch, EpochClock
+    from bench.worker.timing import memory
+    from bench.worker.timing.clock import EpochClock
     from bench.worker.workload import load, train
-    from bench.worker.workload.build import build, check_device, memory_used, resolved
+    from bench.worker.workload.build import build, check_device, resolved
     from bench.worker.workload.model import compilation, compile_model, fixed_batch, metric_name
+    from bench.worker.workload.record import check_finite, clock_settings, note_training
     from models import Workload
     from models.datasets import count
 
+    began = time.perf_counter()
     workload = load.load_workload_or_script(launch.case.workload)
     if not isinstance(workload, Workload):
         from bench.worker.script.measure import measure as measure_script
@@ -31,7 +31,6 @@ def measure(launch: Launch) -> Rounds:
         train.keep_freed_memory()
     case, record, phases = launch.case, launch.record, launch.record["phases"]
 
-    began = time.perf_counter()
     dataset = load.dataset_of(workload, case.samples)
     trained, held_out = load.hold_out(dataset, case.samples, workload.validation_split or launch.validation_split)
     if case.track == "shipped":
@@ -55,17 +54,9 @@ def measure(launch: Launch) -> Rounds:
     check_device(launch, model)
     phases["build"] = time.perf_counter() - began
 
-    def tell(index: int, epoch: Epoch) -> None:
-        launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
-
-    on_gpu = case.device == "gpu"
-    gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
     callbacks = [workload.early_stopping()] if workload.early_stopping else []
     callbacks += workload.callbacks() if workload.callbacks else []
-    cost = CallbackTime(callbacks)
-    clock = EpochClock(
-        metric, launch.backend.barrier, tell, gpu=gpu, synchronize=synchronize, callback_seconds=cost.read
-    )
+    clock = EpochClock(metric, **clock_settings(launch, callbacks))
     launch.messenger.send("fit")
     began = time.perf_counter()
     fixed = fixed_batch(model)
@@ -74,17 +65,8 @@ def measure(launch: Launch) -> Rounds:
     train.train(case, model, batches.parts, launch.knobs, clock, held_out, callbacks, at_once)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
-    record["setup_seconds"] = clock.setup_seconds
-    record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
-    record["stopped_early"] = len(clock.epochs) < case.epochs
-    # Before the evaluation, whose larger batches would add to the peak.
-    held = [epoch.noise.gpu.gpu_mib for epoch in clock.epochs]
-    record["memory"] = memory_used(launch, held)
-    clock.check_drained()
-    check_device(launch, model)
-    for index, epoch in enumerate(clock.epochs, start=1):
-        if not math.isfinite(epoch.loss):
-            raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
+    note_training(launch, model, clock)
+    check_finite(clock)
 
     began = time.perf_counter()
     launch.messenger.send("evaluate")

@@ -21,13 +21,12 @@ from bench.worker.script.first_fit import (
     until_fit_is_done,
 )
 from bench.worker.workload import load
-from bench.worker.workload.model import in_words
+from bench.worker.workload.model import in_words, margin_of
 from models import Target
 from models.own.script import Script
 
 STEPS = 4  # of which the first is compiled
 LEAST_EPOCHS = 2  # the first is cold
-MARGIN_OF_UNTRAINED = 0.005  # half a percent of what the model gives before it is trained
 AS_IT_IS = "a script is trained as it is: no other track has its model"
 
 
@@ -84,7 +83,7 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
     samples = samples_trained(fit) if is_arrays(fit.arguments["x"]) else (seen.steps or 1) * batch_size
     metric = metric_of(fit, seen.logs)
     lower = is_better_lower(fit, metric)
-    margin = MARGIN_OF_UNTRAINED * abs(seen.logs[metric]) if lower else Target(metric).margin
+    margin = margin_of(seen.logs[metric], lower)
     digests = {}
     if prefix is not None:
         for seed in given:
@@ -128,7 +127,7 @@ def _notes(fit: Fit, script: Script) -> Iterable[str]:
     names = [type(one).__name__ for one in fit.callbacks]
     if names:
         yield f"calls {', '.join(names)}, and what they do within an epoch is part of its time"
-    if ".evaluate(" in script.text:
+    if script.evaluates:
         yield "its metric is that of the evaluate after its fit, or else of the last epoch"
     elif fit.arguments["validation_data"] is not None or fit.arguments["validation_split"]:
         yield "it evaluates nothing after its fit: its metric is that of the validation after the last epoch"

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from bench.worker.errors import StartError, reason
-from bench.worker.workload.model import LOSS, first_metric, is_lower_better
+from bench.worker.workload.model import LOSS, first_metric, is_lower_better, symbol
 from models import Compilation, own
 from models.own.script import Script
 
@@ -88,7 +88,7 @@ class Fit:
             size = int(keras.tree.flatten(samples)[0].shape[0])
         if not self.model.built:
             with contextlib.suppress(Exception):  # one that only its own train_step can call
-                self.model(keras.tree.map_structure(_symbol, samples))
+                self.model(keras.tree.map_structure(symbol, samples))
         return fit, size
 
 
@@ -98,7 +98,7 @@ def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, flo
     The script goes on to that `evaluate` where its text has one, and ends there; None where there is none, or where
     something else ends it before. Raises StartError where it does not come to the end of a fit.
     """
-    name, evaluates = Path(script.path).name, ".evaluate(" in script.text
+    name = Path(script.path).name
     keras_fit, keras_evaluate = keras.Model.fit, keras.Model.evaluate
     trained: list[keras.Model] = []
     evaluated: list[dict[str, float]] = []
@@ -114,7 +114,7 @@ def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, flo
         began.append(Fit(model, keras_fit, dict(list(given.arguments.items())[1:]), _line_of(script.path)))
         done = do(began[0])
         trained.append(model)
-        if not evaluates:
+        if not script.evaluates:
             raise Ended
         return done
 
@@ -192,8 +192,3 @@ def samples_trained(fit: Fit) -> int:
 def _put_back(first: Any, others: Iterator[Any]) -> Iterator[Any]:
     yield first  # a generator, since Keras takes no other iterator
     yield from others
-
-
-def _symbol(samples: Any) -> Any:
-    dtype = keras.backend.standardize_dtype(samples.dtype)
-    return keras.Input(samples.shape[1:], dtype=None if "float" in dtype else dtype)

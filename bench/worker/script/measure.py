@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,11 @@ import keras
 from bench.worker.errors import StartError
 from bench.worker.process.launch import Launch, Rounds
 from bench.worker.script.first_fit import Fit, check_built, is_arrays, loss_in, metric_of, until_fit_is_done
-from bench.worker.timing import memory, nvml
-from bench.worker.timing.callback_time import CallbackTime
-from bench.worker.timing.clock import Epoch, EpochClock
+from bench.worker.timing import memory
+from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import load
-from bench.worker.workload.build import check_device, memory_used, resolved
+from bench.worker.workload.build import check_device, resolved
+from bench.worker.workload.record import check_finite, clock_settings, note_training
 from models.own.script import Script
 
 
@@ -47,8 +46,8 @@ class Begin(keras.callbacks.Callback):
 class ScriptClock(EpochClock):
     """The epoch clock, for logs in which the metric and the loss have names of the script's own."""
 
-    def __init__(self, fit: Fit, *words: Any, **named: Any) -> None:
-        super().__init__("", *words, **named)
+    def __init__(self, fit: Fit, **settings: Any) -> None:
+        super().__init__("", **settings)
         self._fit = fit
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -66,11 +65,7 @@ def measure(launch: Launch, script: Script) -> Rounds:
     def train(given: Fit) -> Any:
         fit, _ = given.built()
         phases["build"] = time.perf_counter() - began
-        on_gpu = case.device == "gpu"
-        gpu, synchronize = (nvml.gauge(), launch.backend.synchronize) if on_gpu else (nvml.nothing, None)
-        cost = CallbackTime(fit.callbacks)
-        how = {"gpu": gpu, "synchronize": synchronize, "callback_seconds": cost.read}
-        clock = ScriptClock(fit, launch.backend.barrier, _teller(launch), **how)
+        clock = ScriptClock(fit, **clock_settings(launch, fit.callbacks))
         clocks.append(clock)
         record["samples_per_epoch"] = case.samples
         record["batches_digest"] = _digest(fit)
@@ -81,9 +76,7 @@ def measure(launch: Launch, script: Script) -> Rounds:
         done = fit.call([Begin(launch), clock], epochs=fit.first_epoch + case.epochs)
         launch.backend.barrier()
         phases["fit"] = time.perf_counter() - called
-        record["memory"] = memory_used(launch, [epoch.noise.gpu.gpu_mib for epoch in clock.epochs])
-        clock.check_drained()
-        check_device(launch, fit.model)
+        note_training(launch, fit.model, clock)
         own = {"jit_compile": fit.model.jit_compile, "optimizer": type(fit.model.optimizer).__name__}
         record["resolved"] = resolved(launch, fit.model, **own)
         launch.messenger.send("evaluate")
@@ -92,12 +85,7 @@ def measure(launch: Launch, script: Script) -> Rounds:
     evaluated = until_fit_is_done(script, train)
     (clock,) = clocks
     phases["evaluate"] = time.perf_counter() - began - phases["build"] - phases["fit"]
-    for index, epoch in enumerate(clock.epochs, start=1):
-        if not math.isfinite(epoch.loss):
-            raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
-    record["setup_seconds"] = clock.setup_seconds
-    record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
-    record["stopped_early"] = len(clock.epochs) < case.epochs
+    check_finite(clock)
     record["test"] = _tested(clock, evaluated)
     return Rounds(
         group=f"{Path(script.path).name} {case.device} {case.track}",
@@ -108,13 +96,6 @@ def measure(launch: Launch, script: Script) -> Rounds:
             "cold_epoch_seconds": clock.epochs[0].seconds,
         },
     )
-
-
-def _teller(launch: Launch) -> Any:
-    def tell(index: int, epoch: Epoch) -> None:
-        launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
-
-    return tell
 
 
 def _digest(fit: Fit) -> str:

@@ -137,8 +137,9 @@ def dataset_of(workload: Workload, samples: int | None = None) -> Dataset:
     labels = dataset.y_train
     if not isinstance(labels, np.ndarray) or labels.size != len(labels):
         raise StartError("class_weight: the data set has no single label for each sample")
-    known = workload.class_weight
-    weights = np.array([known.get(int(label), 1.0) for label in labels.ravel()], np.float32)  # 1 as Keras has it
+    weights = np.ones(len(labels), np.float32)  # of a class without a weight, as Keras has it
+    for label, weight in workload.class_weight.items():
+        weights[labels.ravel() == label] = weight
     both = weights if dataset.sample_weight is None else weights * dataset.sample_weight
     return dataset._replace(sample_weight=both)
 

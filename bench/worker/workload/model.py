@@ -9,10 +9,10 @@ import keras
 
 from bench.worker.errors import StartError
 from bench.worker.workload import load
-from bench.worker.workload.load import Array
-from models import Compilation, Workload, own
+from models import Compilation, Target, Workload, own
 from models.datasets import Part, mapped
 
+MARGIN_OF_UNTRAINED = 0.005  # half a percent of what the model gives before it is trained
 LOSS = "loss"  # under which Keras's logs have it
 COUNTS = (
     keras.metrics.FalseNegatives,
@@ -29,12 +29,14 @@ def fresh(workload: Workload, samples: Part) -> keras.Model:
     """
     model = workload.build()
     if not model.built:
-        model(mapped(_symbol, samples))
+        model(mapped(symbol, samples))
     return model
 
 
-def _symbol(samples: Array) -> Any:
-    return keras.Input(samples.shape[1:], dtype=None if samples.dtype.kind == "f" else samples.dtype.name)
+def symbol(samples: Any) -> Any:
+    """The symbolic input that takes arrays like this one, of shape (samples, …), whichever library's it is."""
+    dtype = keras.backend.standardize_dtype(samples.dtype)
+    return keras.Input(samples.shape[1:], dtype=None if "float" in dtype else dtype)
 
 
 def fixed_batch(model: keras.Model) -> int | None:
@@ -141,6 +143,11 @@ def in_words(given: Compilation) -> str:
         if name not in ("metrics", "weighted_metrics", "jit_compile") and value != usual.get(name)
     ]
     return ", ".join([type(given.optimizer).__name__, loss, metrics, *more])
+
+
+def margin_of(untrained: float, lower_is_better: bool) -> float | None:
+    """By how much two backends may differ in a metric of the user's own, which is `untrained` before training."""
+    return MARGIN_OF_UNTRAINED * abs(untrained) if lower_is_better else Target.margin
 
 
 def is_lower_better(given: Compilation, metric: str) -> bool:

@@ -1,0 +1,52 @@
+"""What a launch of task train says of its training, whoever called `fit`: the clock's settings, and what it saw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from bench.worker.process.launch import Launch
+from bench.worker.timing import nvml
+from bench.worker.timing.callback_time import CallbackTime
+from bench.worker.timing.clock import Epoch, EpochClock
+from bench.worker.workload.build import check_device, memory_used
+
+
+def clock_settings(launch: Launch, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
+    """The arguments of a launch's clock besides the metric; `callbacks` are the others, whose cost it tells apart."""
+
+    def tell(index: int, epoch: Epoch) -> None:
+        launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
+
+    on_gpu = launch.case.device == "gpu"
+    return {
+        "barrier": launch.backend.barrier,
+        "notify": tell,
+        "gpu": nvml.gauge() if on_gpu else nvml.nothing,
+        "synchronize": launch.backend.synchronize if on_gpu else None,
+        "callback_seconds": CallbackTime(callbacks).read,
+    }
+
+
+def note_training(launch: Launch, model: keras.Model, clock: EpochClock) -> None:
+    """Put what the clock saw into the record. Before any evaluation, whose larger batches would add to the peak.
+
+    Raises RuntimeError where the times are not right, or where a variable lives on another device than was asked for.
+    """
+    record = launch.record
+    record["setup_seconds"] = clock.setup_seconds
+    record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
+    record["stopped_early"] = len(clock.epochs) < launch.case.epochs
+    record["memory"] = memory_used(launch, [epoch.noise.gpu.gpu_mib for epoch in clock.epochs])
+    clock.check_drained()
+    check_device(launch, model)
+
+
+def check_finite(clock: EpochClock) -> None:
+    """Raise ArithmeticError where an epoch's loss is no number."""
+    for index, epoch in enumerate(clock.epochs, start=1):
+        if not math.isfinite(epoch.loss):
+            raise ArithmeticError(f"the loss is {epoch.loss} after epoch {index}")
