@@ -36,6 +36,7 @@ class Finding:
     `rung` is the first that parts. `layers` is a regular expression for the class of the layer and, where it has an
     activation, a space and its name; `weight` is one for the name of the weight, where it is a weight that parts.
     `rounded`: it is inaccuracy in rounded arithmetic, and not another computation, which exact mode shows too.
+    `float32_inside`: it computes in float32 whatever it is asked, so that exact mode meets float32's rounding there.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Finding:
     layers: str
     weight: str = ".*"
     rounded: bool = False
+    float32_inside: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,17 +136,19 @@ def _are_inputs(value: Any) -> bool:
 
 def _is_finding(value: Any) -> bool:
     needed = {"title", "rung", "layers"}
-    if not isinstance(value, dict) or not needed <= value.keys() <= needed | {"weight", "rounded"}:
+    if not isinstance(value, dict) or not needed <= value.keys() <= needed | {"weight", *FLAGS}:
         return False
-    words = {name: text for name, text in value.items() if name != "rounded"}
+    words = {name: text for name, text in value.items() if name not in FLAGS}
     patterns = [text for name, text in words.items() if name in ("layers", "weight")]
-    return isinstance(value.get("rounded", False), bool) and _are_words(words) and all(map(_is_expression, patterns))
+    are_flags = all(isinstance(value.get(name, False), bool) for name in FLAGS)
+    return are_flags and _are_words(words) and all(map(_is_expression, patterns))
 
 
 def _are_words(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
+FLAGS = "rounded", "float32_inside"  # of a finding
 OPTIONAL: dict[str, Any] = {"findings": [], "errors": {}, "inputs": {}, "other_devices": {}}
 SETTINGS = Key("a list of environment variables", _each(_text(r"[A-Z][A-Z0-9_]*")))
 KEYS = {

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # which needs a library that a worker, which imports this mod
 EXACT = "float64"  # the numerics of exact mode
 LADDER_NUMERICS = (EXACT, *NUMERICS)
 NUDGED = "nudged "  # begins the rungs of the training from weights one rounding beside
+KNOWN = "docs/findings.md: "  # begins the title of the finding that explains what is said before
 LADDER_BATCH = 32  # samples of a step on parity's ladder
 ROUNDED_STEPS = 20  # of a ladder that is not float64: beyond, amplified rounding says nothing about the arithmetic
 LADDER_OPTIMIZERS = ("own", "SGD")  # a ladder's: the workload's own, or one that every library writes alike

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.contract.catalog import facts_of_all
+from bench.contract.parity import KNOWN
 
 LONGEST = 300  # characters of a user's error that are told; the log has it whole
 BENCH = Path(__file__).parents[1]
@@ -41,7 +42,7 @@ def reason(error: BaseException) -> str:
     return (
         f"{type(began).__name__}: {told}".rstrip(": ")
         + (f" ({places[0]})" if places else "")
-        + (f"; a known one, docs/findings.md: {known}" if known else "")
+        + (f"; a known one, {KNOWN}{known}" if known else "")
         + ("; --with PACKAGE installs it for every backend, --python names an environment that has it" if lacks else "")
     )
 

@@ -431,6 +431,46 @@ def test_a_difference_that_is_known_stays_one_and_names_its_finding(compare, bac
     assert problem.endswith(f"; a known difference, docs/findings.md: {title}")
 
 
+def resized(compare, changes):
+    """A comparison in which TensorFlow resizes images, in float32 inside as it does."""
+    described = {(name, "float64"): {"kinds": {"flatten": "Resizing"}} for name in BACKENDS}
+    return compare({("tensorflow", "float64"): off("outputs/flatten", 1e-7) | changes}, described=described)
+
+
+def test_float32_inside_a_layer_is_a_remark_in_exact_mode_and_no_proof(compare):
+    found = resized(compare, off("outputs/dense", 1e-6) | off("losses/loss", 1e-3, 3))
+
+    assert found.problems == []
+    assert found.remarks[0].endswith("; a known difference, docs/findings.md: Resizing, TensorFlow")
+    assert {ladder[1] for ladder in found.proved} == {"torch"}
+
+
+def test_a_fault_after_float32_inside_a_layer_is_blamed_where_it_is_larger_than_that_explains(compare):
+    (problem,) = resized(compare, off("outputs/dense", 1e-3)).problems
+
+    assert "at outputs, dense (0, 0)" in problem
+    assert problem.endswith("; more than float32 inside makes of it (docs/findings.md: Resizing, TensorFlow)")
+
+
+def test_an_exact_ladder_that_a_finding_ends_is_a_remark_and_one_in_float32_is_not(compare):
+    ended = {"error": "InvalidArgumentError: no kernel; a known one, docs/findings.md: Pooling, TensorFlow"}
+    exact = compare(described={("tensorflow", "float64"): ended})
+    both = compare(None, ("float64", "float32"), {("tensorflow", kind): ended for kind in ("float64", "float32")})
+
+    assert exact.problems == []
+    assert "tensorflow cpu float64, seed 0: ended early" in exact.remarks[0]
+    assert {ladder[1] for ladder in exact.proved} == {"torch"}
+    assert ["tensorflow cpu float32" in problem for problem in both.problems] == [True]
+
+
+def test_a_training_that_rounding_takes_far_apart_is_said_with_its_step(compare):
+    found = compare({("jax", "float64"): {"nudged losses/loss": off_by("losses/loss", 1e-4, 3)}})
+
+    assert found.problems == []
+    (remark,) = found.remarks
+    assert "rounding alone may take its losses 1% apart from step 4 on" in remark
+
+
 def test_every_finding_that_a_backend_names_is_on_the_page():
     page = (ROOT / "docs" / "findings.md").read_text()
     titles = [one.title for facts in facts_of_all() for one in facts.findings]

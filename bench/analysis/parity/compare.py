@@ -11,11 +11,14 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.parity import rounded
 from bench.analysis.parity.distances import (
     COUNTED,
+    FLOAT32_INSIDE,
+    LOOSE,
     NEGLIGIBLE,
     RECORDED_RUNGS,
     ROUNDED_RUNGS,
@@ -31,9 +34,19 @@ from bench.analysis.parity.distances import (
     step_distance,
 )
 from bench.analysis.parity.known import finding
-from bench.analysis.parity.recordings import LADDER, Recording, faults, inexact_outputs, load, rungs_of, title
+from bench.analysis.parity.recordings import (
+    LADDER,
+    Recording,
+    ended_as_known,
+    faults,
+    inexact_outputs,
+    load,
+    rungs_of,
+    title,
+)
 from bench.analysis.parity.rounded import MISSING, Row
-from bench.contract.parity import EXACT, NUDGED
+from bench.contract.case import stem
+from bench.contract.parity import EXACT, KNOWN, NUDGED
 from bench.contract.run_json import RunDescription
 
 COLUMNS = [
@@ -60,7 +73,7 @@ GROUP = ("workload", "seed", "optimizer")  # recordings of the same computation
 class Parity(NamedTuple):
     """The rows of parity.csv, in words what broke, and the ladders (`LADDER` columns) that agree on every rung.
 
-    `remarks` are said and break nothing: rounded arithmetic that is inaccurate in a known way.
+    `remarks` are said and break nothing: inaccuracy of a known kind, and how far rounding takes a training.
     """
 
     table: pd.DataFrame
@@ -94,6 +107,7 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
         return None
     recordings, problems = load(folder / "ladders")
     problems += faults(recordings, planned, description)
+    remarks = ended_as_known(recordings)
     rows: list[Row] = []
     crossings: list[rounded.Crossing] = []
     optimizers = dict.fromkeys(one.about["optimizer"] for one in recordings)
@@ -103,15 +117,18 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
             group = [one for one in recordings if tuple(one.about[name] for name in GROUP) == key]
             golden = _golden(group, description.reference)
             if golden:
+                remarks += _amplified(golden)
                 crossed = list(rounded.crossings(group, golden))
                 rows += _group_rows(group, golden, crossed)
                 crossings += crossed
     table = pd.DataFrame(rows, columns=COLUMNS)
     proved = _proved(table, recordings, planned.seeds)
-    broken, remarks = _broken(
+    broken, inaccurate = _broken(
         table, {(one.about["workload"], one.about["seed"]): one.about["kinds"] for one in recordings}
     )
-    return Parity(table, [*problems, *broken], remarks, proved, crossings, planned.steps, len(planned.seeds))
+    return Parity(
+        table, [*problems, *broken], [*remarks, *inaccurate], proved, crossings, planned.steps, len(planned.seeds)
+    )
 
 
 def _golden(group: Sequence[Recording], reference: str) -> Recording | None:
@@ -124,6 +141,18 @@ def _golden(group: Sequence[Recording], reference: str) -> Recording | None:
         return [recording.about[name] != value for name, value in order.items()]
 
     return min(exact, key=differs, default=None)
+
+
+def _amplified(golden: Recording) -> Iterator[str]:
+    """In words, the step from which rounding alone may take a training so far that its losses show little."""
+    losses, beside = (golden.rungs.get(f"{prefix}losses", {}).get("loss", MISSING) for prefix in ("", NUDGED))
+    bounds = step_bounds(losses, beside) if losses.ndim and beside.ndim else np.zeros(0)
+    loose = np.flatnonzero(bounds > LOOSE)
+    if len(loose):
+        yield (
+            f"parity: {stem(golden.about['workload'])}, seed {golden.about['seed']}: rounding alone may take its "
+            f"losses {LOOSE:.0%} apart from step {loose[0] + 1} on; only what comes before shows whether backends agree"
+        )
 
 
 def _group_rows(group: Sequence[Recording], golden: Recording, crossings: Sequence[rounded.Crossing]) -> Iterator[Row]:
@@ -197,6 +226,12 @@ def _rounding(golden: Array, beside: Array | None, least: float) -> float:
     return 0.0 if beside is None else ROUNDINGS * float(distance(beside, golden, least)["error"])
 
 
+def _is_beyond_float32(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Rows that float32's rounding in a layer before them does not explain; of training, which amplifies it, none."""
+    beyond = rows["rung"].map({"outputs": FLOAT32_INSIDE, "loss": FLOAT32_INSIDE, "gradients": rounded.DIVERGED})
+    return rows["error"].gt(beyond)
+
+
 def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequence[int]) -> set[tuple[Hashable, ...]]:
     """The exact ladders that were climbed whole for every seed and failed nowhere, as was the golden one."""
     whole: dict[tuple[str, ...], set[int]] = {}
@@ -229,16 +264,21 @@ def _broken(table: pd.DataFrame, kinds: Mapping[tuple[str, int], Mapping[str, st
     for (*ladder, numerics, track, optimizer), rows in failed.groupby(LADDER, sort=False):
         if [numerics, track, optimizer] != list(first.values()) and tuple(ladder) in parted:
             continue  # a consequence
-        row = rows.iloc[0]
+        known = finding(rows.iloc[0], kinds.get((rows.iloc[0]["workload"], rows.iloc[0]["seed"]), {}))
+        beyond = rows[_is_beyond_float32(rows)] if known and known.float32_inside else rows
+        row = rows.iloc[0] if beyond.empty else beyond.iloc[0]
         seeds = rows["seed"].nunique()
         more = f" and {seeds - 1} more" if seeds > 1 else ""
         place = f"{row['location']} ({row['element']})" if row["element"] else row["location"]
         values = "" if pd.isna(row["value"]) else f"{row['value']:.17g} against {row['reference_value']:.17g}, "
         is_rounding = row["numerics"] != EXACT and row["rung"] != "weights"
         says = "is far less accurate than the others, judged by" if is_rounding else "parts from"
-        known = finding(row, kinds.get((row["workload"], row["seed"]), {}))
-        explained = f"; a known difference, docs/findings.md: {known.title}" if known else ""
-        (remarks if known and known.rounded else problems).append(
+        is_inaccurate = known is not None and (known.rounded or beyond.empty)
+        if known and known.float32_inside and not beyond.empty:
+            explained = f"; more than float32 inside makes of it ({KNOWN}{known.title})"
+        else:
+            explained = f"; a known difference, {KNOWN}{known.title}" if known else ""
+        (remarks if is_inaccurate else problems).append(
             f"parity: {title(row)} {says} {row['reference']} float64 at {row['rung']}, {place}: {values}"
             f"error {row['error']:.1e}, tolerance {row['tolerance']:.1e}, seed {row['seed']}{more}{explained}"
         )

@@ -37,6 +37,10 @@ TRAINED = ("one step", "losses", "all steps", "predictions", "classes", "metric"
 # A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. The
 # trainable variables' arrays of these rungs are measured against at least this fraction of the largest one's.
 NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
+# A backend that computes in float32 inside a layer, whatever it is asked, is off by its rounding there (2e-6 of the
+# largest output at most, docs/findings.md) and by what later layers make of that; a fault that is larger is still seen.
+FLOAT32_INSIDE = 1e-4
+LOOSE = 0.01  # a loss that rounding may move so far shows little
 NEGLIGIBLE_LOSS = 1e-6  # of the first step's: a loss that small is measured against it
 ROUNDED_RUNGS = ("weights", "outputs", "loss", "gradients", "losses")  # those that other numerics climb
 

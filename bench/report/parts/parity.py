@@ -129,7 +129,10 @@ def _cell(rows: pd.DataFrame) -> Cell:
 
 def proved(parity: Parity | None) -> list[Sentence]:
     """For each workload, which backends are proved to compute the same in exact mode."""
-    return [] if parity is None else [said for rows in _whole(parity) for said in _backends(rows, parity.steps)]
+    if parity is None:
+        return []
+    workloads = parity.exact.groupby("workload", sort=False)
+    return [said for _, rows in workloads for said in _backends(rows, parity)]
 
 
 def remarks(parity: Parity | None) -> list[Sentence]:
@@ -147,12 +150,15 @@ def _whole(parity: Parity) -> Iterator[pd.DataFrame]:
             yield rows
 
 
-def _backends(rows: pd.DataFrame, steps: int) -> Iterator[Sentence]:
+def _backends(rows: pd.DataFrame, parity: Parity) -> Iterator[Sentence]:
+    """Those of a workload's backends of which no ladder failed or ended early."""
     workload, reference = stem(rows["workload"].iloc[0]), rows["reference"].iloc[0]
-    others = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)]["backend"].unique()
-    if len(others):
+    climbed = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)].groupby("backend", sort=False)
+    agree = [name for name, of in climbed if all(key in parity.proved for key, _ in of.groupby(LADDER, sort=False))]
+    if agree:
         yield Sentence(
-            f"{workload}: {_compute(others)} what {reference} computes, in exact mode on every rung of {steps} steps.",
+            f"{workload}: {_compute(agree)} what {reference} computes, in exact mode on every rung of "
+            f"{parity.steps} steps.",
             {"workload": workload},
         )
 
