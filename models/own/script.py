@@ -16,16 +16,15 @@ OURS = ("bench", "models")  # packages whose names a script's neighbours may bea
 
 @dataclass(frozen=True)
 class Script:
-    """A script by its path and SHA-256; of a notebook `source` has the Python of its cells."""
+    """A script by its path and SHA-256; of a notebook `source` has the Python of its cells.
+
+    `evaluates`: it, or a module beside it, calls a model's `evaluate` somewhere.
+    """
 
     path: str
     sha256: str
     source: str | None = None
-
-    @property
-    def evaluates(self) -> bool:
-        """Whether its text calls a model's `evaluate` anywhere."""
-        return ".evaluate(" in self.text
+    evaluates: bool = False
 
     @cached_property
     def text(self) -> str:

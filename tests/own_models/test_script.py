@@ -57,6 +57,22 @@ def test_of_a_notebook_the_python_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("first", "second"),
+    [("import work", "model.fit(1)"), ("from package.work import go", "model.fit(1)\nmodel.evaluate(1)")],
+)
+def test_a_fit_in_a_module_beside_a_script_is_its_own(tmp_path, first, second):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "work.py").write_text("from . import inner\n")
+    (tmp_path / "package" / "inner.py").write_text(second)
+    (tmp_path / "work.py").write_text("import train, broken, numpy\n" + second)
+    (tmp_path / "broken.py").write_text("def broken(:")
+    (tmp_path / "train.py").write_text(first + "\n")
+    (adopted,) = parse_run([f"--script={tmp_path / 'train.py'}", f"--output={tmp_path}"]).adopted
+
+    assert ("evaluates=True" in adopted.text) is ("evaluate" in second)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("train.py", None, "there is no script"),

@@ -14,7 +14,8 @@ from bench.plan.parse import parse_run
 from bench.worker.errors import StartError
 from bench.worker.programs.prepare import describe
 from bench.worker.workload import load
-from bench.worker.workload.model import compilation, fresh, keras_loss, metric_name
+from bench.worker.workload.compiled import metric_name
+from bench.worker.workload.model import compilation, fresh, keras_loss
 from models import own
 
 FEATURES, CLASSES = 4, 3
@@ -66,7 +67,7 @@ def test_a_saved_model_begins_with_its_weights_whatever_the_seed(workload, tmp_p
     assert described["weights"] == dict.fromkeys(("0", "1"), load.digest(model.get_weights()))
     assert described["dataset"] == str(tmp_path / "data.npz")
     assert (described["train_samples"], described["test_samples"], described["quick_samples"]) == (160, 40, 160)
-    assert described["notes"] == ["is trained with Adam, sparse_categorical_crossentropy, accuracy"]
+    assert described["notes"] == ["is trained with Adam, sparse_categorical_crossentropy (from_logits=True), accuracy"]
 
 
 def test_a_function_draws_other_weights_for_each_seed(workload, tmp_path):
@@ -207,7 +208,8 @@ def test_what_a_model_was_compiled_with_is_what_it_is_trained_with(workload, kin
     assert given.settings["loss_weights"] == [10.0]
     assert given.settings["run_eagerly"] is True
     assert described["notes"][-1] == (
-        "is trained with SGD, categorical_crossentropy, mae, auc, loss_weights=[10.0], run_eagerly=True"
+        "is trained with SGD (learning_rate=0.5, momentum=0.25), categorical_crossentropy (label_smoothing=0.4), mae, "
+        "auc, loss_weights=[10.0], run_eagerly=True"
     )
     assert (described["target"]["metric"], described["target"]["lower_is_better"]) == ("mae", True)
 
@@ -531,3 +533,41 @@ def test_a_metric_that_counts_samples_is_not_the_one_compared(workload):
     ]
 
     assert (target["metric"], target["lower_is_better"]) == ("precision", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "lower"),
+    [("rmse", True), ("MeanAbsDeviation", True), ("dice_loss", True), ("dice", False), ("max_score", False)],
+)
+def test_what_is_better_of_a_metric_of_the_users_own_is_read_from_its_name_and_said(workload, name, lower):
+    metric = f"def {name}(true, found):\n    return keras.ops.mean((true - found) ** 2)\n\n"
+    text = BUILD.format(last=1, more=f"model.compile('adam', 'mse', metrics=[{name}])").replace(
+        "def build", f"{metric}def build"
+    )
+    described = describe(workload(text, **NUMBER), [0], None)
+
+    assert described["target"]["lower_is_better"] is lower
+    assert any(f"of which {'less' if lower else 'more'} is taken as better" in note for note in described["notes"])
+
+
+def test_the_margin_of_an_error_comes_from_all_over_a_sorted_test_set(workload):
+    sorted_labels = {**NUMBER, "y_test": np.sort(NUMBER["y_test"], axis=0) * 100}
+    compiled = BUILD.format(last=1, more="model.compile('adam', 'mse', metrics=['mae'])")
+    path = workload(compiled, **sorted_labels)
+    keras.utils.set_random_seed(0)
+    margin = describe(path, [0], None)["target"]["margin"]
+
+    assert margin == pytest.approx(0.005 * np.abs(sorted_labels["y_test"]).mean(), rel=0.2)
+
+
+def test_a_metric_that_gives_several_numbers_is_refused_with_a_way_out(workload):
+    more = "model.compile('adam', 'categorical_crossentropy', metrics=[keras.metrics.F1Score(average=None)])"
+    with pytest.raises(StartError, match=r"f1_score, .* gives several numbers.*average='macro'"):
+        describe(workload(BUILD.format(last=f"{CLASSES}, 'softmax'", more=more), **ONE_HOT), [0], None)
+
+
+def test_weights_that_samples_count_by_are_announced(workload):
+    weighted = {"sample_weight_train": np.ones(len(DATA["x_train"]), np.float32)}
+    notes = describe(workload(network(keras.layers.Dense(CLASSES)), **weighted), [0], None)["notes"]
+
+    assert notes[-1].endswith("accuracy, sample weights")

@@ -54,6 +54,7 @@ class Batches(keras.utils.PyDataset):
 
 model.fit(Batches(), epochs=2)
 """
+RAGGED = PY_DATASET.replace("return 10", "return 11").replace("* 20 : index * 20 + 20", "* 19 : index * 19 + 19")
 OWN_STEP = """
 class Own(keras.Model):
     def __init__(self):
@@ -107,9 +108,12 @@ def start(case, backend, tmp_path):
         (HEAD + MODEL + FIT + EVALUATE, 160, 16, 3),
         (HEAD + MODEL + GENERATOR, 120, 20, 2),
         (HEAD + MODEL + PY_DATASET, 200, 20, 2),
+        (HEAD + MODEL + RAGGED, 200, 19, 2),
+        (HEAD + MODEL + "model.fit(x, y, batch_size=16, steps_per_epoch=5, epochs=2)", 80, 16, 2),
+        (HEAD + MODEL + "model.fit(x, y, batch_size=512, epochs=2)", 200, 200, 2),
         (HEAD + OWN_STEP, 200, 32, 2),
     ],
-    ids=["arrays", "generator", "PyDataset", "own fit"],
+    ids=["arrays", "generator", "PyDataset", "a last batch of ten", "few steps", "a batch of all", "own fit"],
 )
 def test_its_first_fit_is_timed_with_its_own_data(script, start, text, samples, batch_size, epochs):
     described, found = start(script(text))
@@ -158,9 +162,32 @@ def test_what_its_fit_brings_is_said(script, tmp_path):
     notes = describe(script(HEAD + MODEL + FIT.replace("epochs=3", "epochs=1")), [0], tmp_path / "0-train")["notes"]
 
     assert notes[0] == "timed is the fit that line 15 leads to, of a Sequential called sequential"
-    assert "is trained with Adam, sparse_categorical_crossentropy, accuracy" in notes
+    assert "is trained with Adam, sparse_categorical_crossentropy (from_logits=True), accuracy" in notes
     assert "its fit asks for 1 epoch; 2 are trained, since the first is cold" in notes
     assert any("ReduceLROnPlateau" in note for note in notes)
+
+
+def test_what_weights_and_seeds_of_its_own_do_is_said(script, tmp_path):
+    fit = "keras.utils.set_random_seed(1)\nmodel.fit(x, y, class_weight={0: 1.0, 1: 2.0}, verbose=0)\n"
+    model = MODEL.replace(
+        '"adam"', "keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 9), clipnorm=1.0)"
+    )
+    notes = describe(script(HEAD + model + fit), [0], tmp_path / "0-train")["notes"]
+
+    (trained,) = [note for note in notes if note.startswith("is trained with")]
+    assert trained == (
+        "is trained with Adam (learning_rate=CosineDecay, clipnorm=1), sparse_categorical_crossentropy "
+        "(from_logits=True), accuracy, class weights"
+    )
+    assert any(note.startswith("sets a random seed itself") for note in notes)
+
+
+def test_a_metric_with_a_number_for_each_class_is_not_the_one_reported(script, start):
+    model = MODEL.replace('"accuracy"', "keras.metrics.F1Score(average=None)").replace("Sparse", "")
+    described, record = start(script(HEAD + "y = np.eye(2)[y]\n" + model + FIT + EVALUATE))
+
+    assert described["target"]["metric"] == "loss"
+    assert record["test"]["metric"] == record["test"]["loss"]
 
 
 def test_more_fits_and_a_precision_of_its_own_are_said(script, tmp_path):

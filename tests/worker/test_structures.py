@@ -11,7 +11,8 @@ from bench.worker.errors import StartError
 from bench.worker.programs.prepare import describe
 from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import load, train
-from bench.worker.workload.model import compilation, compile_model, fresh, metric_name
+from bench.worker.workload.compiled import metric_name
+from bench.worker.workload.model import compilation, compile_model, fresh
 from models.datasets import npz
 
 SAMPLES = 160

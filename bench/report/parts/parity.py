@@ -154,7 +154,9 @@ def _backends(rows: pd.DataFrame, parity: Parity) -> Iterator[Sentence]:
     """Those of a workload's backends of which no ladder failed or ended early."""
     workload, reference = stem(rows["workload"].iloc[0]), rows["reference"].iloc[0]
     climbed = rows[rows["track"].eq("fit") & rows["backend"].ne(reference)].groupby("backend", sort=False)
-    agree = [name for name, of in climbed if all(key in parity.proved for key, _ in of.groupby(LADDER, sort=False))]
+    agree = [
+        str(name) for name, of in climbed if all(key in parity.proved for key, _ in of.groupby(LADDER, sort=False))
+    ]
     if agree:
         yield Sentence(
             f"{workload}: {_compute(agree)} what {reference} computes, in exact mode on every rung of "

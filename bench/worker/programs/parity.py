@@ -154,7 +154,8 @@ class Climb:
     def __init__(
         self, recording: Recording, about: dict[str, Any], workload: Any, given: Any, model: Any, batches: Any
     ) -> None:
-        from bench.worker.workload.model import fixed_batch, metric_name
+        from bench.worker.workload.compiled import metric_name
+        from bench.worker.workload.model import fixed_batch
 
         self._recording, self._about, self._given, self._model = recording, about, given, model
         self._batches, self._metric = batches, metric_name(workload, given, model)
@@ -241,8 +242,8 @@ class Climb:
         """Record what the trained model predicts for the test samples, and its metric on them."""
         import keras
 
+        from bench.worker.workload.compiled import LOSS
         from bench.worker.workload.load import EVALUATION_BATCH, whole_batches
-        from bench.worker.workload.model import LOSS
 
         model, tested = self._model, slice(self._about["test_samples"] or None)
         x, y = (whole_batches(taken(part, tested), self._fixed) for part in (dataset.x_test, dataset.y_test))
@@ -276,14 +277,15 @@ Stepper = Callable[[int, int], list[float]]  # the first step's number and how m
 
 def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
     """Steps as `fit` takes them; the last is the first whose loss is no finite number."""
-    from bench.worker.workload.model import hand_as_fit
+    from bench.worker.workload.model import hand_as_fit, tensors
 
     hand_as_fit(model)
 
     def take(first: int, number: int) -> list[float]:
         losses = []
         for step in range(first, first + number):
-            losses.append(float(model.train_on_batch(*_batch(batches, step, batch_size), return_dict=True)["loss"]))
+            batch = [None if part is None else tensors(part) for part in _batch(batches, step, batch_size)]
+            losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
             if not math.isfinite(losses[-1]):
                 break
         return losses

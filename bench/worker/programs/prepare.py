@@ -15,14 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.contract.parity import LADDER_BATCH
 from bench.worker.process import environment
-from models.datasets import arrays_of, count, taken
+from models.datasets import count, taken
 
 CALIBRATION_STEPS = 3
-MARGIN_OF_VARIANCE = 0.005  # half a percent of what always predicting the mean gives
 ASSUMED_FLOPS = 1e13  # a second, of a GPU: steps of a workload made for one would take this process minutes
 NOT_BUILT: Mapping[str, Any] = {
     "parameters": None,
@@ -73,9 +70,9 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     import keras
 
     from bench.worker.backends import network
-    from bench.worker.workload import load
+    from bench.worker.workload import load, target
     from bench.worker.workload.check import check, check_samples
-    from bench.worker.workload.model import in_words
+    from bench.worker.workload.compiled import in_words, says_direction
     from models import Workload
 
     keras.utils.clear_session(free_memory=False)  # names begin anew, as in every launch
@@ -87,13 +84,12 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     drawn = max(workload.batch_size, LADDER_BATCH)  # of a data set that is drawn, more is not looked at
     dataset = load.dataset_of(workload, drawn)
     if workload.memory_mib > memory_mib:
-        return {**_declared(name, workload, dataset), "target": _target(workload.target, dataset), **NOT_BUILT}
+        assert workload.target  # a user's own model says nothing of memory
+        return {**_declared(name, workload, dataset), "target": target.declared(workload.target, dataset), **NOT_BUILT}
     model = _build(name, workload, dataset)
     check_samples(name, model, workload.batch_size, dataset)
     given = _compilation(name, workload, model, dataset)
     notes = check(name, given, model.compiled, model, _outputs(name, model, dataset), dataset)
-    if workload.target is None:
-        notes.append(f"is trained with {in_words(given)}")
     digests = {}
     if prefix is not None:
         for seed in seeds:
@@ -102,12 +98,18 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
             digests[str(seed)] = load.save_weights(path, _build(name, workload, dataset).get_weights())
     counted = _flops(model, dataset, workload.batch_size)
     _compile(name, model, given)
-    declares = workload.target is not None
-    target = _target(workload.target, dataset) if declares else _found_target(name, workload, given, model, dataset)
+    if workload.target is None:
+        compared = target.found(name, workload, given, model, dataset)
+        notes.append(f"is trained with {in_words(given, _weights(workload, dataset))}")
+        metric, better = compared["metric"], "less" if compared["lower_is_better"] else "more"
+        if not says_direction(given, metric):
+            notes.append(f"is compared by {metric}, of which {better} is taken as better, judged by its name")
+    else:
+        compared = target.declared(workload.target, dataset)
     guessed = (counted["step_flops"] or 0) / ASSUMED_FLOPS if workload.memory_mib else None
     return {
         **_declared(name, workload, dataset),
-        "target": target,
+        "target": compared,
         "parameters": model.count_params(),
         "step_seconds": _step_seconds(name, model, workload, dataset) if guessed is None else guessed,
         **counted,
@@ -137,42 +139,11 @@ def _declared(name: str, workload: Any, dataset: Any) -> dict[str, Any]:
     }
 
 
-def _target(target: Any, dataset: Any, lower_is_better: bool | None = None) -> dict[str, Any]:
-    """What a target becomes in the description; its margin is in the metric's unit."""
-    from models.metrics import METRICS
-
-    margin = target.margin
-    if margin is None:
-        (labels,) = arrays_of(dataset.y_test)
-        margin = MARGIN_OF_VARIANCE * float(labels.astype("float64").var(axis=0).mean())
-    lower = METRICS[target.metric].lower_is_better if lower_is_better is None else lower_is_better
-    return {**vars(target), "margin": float(margin), "lower_is_better": lower}
-
-
-def _found_target(name: str, workload: Any, given: Any, model: Any, dataset: Any) -> dict[str, Any]:
-    """The target of a model that brings its metrics itself, which is compiled."""
-    from bench.worker.errors import StartError, reason
-    from bench.worker.workload.load import EVALUATION_BATCH
-    from bench.worker.workload.model import is_lower_better, margin_of, metric_name
-    from models import Target
-
-    metric = metric_name(workload, given, model)
-    samples = min(workload.batch_size, EVALUATION_BATCH)
-    x, y = (taken(part, slice(samples)) for part in (dataset.x_test, dataset.y_test))
-    try:
-        untrained = model.evaluate(x, y, verbose=0, return_dict=True)
-    except Exception as error:  # whatever a user's model raises
-        raise StartError(f"workload {name} cannot be evaluated: {reason(error)}") from error
-    if metric not in untrained:
-        raise StartError(
-            f"workload {name}: its logs have {', '.join(untrained)}, and not {metric}, the first metric that it was "
-            "compiled with"
-        )
-    lower = is_lower_better(given, metric)
-    has_one_output = isinstance(dataset.y_test, np.ndarray)
-    if metric == "mean_squared_error" and has_one_output:
-        return _target(Target(metric, margin=None), dataset, lower)
-    return _target(Target(metric, margin=margin_of(float(untrained[metric]), lower)), dataset, lower)
+def _weights(workload: Any, dataset: Any) -> list[str]:
+    """The kinds of weights by which its samples count."""
+    if workload.class_weight:
+        return ["class weights"]
+    return ["sample weights"] if dataset.sample_weight is not None else []
 
 
 def _build(name: str, workload: Any, dataset: Any) -> Any:
@@ -254,10 +225,10 @@ def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
 
     from bench.worker import backends
     from bench.worker.errors import StartError, reason
-    from bench.worker.workload.model import hand_as_fit
+    from bench.worker.workload.model import hand_as_fit, tensors
 
     hand_as_fit(model)
-    batch = tuple(taken(part, slice(workload.batch_size)) for part in dataset[:2])
+    batch = tuple(tensors(taken(part, slice(workload.batch_size))) for part in dataset[:2])
     seconds, trains = [], backends.trains(keras.backend.backend())
     try:
         for _ in range(CALIBRATION_STEPS):

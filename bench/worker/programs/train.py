@@ -15,7 +15,8 @@ def measure(launch: Launch) -> Rounds:
     from bench.worker.timing.clock import EpochClock
     from bench.worker.workload import load, train
     from bench.worker.workload.build import build, check_device, resolved
-    from bench.worker.workload.model import compilation, compile_model, fixed_batch, metric_name
+    from bench.worker.workload.compiled import metric_name
+    from bench.worker.workload.model import compilation, compile_model, fixed_batch
     from bench.worker.workload.record import check_finite, clock_settings, note_training
     from models import Workload
     from models.datasets import count

@@ -164,7 +164,8 @@ class Trial:
 
     def _compiled(self, **how: Any) -> tuple[Any, str]:
         """A fresh model with the initial weights, compiled, and the name of its metric."""
-        from bench.worker.workload.model import compilation, compile_model, fresh, metric_name
+        from bench.worker.workload.compiled import metric_name
+        from bench.worker.workload.model import compilation, compile_model, fresh
 
         model = fresh(self._workload, self._batches.x)
         model.set_weights(self._weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,19 +15,19 @@ from bench.worker.script.first_fit import (
     Ended,
     Fit,
     check_built,
-    is_arrays,
     is_better_lower,
     metric_of,
     samples_trained,
     until_fit_is_done,
 )
 from bench.worker.workload import load
-from bench.worker.workload.model import in_words, margin_of
+from bench.worker.workload.compiled import in_words, is_number, margin_of
 from models import Target
 from models.own.script import Script
 
 STEPS = 4  # of which the first is compiled
 LEAST_EPOCHS = 2  # the first is cold
+SETS_SEED = re.compile(r"\b(set_random_seed|manual_seed|random\.seed|set_seed)\(")
 AS_IT_IS = "a script is trained as it is: no other track has its model"
 
 
@@ -48,7 +49,7 @@ class Look(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         taken = batch + 1 - self._done
-        self.logs = {name: float(value) for name, value in (logs or {}).items()}  # waits for the device
+        self.logs = {name: value for name, value in (logs or {}).items() if is_number(value)}
         now = time.perf_counter()
         self.seconds.append((now - self._before) / taken)
         self._before, self._done = now, batch + 1
@@ -80,7 +81,7 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
     if not found or not found[0][2].seconds:
         raise StartError(f"{Path(script.path).name}: its first fit takes no step; is its data empty?")
     fit, batch_size, seen = found[0]
-    samples = samples_trained(fit) if is_arrays(fit.arguments["x"]) else (seen.steps or 1) * batch_size
+    samples, is_sure = samples_trained(fit, batch_size, seen.steps or 1)
     metric = metric_of(fit, seen.logs)
     lower = is_better_lower(fit, metric)
     margin = margin_of(seen.logs[metric], lower)
@@ -108,7 +109,10 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
         "without_native": AS_IT_IS,
         "without_native_ladder": AS_IT_IS,
         "weights": digests,
-        "notes": list(_notes(fit, script)),
+        "notes": [
+            *_notes(fit, script),
+            *([] if is_sure else [f"its batches are counted as {batch_size} samples each, the last one too"]),
+        ],
     }
 
 
@@ -121,7 +125,9 @@ def _notes(fit: Fit, script: Script) -> Iterable[str]:
     policy = fit.model.dtype_policy.name
     if policy != keras.config.floatx():
         yield f"computes in {policy}, which it sets itself: float32 in its case means that nobody else sets anything"
-    yield f"is trained with {in_words(fit.compilation)}"
+    yield f"is trained with {in_words(fit.compilation, fit.weighted)}"
+    if SETS_SEED.search(script.text):
+        yield "sets a random seed itself: all launches draw alike, so that what other draws change is not seen"
     if fit.epochs < LEAST_EPOCHS:
         yield f"its fit asks for {fit.epochs} epoch; {LEAST_EPOCHS} are trained, since the first is cold"
     names = [type(one).__name__ for one in fit.callbacks]

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 
 from bench.worker.errors import StartError, reason
-from bench.worker.workload.model import LOSS, first_metric, is_lower_better, symbol
+from bench.worker.workload.compiled import LOSS, first_metric, is_lower_better, is_number
+from bench.worker.workload.model import symbol
 from models import Compilation, own
 from models.own.script import Script
 
@@ -56,6 +57,12 @@ class Fit:
         return list(keras.tree.flatten(theirs)) if theirs is not None else []
 
     @property
+    def weighted(self) -> list[str]:
+        """The kinds of weights that it is given, by which samples count."""
+        names = {"class_weight": "class weights", "sample_weight": "sample weights"}
+        return [words for name, words in names.items() if self.arguments[name] is not None]
+
+    @property
     def compilation(self) -> Compilation:
         """What the script has compiled its model with."""
         settings = own.compiled_with(self.model)
@@ -76,7 +83,7 @@ class Fit:
         """
         x, fit = self.arguments["x"], self
         if is_arrays(x):
-            samples, size = x, int(self.arguments["batch_size"] or DEFAULT_BATCH)
+            samples, size = x, min(int(self.arguments["batch_size"] or DEFAULT_BATCH), _samples_in(x))
         else:
             batches = None if isinstance(x, keras.utils.PyDataset) else iter(x)
             first = x[0] if batches is None else next(batches, None)
@@ -85,7 +92,7 @@ class Fit:
             if batches is x:
                 fit = replace(self, arguments={**self.arguments, "x": _put_back(first, batches)})
             samples = first[0] if isinstance(first, tuple | list) else first
-            size = int(keras.tree.flatten(samples)[0].shape[0])
+            size = _samples_in(first)
         if not self.model.built:
             with contextlib.suppress(Exception):  # one that only its own train_step can call
                 self.model(keras.tree.map_structure(symbol, samples))
@@ -152,8 +159,12 @@ def _line_of(path: str) -> int:
 
 
 def metric_of(fit: Fit, logs: Mapping[str, Any]) -> str:
-    """The entry of a fit's logs that is reported: the first compiled metric, else the loss, else the first there is."""
-    return next((name for name in (first_metric(fit.compilation), LOSS, *logs) if name in logs), LOSS)
+    """The entry of a fit's logs that is reported: the first compiled metric, else the loss, else the first there is.
+
+    A metric that gives a number for each class is passed over.
+    """
+    numbers = [name for name, value in logs.items() if is_number(value)]
+    return next((name for name in (first_metric(fit.compilation), LOSS, *numbers) if name in numbers), LOSS)
 
 
 def check_built(model: keras.Model) -> None:
@@ -182,11 +193,27 @@ def is_arrays(x: Any) -> bool:
     return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
 
 
-def samples_trained(fit: Fit) -> int:
-    """Of arrays, how many samples are trained on, without those that `validation_split` holds out."""
-    count = len(keras.tree.flatten(fit.arguments["x"])[0])
-    split = fit.arguments["validation_split"]
-    return count if fit.arguments["validation_data"] is not None else int(count * (1 - split))
+def samples_trained(fit: Fit, batch_size: int, steps: int) -> tuple[int, bool]:
+    """How many samples an epoch of `steps` trains on, and whether that is sure.
+
+    Without those that `validation_split` holds out. Of batches that give no way to count them, the last one counts as
+    whole.
+    """
+    x, split = fit.arguments["x"], fit.arguments["validation_split"]
+    most = steps * batch_size
+    if is_arrays(x):
+        count = len(keras.tree.flatten(x)[0])
+        return min(most, count if fit.arguments["validation_data"] is not None else int(count * (1 - split))), True
+    if isinstance(x, keras.utils.PyDataset) and steps == len(x):
+        return most - batch_size + _samples_in(x[steps - 1]), True
+    with contextlib.suppress(AttributeError, TypeError):  # a DataLoader of torch's has a data set that has a length
+        return min(most, len(x.dataset)), True
+    return most, False
+
+
+def _samples_in(batch: Any) -> int:
+    first = batch[0] if isinstance(batch, tuple | list) else batch
+    return int(keras.tree.flatten(first)[0].shape[0])
 
 
 def _put_back(first: Any, others: Iterator[Any]) -> Iterator[Any]:
