@@ -44,7 +44,13 @@ def plan_ladders(
         for device in (device for device, kinds in numerics.items() if kind in kinds):
             for backend in options.training:
                 skip = limits.without_gpu.get(backend) if device == "gpu" else None
-                skip = skip or limits.lacking.get((device, kind))
+                skip = skip or limits.lacking.get((device, kind)) or _refused(options, backend, limits)
                 climbs = every if kind == "float64" else CLIMBS["fit"]
                 planned.append(Ladder(backend, device, kind, climbs, skip))
     return planned
+
+
+def _refused(options: Selection, backend: str, limits: Limits) -> str | None:
+    """Why a backend climbs nothing: it takes none of the workloads."""
+    reasons = [limits.refused.get((backend, workload)) for workload in options.workloads]
+    return reasons[0] if all(reasons) else None

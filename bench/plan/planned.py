@@ -49,12 +49,14 @@ class Limits:
     """What rules a case out here.
 
     `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
-    `lacking` which numerics a device does not have, and why.
+    `lacking` which numerics a device does not have, and why, `refused` which workloads a backend does not take, by
+    backend and workload.
     """
 
     without_gpu: Mapping[str, str] = field(default_factory=dict)
     memory_mib: Mapping[str, float] = field(default_factory=dict)
     lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
@@ -70,6 +72,7 @@ def tracks_of(options: RunOptions, device: str) -> tuple[str, ...]:
 def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | None:
     """Why a case is not run; None where it is."""
     reasons = [
+        limits.refused.get((case.backend, case.workload)),
         limits.without_gpu.get(case.backend) if case.device == "gpu" else None,
         _too_small(description, case.device, limits.memory_mib),
         limits.lacking.get((case.device, case.numerics)),

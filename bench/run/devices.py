@@ -29,9 +29,11 @@ def measured_gpus(options: Selection, shared: bool = False) -> tuple[Gpu, ...]:
     return ()
 
 
-def limits_here(cards: Sequence[Gpu], pythons: Mapping[str, Path | None]) -> Limits:
-    """What rules cases out on this machine, which has these GPUs."""
-    return Limits(without_gpu(pythons) if cards else {}, memory_mib(cards), nvidia.lacking(cards))
+def limits_here(
+    cards: Sequence[Gpu], pythons: Mapping[str, Path | None], refused: Mapping[tuple[str, str], str]
+) -> Limits:
+    """What rules cases out on this machine, which has these GPUs; `refused` as Limits has it."""
+    return Limits(without_gpu(pythons) if cards else {}, memory_mib(cards), nvidia.lacking(cards), refused)
 
 
 def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from bench.contract.case import Case, stem
 from bench.contract.errors import RunError, UsageError
 from bench.contract.run_json import Workload
@@ -33,6 +35,7 @@ class Answer(Typed, frozen=True, kw_only=True):
     """What the prepare program writes: the workloads that it described, or why one of them cannot be used."""
 
     workloads: tuple[Workload, ...] = ()
+    workload: str = ""
     error: str = ""
 
     def __post_init__(self) -> None:
@@ -55,7 +58,7 @@ class Prepared:
     backend: str
     workloads: tuple[Workload, ...]
     reference: str = ""
-    refusals: Mapping[str, str] = field(default_factory=dict)
+    refusals: Mapping[str, Answer] = field(default_factory=dict)
     knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
     held_out: float = 0.0
 
@@ -97,7 +100,11 @@ def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: flo
 def remarks(options: Selection, prepared: Prepared) -> list[str]:
     """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
     said = [one.said for one in options.adopted] + _without_gauges(options, prepared)
-    said += [f"{name} does not take it: {text}" for name, text in prepared.refusals.items()]
+    said += [
+        f"{name} does not take {stem(answer.workload)} and skips it: {answer.error}"
+        + ("; --reference BACKEND says whom the others are compared with" if name == options.reference else "")
+        for name, answer in prepared.refusals.items()
+    ]
     return said + [f"{stem(workload.workload)}: {note}" for workload in prepared.workloads for note in workload.notes]
 
 
@@ -176,7 +183,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     ordered = sorted(pythons, key=lambda name: (name not in options.training, name != options.reference))
     _read_data(options, {backend: pythons[backend] for backend in ordered}, folder)
     weights = folder / "weights" if draw else None
-    failures, refusals = [], dict[str, str]()
+    failures, refusals = [], dict[str, Answer]()
     for backend in ordered:
         python = pythons[backend]
         if python is None:
@@ -199,23 +206,26 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
             return Prepared(
                 folder, pythons, backend, found.workloads, options.reference, _by_their_names(options, refusals)
             )
-        refusals[backend] = found.error
+        refusals[backend] = found
     if refusals:
         raise UsageError(_refusal(options, refusals, folder))
     raise RunError("no backend works here: " + "; ".join(failures))
 
 
-def _by_their_names(options: Selection, refusals: Mapping[str, str]) -> dict[str, str]:
+def _by_their_names(options: Selection, refusals: Mapping[str, Answer]) -> dict[str, Answer]:
     """Refusals in which the user's models are named, and not the files written for them."""
-    told = dict(refusals)
-    for one in options.adopted:
-        told = {name: text.replace(one.path, one.source) for name, text in told.items()}
+    told = {}
+    for name, answer in refusals.items():
+        error = answer.error
+        for one in options.adopted:
+            error = error.replace(one.path, one.source)
+        told[name] = replace(answer, error=error)
     return told
 
 
-def _refusal(options: Selection, refusals: Mapping[str, str], folder: Path) -> str:
+def _refusal(options: Selection, refusals: Mapping[str, Answer], folder: Path) -> str:
     """In one line why no backend takes the workloads; what Python said at length is kept beside the runs."""
-    told = _by_their_names(options, refusals)
+    told = {name: answer.error for name, answer in _by_their_names(options, refusals).items()}
     said = list(dict.fromkeys(told.values()))
     refusal = said[0] if len(said) == 1 else "; ".join(f"on {name}: {text}" for name, text in told.items())
     logs = {name: (folder / "logs" / f"prepare-{name}.log").read_text("utf-8", "replace") for name in refusals}

@@ -140,7 +140,8 @@ def open_log(run: AnyRun) -> AnyRun:
 
 def find_limits(run: AnyRun) -> AnyRun:
     """Find what keeps cases and ladders from being run on this machine."""
-    return replace(run, limits=limits_here(run.gpus, run.prepared.pythons))
+    refused = {(backend, refusal.workload): refusal.error for backend, refusal in run.prepared.refusals.items()}
+    return replace(run, limits=limits_here(run.gpus, run.prepared.pythons, refused))
 
 
 def tell_remarks(run: AnyRun) -> AnyRun:

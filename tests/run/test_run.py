@@ -242,6 +242,18 @@ def test_where_no_backend_works_the_run_ends_with_every_reason(measure, monkeypa
     assert not (tmp_path / "results").exists()
 
 
+def test_a_backend_that_refuses_the_workload_is_skipped_with_its_reason(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_FAULT", "jax:refuses")
+    folder = measure()
+    (planned,) = [
+        one for one in json.loads((folder / "run.json").read_text())["plan"] if one["case"]["backend"] == "jax"
+    ]
+
+    assert planned["skip"] == "mlp: needs another backend"
+    assert launches(folder, "jax") == []
+    assert [launch["status"] for launch in launches(folder, "torch")] == ["ok"] * 3
+
+
 def test_what_lay_in_the_results_folder_stays_there(measure, monkeypatch, tmp_path):
     (tmp_path / "results").mkdir()
     monkeypatch.setenv("FAKE_FAULT", "prepare:error")

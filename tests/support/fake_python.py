@@ -75,6 +75,8 @@ def prepare() -> None:
         answer = {"error": "mlp: does not build: ValueError: no"}
     if os.environ.get("FAKE_FAULT") == "prepare:refused":
         answer = {"error": f"{names[0]}: does not fit"}
+    if os.environ.get("FAKE_FAULT") == f"{option('--backend')}:refuses":
+        answer = {"workload": names[0], "error": "mlp: needs another backend"}
     Path(option("--output")).write_text(json.dumps(answer))
 
 

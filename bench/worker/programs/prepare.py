@@ -3,7 +3,8 @@
     python -m bench.worker.programs.prepare --backend jax --workloads mlp cnn --seeds 0,1,2 --weights FOLDER \
         --output FILE
 
-The file holds `{"backend": …, "workloads": [description, …]}`, or `{"error": "one line"}` where one cannot be used.
+The file holds `{"backend": …, "workloads": [description, …]}`, or `{"workload": name, "error": "one line"}` where one
+cannot be used.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main() -> None:
     from bench.worker.errors import StartError
 
     try:
-        described = []
+        described, name = [], ""
         for index, name in enumerate(given.workloads):
             prefix = given.weights and given.weights / f"{index}-{Path(name).stem}"
             described.append(describe(name, given.seeds, prefix, given.memory_mib))
@@ -57,7 +58,7 @@ def main() -> None:
     except StartError as error:
         if error.__cause__:  # what a user's code raised
             traceback.print_exc()
-        result = {"error": str(error)}
+        result = {"workload": name, "error": str(error)}
     given.output.write_text(json.dumps(result), encoding="utf-8")
 
 
