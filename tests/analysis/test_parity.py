@@ -163,13 +163,32 @@ def test_losses_are_blamed_on_the_first_step_that_parts_and_not_on_the_worst(com
 
 def test_a_class_that_differs_fails_though_the_outputs_agree(compare):
     tie = {"predictions/output 0": RUNGS["predictions/output 0"].copy()}
-    tie["predictions/output 0"][4] = [0.1, 0.1 + 1e-12]
+    tie["predictions/output 0"][4] = [0.1, 0.1 + 1e-9]
     turned = {"predictions/output 0": tie["predictions/output 0"].copy()}
-    turned["predictions/output 0"][4] = [0.1 + 1e-12, 0.1]
+    turned["predictions/output 0"][4] = [0.1 + 1e-9, 0.1]
     changes = {(backend, "float64"): tie for backend in BACKENDS} | {("torch", "float64"): turned}
     (problem,) = compare(changes).problems
 
     assert "at classes, output 0 (sample 4): 0 against 1, error 1.0e+00" in problem
+
+
+@pytest.mark.parametrize("kind", ["classes", "yes or no"])
+def test_a_label_that_rounding_decides_is_no_difference_in_class_or_accuracy(compare, kind):
+    tie = RUNGS["predictions/output 0"].copy()
+    if kind == "classes":
+        tie[4] = [0.1, 0.1 + 1e-14]
+    else:
+        tie = tie[:, :1]
+        tie[4] = 0.5 + 1e-14
+    turned = tie.copy()
+    turned[4] = tie[4][::-1] if kind == "classes" else 0.5 - 1e-14
+    changes = {(backend, "float64"): {"predictions/output 0": tie} for backend in BACKENDS}
+    missed = {"predictions/output 0": turned, "metric/accuracy": np.array(0.7)}  # one of ten labels
+    two = {"predictions/output 0": turned, "metric/accuracy": np.array(0.6)}
+
+    assert compare({**changes, ("torch", "float64"): missed}).problems == []
+    (problem,) = compare({**changes, ("torch", "float64"): two}).problems
+    assert "at metric, accuracy" in problem
 
 
 def test_the_classes_of_each_place_of_a_sequence_are_compared(compare):

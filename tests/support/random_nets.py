@@ -1,15 +1,19 @@
-"""Networks of random structure as people write them, on images of 28 × 28, for parity's ladder.
+"""Networks of random structure as people write them, for parity's ladder: on images, numbers, and both at once.
 
     python tests/support/random_nets.py FOLDER FIRST LAST [FAULT]
 
-writes FOLDER/nets.py with a function for each number from FIRST to before LAST, and prints what --workloads takes. Each
-function gives a compiled model; the same number is always the same network. With FAULT, a name in FAULTS, every network
-has a layer `planted` that computes something else on torch, and with `all` each in turn.
+writes FOLDER/nets.py with a function for each number from FIRST to before LAST, and data that are drawn, and prints the
+options that name them, a line for those with one output and one for those with two. Each function gives a compiled
+model; the same number is always the same network. Every second one has two inputs, every fourth two outputs. With
+FAULT, a name in FAULTS, every network has a layer `planted` that computes something else on torch, and with `all` each
+in turn.
 """
 
 import random
 import sys
 from pathlib import Path
+
+import numpy as np
 
 TEXT = """\
 import sys
@@ -23,18 +27,45 @@ def {name}():
     return random_nets.net({number}, {fault!r})
 """
 FAULTS = ("scale", "epsilon", "bias", "axes")
+TRAINED, TESTED = 3200, 256  # samples
+NUMBERS, CLASSES = 12, 10  # of a sample, beside its image of 28 × 28
 ACTIVATIONS = ("relu", "tanh", "gelu", "silu", "sigmoid", "elu", "selu", "softplus")
 
 
 def write(folder, first, last, fault=None):
-    """Write the file of these networks; gives the words for --workloads."""
+    """Write the file of these networks and their data; gives the options of runs that climb all of them."""
     path = Path(folder, "nets.py")
     faults = {number: FAULTS[number % len(FAULTS)] if fault == "all" else fault for number in range(first, last)}
     names = {number: f"{one or 'net'}_{number}" for number, one in faults.items()}
     text = TEXT.format(folder=str(Path(__file__).parent))
     text += "".join(FUNCTION.format(name=names[number], number=number, fault=one) for number, one in faults.items())
     path.write_text(text, encoding="utf-8")
-    return [f"{path}:{name}" for name in names.values()]
+    data = drawn_data()
+    lines = []
+    for outputs in (1, 2):
+        file = path.with_name(f"outputs{outputs}.npz")
+        np.savez(file, **{name: array for name, array in data.items() if outputs == 2 or "size" not in name})
+        chosen = [f"{path}:{name}" for number, name in names.items() if _outputs(number) == outputs]
+        lines.append(f"--dataset {file} --workloads {','.join(chosen)}")
+    return lines
+
+
+def _outputs(number):
+    return 2 if number % 4 == 3 else 1
+
+
+def drawn_data():
+    """Images and numbers in which a class shows, for both outputs."""
+    draw = np.random.default_rng(0)
+    arrays = {}
+    for part, samples in {"train": TRAINED, "test": TESTED}.items():
+        classes = draw.integers(0, CLASSES, samples)
+        images = draw.random((samples, 28, 28)) + np.eye(28)[classes][:, None, :]
+        arrays[f"x_{part}/images"] = images.astype("float32")
+        arrays[f"x_{part}/numbers"] = (draw.normal(size=(samples, NUMBERS)) + classes[:, None] / 5).astype("float32")
+        arrays[f"y_{part}/class"] = classes.astype("int32")
+        arrays[f"y_{part}/size"] = images.mean((1, 2)).astype("float32")[:, None]
+    return arrays
 
 
 def net(number, fault=None):
@@ -42,17 +73,26 @@ def net(number, fault=None):
     import keras
 
     draw = random.Random(number)  # noqa: S311 - the same network each time
-    images = keras.Input((28, 28))
+    images, numbers = keras.Input((28, 28), name="images"), keras.Input((NUMBERS,), name="numbers")
     x = draw.choice([_pictures, _pictures, _sequences, _sequences, _numbers])(draw, images)
     x = planted(x, fault) if fault else x
+    if number % 2:
+        beside = keras.layers.Dense(x.shape[-1], activation=draw.choice(ACTIVATIONS))(_normalized(draw, numbers))
+        merge = draw.choice([keras.layers.Concatenate, keras.layers.Add, keras.layers.Multiply, keras.layers.Maximum])
+        x = merge()([x, beside])
     for _ in range(draw.randint(0, 2)):
         regularizer = draw.choice([None, None, "l2"])
         y = keras.layers.Dense(12, activation=draw.choice(ACTIVATIONS), kernel_regularizer=regularizer)(x)
         y = _dropped(draw, _normalized(draw, y))
         x = keras.layers.Concatenate()([x, y]) if draw.random() < 0.3 else y
-    model = keras.Model(images, keras.layers.Dense(10)(x))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(_optimizer(draw), loss, metrics=["accuracy"])
+    outputs = {"class": keras.layers.Dense(CLASSES, name="class")(x)}
+    losses = {"class": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    if _outputs(number) == 2:
+        outputs["size"] = keras.layers.Dense(1, name="size")(x)
+        losses["size"] = draw.choice(["mse", "mae", "huber"])
+    inputs = {"images": images, "numbers": numbers} if number % 2 else {"images": images}
+    model = keras.Model(inputs, outputs)
+    model.compile(_optimizer(draw), losses, metrics={"class": ["accuracy"]})
     return model
 
 
@@ -211,4 +251,4 @@ def _optimizer(draw):
 
 if __name__ == "__main__":
     folder, first, last, *fault = sys.argv[1:]
-    print(",".join(write(folder, int(first), int(last), *fault)))
+    print("\n".join(write(folder, int(first), int(last), *fault)))

@@ -16,7 +16,6 @@ import pandas as pd
 
 from bench.analysis.parity import rounded
 from bench.analysis.parity.distances import (
-    COUNTED,
     FLOAT32_INSIDE,
     LOOSE,
     NEGLIGIBLE,
@@ -24,6 +23,7 @@ from bench.analysis.parity.distances import (
     ROUNDED_RUNGS,
     ROUNDINGS,
     RUNGS,
+    TIED,
     TRAINED,
     Array,
     counted,
@@ -32,6 +32,7 @@ from bench.analysis.parity.distances import (
     size,
     step_bounds,
     step_distance,
+    undecided,
 )
 from bench.analysis.parity.known import finding
 from bench.analysis.parity.recordings import (
@@ -199,9 +200,9 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
                 bounds = step_bounds(pair[1], MISSING if beside is None else beside) if exact else None
                 measured = step_distance(*pair, bounds, cut)
             elif rung == "classes":
-                measured = other_classes(*pair, _rounding(pair[1], beside, 0.0))
+                measured = other_classes(*pair, _predicted_within(golden, location))
             elif rung == "metric" and location.endswith("accuracy"):
-                measured, tolerance = counted(*pair, ours.about["labels"]), COUNTED
+                measured, tolerance = counted(*pair, ours.about["labels"]), float(_undecided(golden))
             else:
                 measured, tolerance = distance(*pair, least), max(tolerance, _rounding(pair[1], beside, least))
             yield {**about, "rung": rung, "location": location, "tolerance": tolerance, **measured}
@@ -219,6 +220,18 @@ def _with_classes(arrays: dict[str, Array], recording: Recording) -> dict[str, A
         for name, array in arrays.items()
         if recording.about["classes"] and array.ndim > 1 and array.shape[-1] > 1
     }
+
+
+def _predicted_within(golden: Recording, location: str) -> float:
+    """How far rounding may put the predictions of another off."""
+    beside = golden.rungs.get(f"{NUDGED}predictions", {}).get(location)
+    return max(TIED, _rounding(golden.rungs["predictions"][location], beside, 0.0))
+
+
+def _undecided(golden: Recording) -> int:
+    """How many test labels rounding decides, by which an accuracy may differ."""
+    outputs = golden.rungs.get("predictions", {})
+    return sum(undecided(array, _predicted_within(golden, location)) for location, array in outputs.items())
 
 
 def _rounding(golden: Array, beside: Array | None, least: float) -> float:

@@ -24,10 +24,10 @@ RUNGS = {
     "all steps": 1e-8,  # rounding amplified by training, by what is seen up to 1e5-fold
     "predictions": 1e-8,
     "classes": 0.0,  # no test sample has another largest output; the error counts those that have
-    "metric": 1e-8,
+    "metric": 1e-8,  # of an accuracy, which counts, the labels that are `undecided`
 }
 RECORDED_RUNGS = tuple(rung for rung in RUNGS if rung != "classes")  # the classes follow from the predictions
-COUNTED = 0.0  # an accuracy counts, so as many test labels are met
+TIED = 1e-11  # outputs so close are equal but for rounding: of the 10^5 products of a sum, see above
 OF_A_LABEL = 1e-6  # what the mean of a million of them may lose by rounding is less
 # How far rounding alone takes a training is seen where the golden one begins a rounding beside. Another backend rounds
 # at every operation and not once, and may add up a batch value by value where the golden one adds in a tree: so many
@@ -72,7 +72,8 @@ def counted(ours: Array, golden: Array, labels: int) -> Measured:
     if math.isinf(found["error"]) or not labels:
         return found
     differ = abs(found["value"] - found["reference_value"]) * labels
-    return {**found, "error": differ if differ > OF_A_LABEL else 0.0}
+    whole = round(differ)
+    return {**found, "error": float(whole) if abs(differ - whole) <= OF_A_LABEL else differ}
 
 
 def other_classes(ours: Array, golden: Array, tolerance: float) -> Measured:
@@ -82,9 +83,22 @@ def other_classes(ours: Array, golden: Array, tolerance: float) -> Measured:
     """
     if ours.shape != golden.shape:
         return {"error": math.inf, "element": f"shapes {ours.shape} and {golden.shape}"}
-    first, second = np.sort(golden, axis=-1)[..., -1], np.sort(golden, axis=-1)[..., -2]
-    is_close = first - second <= 2 * tolerance * size(golden)
-    return _count(ours.argmax(axis=-1), golden.argmax(axis=-1), is_close)
+    return _count(ours.argmax(axis=-1), golden.argmax(axis=-1), _is_close(golden, tolerance))
+
+
+def undecided(golden: Array, tolerance: float) -> int:
+    """How many labels are left open by outputs that may be so far off: of classes, or of yes and no."""
+    if golden.ndim > 1 and golden.shape[-1] > 1:
+        return int(_is_close(golden, tolerance).sum())
+    borders = (0.0, 0.5)  # of a logit, and of a probability
+    return int(sum((np.abs(golden - border) <= tolerance * size(golden)).sum() for border in borders))
+
+
+def _is_close(golden: Array, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Where the two largest outputs are no further apart than an error of this size makes them."""
+    ordered = np.sort(golden, axis=-1)
+    close: npt.NDArray[np.bool_] = ordered[..., -1] - ordered[..., -2] <= 2 * tolerance * size(golden)
+    return close
 
 
 def _count(ours: Array, golden: Array, left_out: npt.NDArray[np.bool_]) -> Measured:
