@@ -30,9 +30,16 @@ def read(path: Path, label: str) -> tuple[Samples, list[str]]:
 def load(path: Path) -> pd.DataFrame:
     """The table; UsageError where it cannot be read."""
     try:
-        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        return pd.read_csv(path, sep=_separator(path)) if path.suffix == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise UsageError(f"{path.name}: cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def _separator(path: Path) -> str:
+    """What separates the columns, as its first line shows: a comma, or the semicolon or tab of other countries."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline()
+    return max(",;\t", key=first.count)  # the comma where there is none
 
 
 def samples_of(table: pd.DataFrame, label: str, name: str) -> tuple[Samples, list[str]]:

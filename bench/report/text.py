@@ -87,7 +87,13 @@ def disturbances(who: str, case: Row) -> Iterator[str]:
     """A sentence on how many launches of a case were disturbed; none where no launch was. `who` names the case."""
     if case["disturbed"]:
         anew = f"{case['replaced']} of its repetitions were measured anew" if case["replaced"] else "none measured anew"
-        yield f"{who}: {case['disturbed']} launches were disturbed, {anew}; their records have the gauges"
+        disturbed = number_of(case["disturbed"], "launch was", "launches were")
+        yield f"{who}: {disturbed} disturbed, {anew}; their records have the gauges"
+
+
+def number_of(count: int, one: str, more: str) -> str:
+    """A number with its noun: `one` for 1, `more` for any other."""
+    return f"{count:,} {one if count == 1 else more}"
 
 
 def launches(row: Row) -> str:

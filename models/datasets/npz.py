@@ -60,7 +60,7 @@ def load(path: str) -> Dataset:
         )
     parts, weight, others, note = _parts(path, name)
     notes = [note] if note else []
-    notes += [f"{name} also holds {', '.join(others)}, which nothing uses"] if others else []
+    notes += [f"{name} also holds {', '.join(others)}, which nothing uses{_instead(others)}"] if others else []
     x, y = parts["x_train"], parts["y_train"]
     _check_pair(name, "train", x, y)
     if weight is not None and weight.shape not in ((count(x),), (count(x), 1)):
@@ -79,6 +79,15 @@ def load(path: str) -> Dataset:
     for part, train, test in (("x", x, parts["x_test"]), ("y", y, parts["y_test"])):
         _check_alike(name, part, train, test)
     return Dataset(x, y, parts["x_test"], parts["y_test"], "; ".join(notes), weight)
+
+
+def _instead(others: Sequence[str]) -> str:
+    """What does the work of arrays that are not used, where something does."""
+    if any("val" in one for one in others):
+        return "; validation_split of a workload file (python -m bench new) holds out training samples"
+    if any(one.startswith("sample_weight") for one in others):
+        return f"; {WEIGHT} is one number for each sample, for all outputs together"
+    return ""
 
 
 def _parts(path: str, name: str) -> tuple[dict[str, Part], Array | None, list[str], str]:

@@ -47,6 +47,14 @@ def test_arrays_that_nothing_uses_are_named(save):
     assert found.note == "data.npz also holds names, which nothing uses"
 
 
+@pytest.mark.parametrize(
+    ("other", "instead"),
+    [("x_val", "validation_split of a workload file"), ("sample_weight_train/a", "for all outputs")],
+)
+def test_of_an_array_that_nothing_uses_what_does_its_work_is_said(save, other, instead):
+    assert instead in npz.load(save(**GOOD, **{other: Y})).note
+
+
 def test_weights_of_samples_are_read_as_one_number_each(save):
     weights = npz.load(save(**GOOD, sample_weight_train=Y[:, None])).sample_weight
 

@@ -27,6 +27,13 @@ def arrays(tmp_path):
     return read
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_of_other_countries_is_read_by_its_first_line(arrays, tmp_path, separator):
+    ROWS.to_csv(tmp_path / "prices.csv", index=False, sep=separator)
+
+    assert arrays(f"{tmp_path / 'prices.csv'}:price")["x_train/size"].shape == (36, 1)
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_numbers_of_a_table_are_one_matrix(arrays, tmp_path, kind):
     path = tmp_path / f"prices.{kind}"

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from bench.report.text import number_of
 from bench.report.view import Page, Table
 
 BORDER = 3  # characters a column takes besides its text
@@ -65,7 +66,8 @@ def _remarks(page: Page, console: Console, amount: Amount) -> None:
         console.print(Text(said.text))
     left = len(page.remarks) - len(shown)
     if left:
-        console.print(Text(f"{left} more remarks stand in the report, or are printed with --verbose"))
+        more = number_of(left, "more remark stands in the report, or is", "more remarks stand in the report, or are")
+        console.print(Text(f"{more} printed with --verbose"))
 
 
 def _fitting(table: Table, width: int) -> Iterator[list[int]]:

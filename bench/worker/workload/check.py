@@ -45,7 +45,8 @@ def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Datas
     elif len(symbols := arrays_of(wanted)) > 1 and len(symbols) != len(arrays_of(given)):
         raise StartError(
             f"{name}: its model has {len(symbols)} inputs, and the data set {len(arrays_of(given))} for them; an .npz "
-            "file has each as an array of its own, x_train/NAME"
+            "file has each as an array of its own, x_train/NAME; of a table of numbers a function, FILE.py:NAME, "
+            "gives a dictionary of its columns"
         )
     outputs = keras.tree.flatten(getattr(model, "outputs", None))
     if len(outputs) > 1 and not model.compiled:
