@@ -15,6 +15,7 @@ import pytest
 
 from bench.contract.paths import ROOT
 from bench.worker import backends
+from bench.worker.exact import climb as climb_module
 from bench.worker.process import environment
 from bench.worker.programs import parity
 from bench.worker.timing.clock import EpochClock
@@ -253,9 +254,9 @@ def test_parity_alone_is_deterministic_and_on_a_gpu_alone(monkeypatch, tmp_path,
     monkeypatch.setattr("bench.worker.exact.randomness.install", lambda: None)
 
     def climb(*_):
-        raise parity.NotClimbedError
+        raise climb_module.NotClimbedError
 
-    monkeypatch.setattr(parity, "climb", climb)
+    monkeypatch.setattr(climb_module, "climb", climb)
     words = [f"--device={device}", "--backend=jax", "--numerics=float32", "--steps=1", "--seeds=0"]
     words += [f"--weights={tmp_path}", f"--output={tmp_path}", "--workloads", "mlp"]
     monkeypatch.setattr(sys, "argv", ["ladder", *words])

@@ -13,7 +13,8 @@ import pytest
 from bench.contract.parity import LADDER_BATCH
 from bench.contract.paths import ROOT
 from bench.worker.errors import StartError
-from bench.worker.programs import parity
+from bench.worker.exact.climb import OBSERVED, _data
+from bench.worker.exact.observed import observed
 from bench.worker.programs.prepare import describe
 from bench.worker.workload import load
 
@@ -73,7 +74,7 @@ def test_the_rungs_hang_together(climb):
     """Against NumPy: what one dense layer, cross-entropy and Adam give."""
     _, arrays = climb("float64")[0]
     batches = load.batches(load.load_dataset("fashion_mnist"), 60_000, LADDER_BATCH, 0)
-    x, labels = batches.x[: parity.OBSERVED].reshape(parity.OBSERVED, -1).astype(float), batches.y[: parity.OBSERVED]
+    x, labels = batches.x[:OBSERVED].reshape(OBSERVED, -1).astype(float), batches.y[:OBSERVED]
     kernel, bias = (arrays[f"weights/sequential/dense/{name}"] for name in ("kernel", "bias"))
     logits = x @ kernel + bias
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -134,7 +135,7 @@ def test_outputs_are_noted_once_for_each_call():
     inputs = keras.Input((3,))
     nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="inner")], name="nested")
     model = keras.Model(inputs, shared(nested(shared(inputs))))
-    with parity.observed() as (seen, _):
+    with observed() as (seen, _):
         model(np.ones((2, 3)))
     names = [name for name, _ in seen]
 
@@ -144,7 +145,7 @@ def test_outputs_are_noted_once_for_each_call():
 
 def test_the_cells_of_a_recurrent_layer_are_left_out():
     model = keras.Sequential([keras.Input((4, 3)), keras.layers.LSTM(2, name="memory")])
-    with parity.observed() as (seen, kinds):
+    with observed() as (seen, kinds):
         model(np.ones((2, 4, 3)))
 
     assert kinds[seen[0][0]] == "LSTM tanh"
@@ -154,7 +155,7 @@ def test_the_cells_of_a_recurrent_layer_are_left_out():
 
 def test_afterwards_layers_are_called_as_before():
     original = keras.Layer.__call__
-    with parity.observed():
+    with observed():
         assert keras.Layer.__call__ is not original
 
     assert keras.Layer.__call__ is original
@@ -178,7 +179,7 @@ def test_a_workload_made_for_a_gpu_alone_is_not_climbed(climb):
 
 def test_a_ladder_draws_as_many_batches_as_it_has_steps():
     drawn = SimpleNamespace(dataset="planted_chain_small", class_weight=None)
-    dataset, batches = parity._data(drawn, 0, 3)
+    dataset, batches = _data(drawn, 0, 3)
 
     assert len(dataset.x_train) == len(batches.x) == 3 * LADDER_BATCH
 
