@@ -31,6 +31,8 @@ COLUMNS = [
     "metric_verdict",
     "ratio_launches",
     "metric_seeds",
+    "repetitions",
+    "disturbed",
 ]
 
 
@@ -62,7 +64,8 @@ def compare(run: Run) -> Comparisons:
 
     Times are paired by repetition, metrics by seed. `ratio` is seconds / the opponent's seconds. Times and metrics are
     families of their own, see `Pair`. `ratio_launches` and `metric_seeds` say how
-    many a verdict takes, the run's included. `noise_floor` is the larger of both sides': how large a ratio launches
+    many a verdict takes, the run's included. A verdict on times that the undisturbed repetitions alone do not give is
+    none; `disturbed` of the `repetitions` were. `noise_floor` is the larger of both sides': how large a ratio launches
     give against themselves. A pair whose launches did not start from the same weights and batches is refused.
     """
     comparable, refused = pairs(run)
@@ -75,8 +78,19 @@ def compare(run: Run) -> Comparisons:
         ratio = statistics.paired_interval(ratios, level, pilot)
         launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot)
         row = compared(case, ours, theirs, against, level, workloads[case.workload])
-        rows.append({**row, **time_columns(ratio, TIME_MARGIN, launches)})
+        row |= time_columns(ratio, TIME_MARGIN, launches)
+        quiet = ratios[~ratios.index.isin(_disturbed(ours) | _disturbed(theirs))]
+        row |= {"repetitions": len(ratios), "disturbed": len(ratios) - len(quiet)}
+        alone = statistics.time_verdict(statistics.paired_interval(quiet, level), TIME_MARGIN)
+        if row["disturbed"] and alone != row["verdict"]:
+            row["verdict"] = "undecided"
+        rows.append(row)
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
+
+
+def _disturbed(launches: pd.DataFrame) -> set[int]:
+    """The repetitions in which one side was."""
+    return set(launches.loc[launches["disturbed"] != "", "repetition"])
 
 
 def opponents(case: Case, reference: str) -> Iterator[tuple[str, Case]]:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.statistics import MOST_SEEDS
+from bench.analysis.comparisons import TIME_MARGIN
+from bench.analysis.statistics import MOST_SEEDS, Interval, time_verdict
 from bench.report.view import Row
 
 NOTHING = "–"
+WIDE = 10.0  # an interval's upper limit over its lower one
 SMALLEST, LARGEST = 1e-5, 1e7  # of numbers that are written out
 
 
@@ -44,12 +46,20 @@ def significant(value: Any) -> str:
 
 
 def _interval(low: Any, high: Any) -> str:
-    return "" if missing(low) or pd.isna(high) else f"[{significant(low)}, {_limit(high)}]"
+    if missing(low) or pd.isna(high):
+        return ""
+    return "[too wide]" if low > 0 and high / low > WIDE**3 else f"[{significant(low)}, {_limit(high)}]"
 
 
 def _limit(high: Any) -> str:
     """An interval's upper limit; with few launches and a high level it is infinite."""
     return "∞" if high == math.inf else significant(high)
+
+
+def says_nothing(row: Row) -> bool:
+    """Whether a ratio's interval is so wide that not even its order of magnitude is known."""
+    low, high = row["ratio_low"], row["ratio_high"]
+    return not missing(low) and (not low or high / low > WIDE)
 
 
 def with_interval(value: Any, low: Any, high: Any) -> str:
@@ -97,12 +107,25 @@ def number_of(count: int, one: str, more: str) -> str:
 
 
 def launches(row: Row) -> str:
-    """How many launches would decide an undecided comparison of times, in words."""
+    """Why a comparison of times is undecided, or how many launches would decide it, in words."""
+    if disturbed := by_disturbance(row):
+        return disturbed
     if missing(row["ratio_low"]):
         return "a single launch, or launches that all took exactly as long, give no interval"
     if missing(row["ratio_launches"]):
         return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
     return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"
+
+
+def by_disturbance(row: Row) -> str:
+    """Why a comparison is undecided though its interval says otherwise; empty where that is not so."""
+    interval = Interval(row["ratio"], row["ratio_low"], row["ratio_high"])
+    if not row.get("disturbed") or time_verdict(interval, TIME_MARGIN) == "undecided":
+        return ""
+    return (
+        f"{row['disturbed']} of its {row['repetitions']} repetitions were disturbed, and the others alone do not "
+        "decide it; measure on a quieter machine or with more launches"
+    )
 
 
 def seeds(row: Row) -> str:

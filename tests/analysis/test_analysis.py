@@ -9,6 +9,7 @@ from bench.analysis import analyse, frames
 from bench.analysis.cases import cases
 from bench.analysis.comparisons import COLUMNS
 from bench.analysis.frames import CASES, RunFormatError
+from bench.report.parts.verdicts import verdicts
 
 
 def change(folder, pattern, edit):
@@ -181,6 +182,56 @@ def test_of_a_disturbed_repetition_the_undisturbed_attempt_counts_be_it_slower(r
 
     assert (found["status"], found["launches"], found["disturbed"], found["replaced"]) == ("ok", 3, 1, 1)
     assert attempts(recorded_run) == ([2, 2, 2], {1})
+
+
+def slow_down(folder, factor, pattern="*mlp-torch*"):
+    change(folder, pattern, lambda launch: [one.update(seconds=one["seconds"] * factor) for one in launch["epochs"]])
+
+
+@pytest.mark.parametrize("disturbed", ["r00[01]*mlp-torch*", "*mlp-jax*"])
+def test_a_verdict_that_disturbed_launches_alone_give_is_none(recorded_run, disturbed):
+    slow_down(recorded_run, 9.0)
+    assert row(analyse(recorded_run).comparisons.table, workload="mlp", backend="torch")["verdict"] == "slower"
+    change(recorded_run, disturbed, disturb)
+    found = analyse(recorded_run)
+    compared = row(found.comparisons.table, workload="mlp", backend="torch")
+    (said,) = [one.text for one in verdicts(found) if one.text.startswith("mlp on cpu: ")]
+
+    assert (compared["verdict"], compared["repetitions"]) == ("undecided", 3)
+    assert f"{compared['disturbed']} of its 3 repetitions were disturbed" in said
+
+
+def test_a_verdict_that_the_undisturbed_launches_give_too_stays(recorded_run):
+    slow_down(recorded_run, 9.0, "*mlp-torch*")
+    change(recorded_run, "r001*mlp*", disturb)
+    compared = row(analyse(recorded_run).comparisons.table, workload="mlp", backend="torch")
+
+    assert (compared["verdict"], compared["disturbed"], compared["repetitions"]) == ("slower", 1, 3)
+
+
+def test_where_launches_lie_far_apart_no_interval_is_told(recorded_run):
+    slow_down(recorded_run, 1000.0, "r001*mlp-torch*")
+    (said,) = [one.text for one in verdicts(analyse(recorded_run)) if one.text.startswith("mlp on cpu: ")]
+
+    assert "torch against jax is undecided (its launches lie too far apart to tell; " in said
+    assert "e+" not in said
+
+
+def test_where_epochs_become_slower_the_headline_says_so(recorded_run):
+    def slowing(launch):
+        launch["case"]["epochs"] = 5
+        steady = launch["epochs"][1]
+        later = 3.0 + 0.01 * launch["seed"]
+        launch["epochs"][1:] = [{**steady, "seconds": steady["seconds"] * by} for by in (1.0, 1.0, later, later)]
+
+    change(recorded_run, "*mlp*", slowing)
+    plan = json.loads((recorded_run / "run.json").read_text())
+    for planned in plan["plan"]:
+        planned["case"]["epochs"] = 5 if planned["case"]["workload"] == "mlp" else planned["case"]["epochs"]
+    (recorded_run / "run.json").write_text(json.dumps(plan))
+    (said,) = [one.text for one in verdicts(analyse(recorded_run)) if one.text.startswith("mlp on cpu: ")]
+
+    assert "on torch epochs become slower, the later half of a launch takes 3.01" in said
 
 
 def test_where_both_attempts_are_disturbed_the_first_counts_be_it_slower(recorded_run):

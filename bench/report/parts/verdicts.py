@@ -11,7 +11,7 @@ from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.contract.case import case_key, stem
 from bench.report.rows import comparisons
-from bench.report.text import difference, launches, missing, seeds, with_interval
+from bench.report.text import by_disturbance, difference, launches, missing, says_nothing, seeds, with_interval
 from bench.report.view import Row, Sentence, facets
 
 PLACE = [name for name in CASES if name != "backend"]
@@ -69,10 +69,23 @@ def _clauses(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     """How long each backend takes, whether the metrics are the same, and what parity says."""
     reference = analysis.run.description.reference
     yield ", ".join(_time(row, reference) for row in rows)
+    yield from _slowing(rows[0], analysis)
     if rows[0]["task"] == "train":
         yield from _metric(rows, analysis)
         if analysis.parity:
             yield _parity(str(rows[0]["workload"]), analysis.parity)
+
+
+def _slowing(place: Row, analysis: Analysis) -> Iterator[str]:
+    """Which backends' epochs become slower within a launch, of which the fastest one says too little."""
+    cases = analysis.cases
+    here = cases[(cases[PLACE] == [place[name] for name in PLACE]).all(axis=1)]
+    for case in here[here["trend_verdict"].eq("getting slower")].to_dict("records"):
+        trend = with_interval(case["trend"], case["trend_low"], case["trend_high"])
+        yield (
+            f"on {case['backend']} epochs become slower, the later half of a launch takes {trend} times as long as the "
+            "earlier, and what is compared is the fastest epoch"
+        )
 
 
 def _time(row: Row, reference: str) -> str:
@@ -85,7 +98,10 @@ def _time(row: Row, reference: str) -> str:
         return f"{who} is {inverse} times as fast as {reference}"
     if row["verdict"] == "equivalent":
         return f"{who} takes as long as {reference} within {TIME_MARGIN:.0%} (ratio {ratio})"
-    return f"{who} against {reference} is undecided (ratio {ratio})"
+    if says_nothing(row):
+        return f"{who} against {reference} is undecided (its launches lie too far apart to tell; {launches(row)})"
+    why = f"; {disturbed}" if (disturbed := by_disturbance(row)) else ""
+    return f"{who} against {reference} is undecided (ratio {ratio}{why})"
 
 
 def _metric(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
