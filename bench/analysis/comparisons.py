@@ -101,7 +101,7 @@ def opponents(case: Case, reference: str) -> Iterator[tuple[str, Case]]:
     """
     if case.backend != reference:
         yield f"backend={reference}", replace(case, backend=reference)
-    if case.track in ("fit", "tuned", "loop"):
+    if case.track in ("fit", "on_batch", "call", "tuned", "loop"):
         yield "track=native", replace(case, track="native")
     if case.track == "fit":
         yield "track=tuned", replace(case, track="tuned")

@@ -59,6 +59,8 @@ class BackendFacts:
     foreign_settings: environment variables of a user's that are dropped: they would change precision, memory, waiting
         or what is computed.
     recorded_settings: environment variables of a user's that stay, and are recorded with the machine.
+    compile_caches: environment variables that name folders of compiled code. Each launch has its own, empty ones, else
+        its cold epoch would be as warm as an earlier launch has left them.
     findings: what is known of its ways, where parity's ladder meets it.
     errors: words of an error of its own that a finding explains, to the finding's title.
     inputs: what only it can hand to `fit`, by the name that `--inputs` takes.
@@ -73,6 +75,7 @@ class BackendFacts:
     no_memory: tuple[str, ...]
     foreign_settings: tuple[str, ...]
     recorded_settings: tuple[str, ...]
+    compile_caches: tuple[str, ...]
     findings: tuple[Finding, ...]
     errors: Mapping[str, str]
     inputs: Mapping[str, InputFacts]
@@ -149,7 +152,7 @@ def _are_words(value: Any) -> bool:
 
 
 FLAGS = "rounded", "float32_inside"  # of a finding
-OPTIONAL: dict[str, Any] = {"findings": [], "errors": {}, "inputs": {}, "other_devices": {}}
+OPTIONAL: dict[str, Any] = {"compile_caches": [], "findings": [], "errors": {}, "inputs": {}, "other_devices": {}}
 SETTINGS = Key("a list of environment variables", _each(_text(r"[A-Z][A-Z0-9_]*")))
 KEYS = {
     "colour": Key('a colour as "#0072b2"', _text("#[0-9a-f]{6}")),
@@ -158,6 +161,7 @@ KEYS = {
     "no_memory": Key("a list of regular expressions", _each(_is_expression)),
     "foreign_settings": SETTINGS,
     "recorded_settings": SETTINGS,
+    "compile_caches": SETTINGS,
     "findings": Key("a list of tables, each with title, rung and layers, the last an expression", _each(_is_finding)),
     "errors": Key("a table of words, each with a finding's title", _are_words),
     "inputs": Key("a table of inputs, each with the texts call and before", _are_inputs),

@@ -13,9 +13,13 @@ from bench.contract.values import MOST_LETTERS, MOST_WHOLE, WORD, is_text, shown
 NUMERICS = ("float32", "tf32", "bfloat16", "float16")  # that are timed; float64 is exact mode, for parity alone
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
 TASKS = ("train", "predict")
-TRACKS = ("shipped", "fit", "tuned", "loop", "native")  # from the call a user types to code without Keras
+# From the call a user types to code without Keras; of task predict `fit` is `model.predict`, `on_batch` is
+# `model.predict_on_batch`, `call` is `model(x)`, `loop` the compiled call, `native` the exported one.
+TRAINING_TRACKS = ("shipped", "fit", "tuned", "loop", "native")
+INFERENCE_TRACKS = ("fit", "on_batch", "call", "loop", "native")
+TRACKS_OF = {"train": TRAINING_TRACKS, "predict": INFERENCE_TRACKS}
+TRACKS = ("shipped", "fit", "on_batch", "call", "tuned", "loop", "native")
 DEVICES = ("cpu", "gpu")
-INFERENCE_TRACKS = ("fit", "loop", "native")  # of task predict: `model.predict`, the compiled call, the exported one
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing
 QUICK_EPOCHS = 3  # of the smoke test
@@ -123,8 +127,8 @@ def fault(case: object) -> str | None:
     for name, known in known_words().items():
         if case[name] not in known:
             return f"unknown {name} {shown(case[name])}, known: {', '.join(known)}"
-    if case["task"] == "predict" and case["track"] not in INFERENCE_TRACKS:
-        return f"task predict has no track {case['track']}"
+    if case["track"] not in TRACKS_OF[case["task"]]:
+        return f"task {case['task']} has no track {case['track']}"
     if not WORD.fullmatch(case["backend"]) or len(case["backend"]) > MOST_LETTERS:
         return f"backend {shown(case['backend'])} is not one plain word"
     for name in ("workload", "dataset"):

@@ -13,7 +13,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.contract.case import DEVICES, INFERENCE_TRACKS, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, input_kinds
+from bench.contract.case import DEVICES, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
 from bench.contract.catalog import backend_names, training_backends, workload_names
 from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
@@ -244,9 +244,10 @@ class RunOptions(Selection):
             self._settle(tracks=checks.ordered_of("--tracks", self.tracks, TRACKS, "track"))
         if self.numerics is not None:
             self._settle(numerics=checks.ordered_of("--numerics", self.numerics, NUMERICS, "numerics"))
-        if "predict" in self.tasks and self.tracks and not set(self.tracks) & set(INFERENCE_TRACKS):
-            known = ", ".join(INFERENCE_TRACKS)
-            raise UsageError(f"--tracks {','.join(self.tracks)}: task predict has {known}; name one of them")
+        for task in self.tasks:
+            if self.tracks and not set(self.tracks) & set(TRACKS_OF[task]):
+                known = ", ".join(TRACKS_OF[task])
+                raise UsageError(f"--tracks {','.join(self.tracks)}: task {task} has {known}; name one of them")
         for option, value in {
             "--no-parity": self.parity,
             "--to-target": self.to_target,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract.case import MIXED, Case, input_unavailable
+from bench.contract.case import MIXED, TRACKS_OF, Case, input_unavailable
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
 
@@ -64,9 +64,10 @@ def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
     return options.numerics or (("float32", "tf32") if device == "gpu" else ("float32",))
 
 
-def tracks_of(options: RunOptions, device: str) -> tuple[str, ...]:
-    """The tracks asked for, or the device's default: on a GPU `shipped` differs in its precision too."""
-    return options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
+def tracks_of(options: RunOptions, device: str, task: str) -> tuple[str, ...]:
+    """The task's tracks asked for, or the device's default: on a GPU `shipped` differs in its precision too."""
+    asked = options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
+    return tuple(track for track in asked if track in TRACKS_OF[task])
 
 
 def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.contract.case import INFERENCE_TRACKS, Case, stem
+from bench.contract.case import Case, stem
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
 from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, samples_of, tracks_of
@@ -28,7 +28,7 @@ def predict_cases(
 ) -> Iterator[PlannedCase]:
     """The cases of task predict: `samples` are those that a launch's series of calls goes through."""
     for description, device in itertools.product(descriptions, devices):
-        tracks = [track for track in tracks_of(options, device) if track in INFERENCE_TRACKS]
+        tracks = tracks_of(options, device, "predict")
         trained = samples_of(options, description, device)
         for batch_size, numerics, track, backend in itertools.product(
             _inference_batch_sizes(options, description), numerics_of(options, device), tracks, options.backends

@@ -61,7 +61,11 @@ def train_cases(
 def _executions(options: RunOptions, device: str) -> list[tuple[str, str]]:
     """The tracks, each with its input; where inputs are compared, `fit` has all of them, and the resident one."""
     inputs = options.inputs if options.inputs == ("arrays",) else dict.fromkeys((*options.inputs, RESIDENT))
-    return [(track, one) for track in tracks_of(options, device) for one in (inputs if track == "fit" else ("arrays",))]
+    return [
+        (track, one)
+        for track in tracks_of(options, device, "train")
+        for one in (inputs if track == "fit" else ("arrays",))
+    ]
 
 
 def _size(options: RunOptions, description: Workload, device: str) -> tuple[int, int]:

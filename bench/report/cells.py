@@ -50,7 +50,13 @@ def interval(name: str, factor: float = 1) -> Cell:
 
 def called(case: Row) -> str:
     """The backend, and which of its functions a case of inference calls."""
-    functions = {"fit": "model.predict", "loop": "compiled call", "native": "exported"}
+    functions = {
+        "fit": "model.predict",
+        "on_batch": "predict_on_batch",
+        "call": "model(x)",
+        "loop": "compiled call",
+        "native": "exported",
+    }
     return f"{case['backend']}, {functions[case['track']]}"
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from bench.analysis.frames import INTERVAL_LEVEL
-from bench.contract.case import TRACKS, stem, title
+from bench.contract.case import TRAINING_TRACKS, stem, title
 from bench.report import cells
 from bench.report.cells import Cell
 from bench.report.text import NOTHING, difference, waiting_share
@@ -132,7 +132,7 @@ COLUMNS = (
     Column("epochs", cells.rounded("epochs_to_target", 1), (Kind.TARGETS,)),
     Column("seconds [{interval}]", cells.seconds_to_target, (Kind.TARGETS,)),
     # Each track of a backend, and what Keras costs, what `fit` leaves on the table, what is left of it.
-    *(Column(track, cells.track_seconds(track), (Kind.TRACKS,), optional=True) for track in TRACKS),
+    *(Column(track, cells.track_seconds(track), (Kind.TRACKS,), optional=True) for track in TRAINING_TRACKS),
     Column("Keras overhead (fit / native)", cells.track_ratio("fit", "track=native"), (Kind.TRACKS,), optional=True),
     Column("left on the table (fit / tuned)", cells.track_ratio("fit", "track=tuned"), (Kind.TRACKS,), optional=True),
     Column("tuned / native", cells.track_ratio("tuned", "track=native"), (Kind.TRACKS,), optional=True),

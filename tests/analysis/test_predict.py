@@ -11,6 +11,7 @@ from test_analysis import change, row
 from bench.analysis import analyse, frames, predict, two_runs
 from bench.contract import files, launch_record
 from bench.contract.agreement import disagreement
+from bench.contract.case import INFERENCE_TRACKS
 from bench.contract.catalog import training_backends
 from bench.contract.errors import UsageError
 from bench.contract.files import RecordError
@@ -73,7 +74,7 @@ def test_a_backend_that_cannot_train_takes_part_in_inference_alone():
             "--backends openvino: Keras cannot train on it; it takes part in run --tasks predict",
         ),
         (["--tasks=all", "--reference=openvino"], "--reference openvino: Keras cannot train on it; name one of jax"),
-        (["--tasks=predict", "--tracks=tuned"], "--tracks tuned: task predict has fit, loop, native"),
+        (["--tasks=predict", "--tracks=tuned"], "--tracks tuned: task predict has fit, on_batch, call, loop, native"),
         (["--tasks=walk"], "unknown task 'walk'"),
     ],
 )
@@ -97,7 +98,7 @@ def test_latency_is_of_one_sample_and_throughput_of_many():
 
 
 def test_each_track_is_a_case_but_those_of_training_alone():
-    assert {case.track for case in cases("--tasks=predict", "--tracks=all")} == {"fit", "loop", "native"}
+    assert {case.track for case in cases("--tasks=predict", "--tracks=all")} == set(INFERENCE_TRACKS)
 
 
 def test_the_calls_of_a_launch_are_as_many_as_its_samples_hold_batches():

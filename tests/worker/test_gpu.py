@@ -22,7 +22,8 @@ from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import train
 from bench.worker.workload.build import check_device, resolved
 
-SET = ("CUDA_DEVICE_ORDER", "KERAS_HOME", "KERAS_BACKEND", *environment.foreign_settings())
+CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+SET = ("CUDA_DEVICE_ORDER", "KERAS_HOME", "KERAS_BACKEND", *CACHES, *environment.foreign_settings())
 
 
 @pytest.fixture
@@ -36,13 +37,21 @@ def prepared(monkeypatch):
             monkeypatch.setenv(name, value)
         nothing = SimpleNamespace(environment=lambda *_: {}, configure=lambda *_: None)
         monkeypatch.setattr(backends, "load", lambda _name: nothing)
-        environment.prepare("any", device, "float32")
+        environment.prepare("torch", device, "float32")
         return dict(os.environ)
 
     kept = dict(os.environ)
     yield prepare
     os.environ.clear()
     os.environ.update(kept)
+
+
+def test_no_launch_finds_what_another_has_compiled(prepared, tmp_path):
+    first = prepared("cpu", TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
+    second = prepared("cpu")
+
+    assert len({one[name] for one in (first, second) for name in CACHES}) == 2 * len(CACHES)
+    assert str(tmp_path) not in [first[name] for name in CACHES]
 
 
 @pytest.mark.parametrize(

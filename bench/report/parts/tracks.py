@@ -11,7 +11,7 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.analysis.tuning import Choice
 from bench.contract.backend_facts import InputFacts
-from bench.contract.case import TRACKS, case_key, stem
+from bench.contract.case import TRAINING_TRACKS, case_key, stem
 from bench.contract.catalog import facts_of_all
 from bench.contract.tuning import knob_words
 from bench.report import drawing
@@ -63,7 +63,7 @@ def _tracks(analysis: Analysis, group: pd.DataFrame, comparisons: Compared) -> T
     first = cases[0]
     rows: dict[str, dict[Any, Any]] = {case["backend"]: {"backend": case["backend"]} for case in cases}
     for case in cases:
-        opponents = (f"track={track}" for track in TRACKS)
+        opponents = (f"track={track}" for track in TRAINING_TRACKS)
         ratios = {(case["track"], name): comparisons.get((case_key(case), name)) for name in opponents}
         rows[case["backend"]] |= {case["track"]: case, **ratios}
     return table(

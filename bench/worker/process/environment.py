@@ -54,6 +54,8 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     _keep_downloads(Path(home))
     os.environ["KERAS_HOME"] = home
+    for name in catalog.facts_of(backend).compile_caches:
+        os.environ[name] = str(Path(home, name.lower()))
     os.environ["KERAS_BACKEND"] = backend
     if device == "gpu":
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi and the parent count

@@ -229,8 +229,9 @@ def _step_seconds(name: str, model: Any, workload: Any, dataset: Any) -> float:
     from bench.worker.workload.model import hand_as_fit, tensors
 
     hand_as_fit(model)
-    batch = tuple(tensors(taken(part, slice(workload.batch_size))) for part in dataset[:2])
+    given = tuple(taken(part, slice(workload.batch_size)) for part in dataset[:2])
     seconds, trains = [], backends.trains(keras.backend.backend())
+    batch = tuple(map(tensors, given)) if trains else given
     try:
         for _ in range(CALIBRATION_STEPS):
             began = time.perf_counter()

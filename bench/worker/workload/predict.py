@@ -38,6 +38,10 @@ def call(case: Case, model: keras.Model, example: Part, folder: Path) -> Call:
     """What a case's track calls on a batch like `example`; an exported model is written into `folder`."""
     if case.track == "fit":
         return lambda x: model.predict(x, batch_size=case.batch_size, verbose=0)
+    if case.track == "on_batch":
+        return lambda x: model.predict_on_batch(x)
+    if case.track == "call":
+        return lambda x: keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, training=False))
     if len(arrays_of(example)) > 1:
         raise StartError(f"predict in track {case.track} takes a model with one input; this one has several")
     return backends.caller(case.backend, case.track, model, example, folder)
