@@ -488,3 +488,17 @@ def test_a_backend_without_a_ceiling_is_said_and_the_run_goes_on(measure, monkey
     assert set(json.loads((folder / "run.json").read_text())["ceilings"]["cpu"]) == {"jax", "tensorflow"}
     assert "ceiling: torch cpu: exit status 1: ModuleNotFoundError: No module named" in measure.said.getvalue()
     assert state(folder) == "finished"
+
+
+def test_a_disturbed_ceiling_is_measured_anew_and_the_fastest_counts(measure, monkeypatch):
+    answers = iter([(4e9, 0.5), (5e9, 0.0), (2e9, 0.0)])
+
+    def ask(*_):
+        speed, stolen = next(answers)
+        return {"flops_per_second": speed, "seconds": 1.0, "steal_fraction": stolen, "other_cpu_seconds": 0.0}
+
+    monkeypatch.setattr("bench.run.ceiling.ask", ask)
+    folder = measure("--backends=jax", "--samples=128", "--epochs=2", "--profile=default", "--launches=2")
+
+    assert json.loads((folder / "run.json").read_text())["ceilings"] == {"cpu": {"jax": 5e9}}
+    assert next(answers, None) is None  # once after the launches too

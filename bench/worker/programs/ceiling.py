@@ -2,7 +2,8 @@
 
     python -m bench.worker.programs.ceiling --backend torch --device cpu --numerics float32
 
-One JSON line on standard output: `{"flops_per_second": …, "size": …}`, or `{"error": "one line"}`, then with status 1.
+One JSON line on standard output: `{"flops_per_second": …, "size": …}` with the gauges of the time it took, as an epoch
+has them, or `{"error": "one line"}`, then with status 1.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import numpy as np
 from bench.contract.catalog import training_backends
 from bench.worker import backends
 from bench.worker.process import environment
+from bench.worker.timing import gauges
+from bench.worker.timing.nvml import nothing
 
 SIZES = {"cpu": 2_048, "gpu": 8_192}  # large enough that starting the product costs nothing beside it
 SECONDS = 0.5
@@ -35,7 +38,11 @@ def main() -> None:
         present = backend.devices()
         if not any(line.startswith(given.device) for line in present):
             raise RuntimeError(f"there is only {', '.join(present)}")
+        began, before = time.perf_counter(), gauges.counters()
         result = {"flops_per_second": 2 * size**3 / seconds(backend, size), "size": size}
+        noise = gauges.noise(before, gauges.counters(), (0.0, 0.0), nothing())
+        told = {name: getattr(noise, name) for name in ("steal_fraction", "other_cpu_seconds")}
+        result |= {"seconds": time.perf_counter() - began, **told}
     except Exception as error:  # each framework has its own where the device is not there
         from bench.worker.errors import reason  # with Keras, which asks for its backend when it is imported
 
