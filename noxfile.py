@@ -1,4 +1,4 @@
-"""Sessions: bench, parity, compare, report, history, calibrate, tests, long, worker, lint, audit, and env(NAME)."""
+"""Sessions: bench, parity, explain, compare, report, history, calibrate, tests, long, worker, lint, audit, env."""
 
 import json
 import os
@@ -114,6 +114,14 @@ def parity(session: nox.Session) -> None:
     given = checked(session, parse.parse_parity)
     ensure_backends(session, given, given.backends)
     python(session, "bench", "-m", "bench", "parity", *session.posargs)
+
+
+@nox.session(python=False)
+def explain(session: nox.Session) -> None:
+    """Say why a backend is slower, and what to do about it: `nox -s explain -- --workloads mlp`."""
+    given = checked(session, parse.parse_explain)
+    ensure_backends(session, given, given.backends)
+    python(session, "bench", "-m", "bench", "explain", *session.posargs)
 
 
 @nox.session(python=False)

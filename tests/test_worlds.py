@@ -90,7 +90,7 @@ def test_a_world_with_keras_does_not_import_anothers_libraries(names, foreign):
 BARE = """
 import sys
 sys.path.insert(0, {root!r})
-from bench.plan.parse import parse_calibrate, parse_parity, parse_run
+from bench.plan.parse import parse_calibrate, parse_explain, parse_parity, parse_run
 print(type({parse}({words!r})).__name__)
 """
 
@@ -115,10 +115,11 @@ RUN = [
     ("parse", "words", "kind"),
     [
         ("parse_run", RUN, "RunOptions"),
+        ("parse_explain", [*SELECTION, "--launches=2"], "ExplainOptions"),
         ("parse_parity", [*SELECTION, "--seeds=2", "--steps=6", "--numerics=float32"], "ParityOptions"),
         ("parse_calibrate", ["--launches=12", "--load=1"], "CalibrateOptions"),
     ],
-    ids=["run", "parity", "calibrate"],
+    ids=["run", "explain", "parity", "calibrate"],
 )
 def test_a_bare_interpreter_parses_every_option(parse, words, kind):
     done = bare(parse, words)

@@ -9,6 +9,7 @@ from bench.analysis import cases as of_cases
 from bench.analysis import comparisons as comparing
 from bench.analysis import frames, tuning
 from bench.analysis.comparisons import Comparisons
+from bench.analysis.explain import Explanation, explained
 from bench.analysis.frames import Run
 from bench.analysis.parity.compare import Parity, compare
 from bench.analysis.problems import problems
@@ -26,6 +27,7 @@ class Analysis(NamedTuple):
     choices: list[Choice]
     targets: pd.DataFrame
     parity: Parity | None
+    explanation: Explanation | None
     spent: dict[str, float]
     problems: list[str]
 
@@ -39,5 +41,9 @@ def analyse(folder: Path) -> Analysis:
     cases = of_cases.cases(run)
     comparisons = comparing.compare(run)
     parity = compare(folder, run.description)
+    explanation = explained(folder)
     reasons = problems(run, cases, comparisons) + (parity.problems if parity else [])
-    return Analysis(run, cases, comparisons, tuning.choices(run), targets(run), parity, time_spent(run), reasons)
+    reasons += explanation.problems if explanation else []
+    wall = run.description.wall_seconds or 0.0
+    spent, choices = {"explain": wall} if explanation else time_spent(run), tuning.choices(run)
+    return Analysis(run, cases, comparisons, choices, targets(run), parity, explanation, spent, reasons)

@@ -66,6 +66,12 @@ def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tracks", type=several(str, tuple(CLIMBS)), metavar="NAME,…", help=f"default {', '.join(CLIMBS)}")
 
 
+def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `explain`."""
+    _add_selection(parser)
+    parser.add_argument("--launches", type=whole, metavar="N", help="of each backend; default 3")
+
+
 def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `calibrate`."""
     _add_selection(parser)

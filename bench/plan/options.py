@@ -323,3 +323,11 @@ class ParityOptions(Selection):
         super().__post_init__(dataset, loss, unsafe)
         if len(self.backends) < 2:
             raise UsageError(f"--backends {self.backends[0]}: parity compares backends; name at least two")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions(Selection):
+    """What `explain` was asked for: `launches` processes take the step of each workload and backend apart."""
+
+    launches: int = 3
+    workloads: tuple[str, ...] = ("mlp", "cnn")

@@ -8,8 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bench.contract.errors import UsageError
-from bench.plan.arguments import Parser, add_calibrate_arguments, add_parity_arguments, add_run_arguments
-from bench.plan.options import CalibrateOptions, ParityOptions, RunOptions, Selection
+from bench.plan.arguments import (
+    Parser,
+    add_calibrate_arguments,
+    add_explain_arguments,
+    add_parity_arguments,
+    add_run_arguments,
+)
+from bench.plan.options import CalibrateOptions, ExplainOptions, ParityOptions, RunOptions, Selection
 from bench.plan.resumed import resumed_options
 
 Options = TypeVar("Options", bound=Selection)
@@ -37,6 +43,11 @@ def parse_calibrate(arguments: Sequence[str]) -> CalibrateOptions:
 def parse_parity(arguments: Sequence[str]) -> ParityOptions:
     """The options of `parity`, checked against each other."""
     return options_of(ParityOptions, _parsed("parity", add_parity_arguments, arguments))
+
+
+def parse_explain(arguments: Sequence[str]) -> ExplainOptions:
+    """The options of `explain`, checked against each other."""
+    return options_of(ExplainOptions, _parsed("explain", add_explain_arguments, arguments))
 
 
 def run_or_resume(given: argparse.Namespace) -> RunOptions:

@@ -60,6 +60,14 @@ def called(case: Row) -> str:
     return f"{case['backend']}, {functions[case['track']]}"
 
 
+def part(row: Row) -> str | None:
+    """The milliseconds of a part of a step, in parentheses its share of the step."""
+    if missing(row["seconds"]):
+        return None
+    share = "" if missing(row["share"]) else f" ({row['share']:.0%})"
+    return f"{1e3 * row['seconds']:.3g}{share}"
+
+
 def samples_per_second(case: Row) -> str | None:
     """Samples per second in whole numbers."""
     speed = case["samples_per_second"]

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     CASES = "cases"  # any case, in one table of all
     PREDICT = "predict"  # a case of inference
     TRACKS = "tracks"  # a backend: its case of each track, the ratios between them
+    EXPLAIN = "explain"  # a part of a step: what it takes on each backend
     TARGETS = "targets"  # a case with held-out samples
     INPUTS = "inputs"  # an input: the case of each backend
     BATCH_SIZES = "batch sizes"  # a batch size: the case of each backend
@@ -158,6 +159,7 @@ COLUMNS = (
     Column("p99 ms", cells.three_digits("p99_seconds", 1000), (Kind.PREDICT,)),
     Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),
+    Column("{backend}", cells.part, (Kind.EXPLAIN,)),
     Column("GFLOP/s", cells.rate, (Kind.TRAINING, Kind.CASES)),
     Column("callbacks s/epoch", cells.if_any("callback_seconds"), (Kind.TRAINING, Kind.CASES), optional=True),
     Column("cold epoch s", cells.three_digits("cold_epoch_seconds"), (Kind.TRAINING,)),

@@ -27,6 +27,8 @@ def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         }
         if len(analysis.targets):
             frames["targets.csv"] = analysis.targets
+    if analysis.explanation:
+        frames["explain.csv"] = analysis.explanation.table
     if analysis.parity:
         frames["parity.csv"] = analysis.parity.table
     return frames

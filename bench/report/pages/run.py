@@ -10,7 +10,7 @@ from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.contract.case import stem, title
 from bench.contract.run_json import RunDescription
 from bench.report.columns import Kind
-from bench.report.parts import figures, inputs, parity, predict, targets, tracks, training, verdicts
+from bench.report.parts import explain, figures, inputs, parity, predict, targets, tracks, training, verdicts
 from bench.report.rows import comparisons
 from bench.report.text import significant
 from bench.report.view import Page, Section, Table
@@ -23,7 +23,10 @@ def page(analysis: Analysis) -> Page:
     description = analysis.run.description
     return Page(
         title=f"Run {description.id}",
-        verdicts=verdicts.verdicts(analysis) or parity.proved(analysis.parity),
+        verdicts=[
+            *(verdicts.verdicts(analysis) or parity.proved(analysis.parity)),
+            *explain.advice(analysis.explanation),
+        ],
         remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
         problems=analysis.problems,
         tables=[*training.tables(analysis), *_optional_tables(analysis)],
@@ -61,6 +64,7 @@ def where(analysis: Analysis) -> str:
 def _optional_tables(analysis: Analysis) -> list[Table]:
     """The tables that only some runs have."""
     return [
+        *explain.tables(analysis.explanation),
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),

@@ -2,8 +2,8 @@
 
 `backend.toml` of each has the plain facts, which `bench.contract.catalog` reads for every world. `__init__` is what
 every track needs; `loop` and `native` train without Keras's `fit`, `inputs` is what `fit` is handed, `exact` is what
-parity needs, and `predict` has the calls of task predict. A backend without `loop` cannot train: of these it needs
-`predict` alone.
+parity needs, `explain` what an explanation does, and `predict` has the calls of task predict. A backend without `loop`
+cannot train: of these it needs `predict` alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,6 +122,16 @@ class Exact(Protocol):
         """A number below 2^32 as what becomes a tensor of Keras's type uint32."""
 
 
+class Explain(Protocol):
+    """What an explanation needs of a backend."""
+
+    def compilations(self, model: Any) -> int:
+        """How often something was compiled so far, in this process or for this model."""
+
+    def tries_jit(self, on: bool) -> bool:
+        """Whether the other `jit_compile` may be faster, where it is `on` or off, and is soon compiled."""
+
+
 def load(name: str) -> Backend:
     """The module of a backend."""
     module: ModuleType = import_module(f"{__name__}.{name}")
@@ -131,6 +141,11 @@ def load(name: str) -> Backend:
 def trains(name: str) -> bool:
     """Whether Keras can train on a backend."""
     return catalog.facts_of(name).trains
+
+
+def explain(name: str) -> Explain:
+    """What an explanation needs of this backend; imports its framework."""
+    return cast(Explain, import_module(f"{__name__}.{name}.explain"))
 
 
 def inputs(name: str) -> Inputs:

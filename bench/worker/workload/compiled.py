@@ -127,6 +127,11 @@ def says_direction(given: Compilation, metric: str) -> bool:
     return metric == LOSS or _direction(given, metric) is not None
 
 
+def metric_names(given: Compilation) -> list[str]:
+    """The metrics of a compilation, by their names."""
+    return [_name(metric) for metric in _metrics(given)]
+
+
 def _direction(given: Compilation, metric: str) -> str | None:
     """Keras's `up` or `down`, which most of its metrics have and none of a user's own."""
     compiled = next(one for one in _metrics(given) if metric.endswith(_name(one)))

@@ -1,0 +1,307 @@
+"""Where the time of a training step goes, part by part, and what would make it shorter: from what `explain` measured.
+
+A launch gives each part as a difference of two trainings that took turns in it, so that the parts add up to the step.
+The replication is the launch: intervals are over launches.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bench.analysis import statistics
+from bench.analysis.statistics import Interval
+from bench.contract import explain
+from bench.contract.case import stem
+
+LEVEL = 0.95
+GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
+SLOWER = 0.05  # more than the fastest backend: its reasons are told
+LEAK_MIB = 0.1  # an epoch: memory that grows by more
+PLACE = ["workload", "device", "backend"]
+COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
+FIXED = ("an epoch", "a fit", "the first epoch")  # seconds that are no part of a step
+Launch = Mapping[str, Any]  # what one process wrote
+
+
+class Advice(NamedTuple):
+    """A sentence, the place that it is about, and the share of the time that remains with it."""
+
+    workload: str
+    device: str
+    backend: str
+    remains: float
+    text: str
+
+
+class Explanation(NamedTuple):
+    """The rows of explain.csv, what to do, fastest first, why backends differ, and what went wrong."""
+
+    table: pd.DataFrame
+    advice: list[Advice]
+    reasons: list[Advice]
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a setting is worth advising: `part` takes at least `share` of a step, and `tried` gains.
+
+    `tried` is the training that has it; `cause` and `cure` are words, in which {name} is something that launches tell.
+    """
+
+    part: str
+    share: float
+    tried: str
+    cause: str
+    cure: str
+    source: str  # where its threshold or its cure comes from
+
+
+RULES = (
+    Rule(
+        "per step",
+        0.3,
+        f"steps_per_execution={explain.EXECUTIONS}",
+        "is work of each step whatever its samples",
+        f"compile with steps_per_execution={explain.EXECUTIONS}",
+        "Keras's documentation of Model.compile",
+    ),
+    Rule(
+        "input",
+        0.1,
+        "input tf.data",
+        "is waiting for its input",
+        "hand `fit` a tf.data.Dataset that is batched and prefetched",
+        "docs/inputs.md",
+    ),
+    Rule("input", 0.1, "input PyDataset", "is waiting for its input", "hand `fit` a PyDataset", "docs/inputs.md"),
+    Rule("input", 0.1, "input DataLoader", "is waiting for its input", "hand `fit` a DataLoader", "docs/inputs.md"),
+    Rule(
+        "metrics",
+        0.1,
+        explain.UNMEASURED,
+        "goes into {metrics}",
+        "compile without metrics and compute them in evaluate",
+        "the same training without them",
+    ),
+    Rule(
+        "callbacks",
+        0.05,
+        explain.QUIET,
+        "goes into {callbacks}",
+        "let them do less, or do it less often",
+        "the same training without them",
+    ),
+    Rule(
+        "per step",
+        0.3,
+        explain.LARGER,
+        "is work of each step whatever its samples",
+        f"a batch {explain.TIMES} times as large, which is another training,",
+        "the line through two batch sizes",
+    ),
+    Rule("", 0.0, "jit_compile=True", "", "compile with jit_compile=True", "tried"),
+    Rule("", 0.0, "jit_compile=False", "", "compile with jit_compile=False", "tried"),
+    Rule("", 0.0, "run_eagerly=False", "", "compile without run_eagerly=True", "tried"),
+)
+
+
+def explained(folder: Path) -> Explanation | None:
+    """What the processes of a run's explanation found; None where there was none."""
+    files = sorted((folder / "explain").glob("[!.]*.json"))
+    if not files:
+        return None
+    launches, problems = [], []
+    for path in files:
+        found = _read(path)
+        if isinstance(found, str):
+            problems.append(found)
+        else:
+            launches.append(found)
+    groups: dict[tuple[str, str, str], list[Launch]] = {}
+    for one in launches:
+        groups.setdefault((one["workload"], one["device"], one["backend"]), []).append(one)
+    rows, advice = [], []
+    for place, group in groups.items():
+        parts = pd.DataFrame([_parts(one) for one in group])
+        rows += [dict(zip(PLACE, place, strict=True)) | row for row in _rows(parts)]
+        advice += sorted(_advice(place, group, parts), key=lambda one: one.remains)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return Explanation(table, advice, list(_reasons(table)), problems)
+
+
+def _read(path: Path) -> Launch | str:
+    """What a process wrote, or in words why it is of no use."""
+    try:
+        found: Launch = json.loads(path.read_text(encoding="utf-8"))
+        where = f"explain: {stem(found['workload'])} {found['backend']} {found['device']}, seed {found['seed']}"
+        if found.get("error"):
+            return f"{where}: {found['error']}"
+        for name in (explain.AS_IT_IS, explain.RESIDENT, explain.UNMEASURED, explain.PLAIN, explain.SHORT):
+            training = found["trainings"][name]
+            if training["error"]:
+                return f"{where}: {name}: {training['error']}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"left out: {path.name}: not readable ({type(error).__name__}: {error})"
+    return found
+
+
+def _parts(launch: Launch) -> dict[str, float]:
+    """The seconds of each part of a step in one launch, of the step itself, and of what is no part of one."""
+    trainings = launch["trainings"]
+
+    def step(name: str) -> float:
+        training = trainings.get(name) or {"error": "not there"}
+        return math.nan if training["error"] else float(training["epoch_seconds"]) / float(training["steps"])
+
+    whole, short = trainings[explain.AS_IT_IS], trainings[explain.SHORT]
+    line = (whole["epoch_seconds"] - short["epoch_seconds"]) / (whole["steps"] - short["steps"])
+    epoch = max(whole["epoch_seconds"] - line * whole["steps"], 0.0)  # of an epoch, besides its steps
+    besides = epoch / whole["steps"]
+    quiet = step(explain.QUIET) if explain.QUIET in trainings else step(explain.AS_IT_IS)
+    plain, single, size = step(explain.PLAIN), step(explain.SINGLE), whole["batch_size"]
+    per_step = math.nan if math.isnan(single) else (single * size - plain) / (size - 1) - besides
+    return {
+        "step": step(explain.AS_IT_IS) - besides,
+        "callbacks": step(explain.AS_IT_IS) - quiet,
+        "input": quiet - step(explain.RESIDENT),
+        "metrics": step(explain.RESIDENT) - step(explain.UNMEASURED),
+        "optimizer": step(explain.UNMEASURED) - plain,
+        "per step": per_step,
+        "per sample": plain - besides - (0.0 if math.isnan(per_step) else per_step),
+        "an epoch": epoch,
+        "a fit": float(whole["fit_seconds"] or 0.0),
+        "the first epoch": float(whole["cold_seconds"] or 0.0) - whole["epoch_seconds"],
+    }
+
+
+def _rows(parts: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    step = parts["step"].mean()
+    for part in parts:
+        found = mean(parts[part])
+        share = found.estimate / step if part in ("step", *explain.PARTS) else math.nan
+        seconds = {"seconds": found.estimate, "low": found.low, "high": found.high}
+        yield {"part": part, **seconds, "share": share, "launches": len(parts)}
+
+
+def mean(values: pd.Series) -> Interval:
+    """The mean of launches with a t interval; NaN limits for a single one."""
+    found = values.dropna().to_numpy(dtype=float)
+    if not len(found):
+        return Interval(math.nan, math.nan, math.nan)
+    centre = float(found.mean())
+    if len(found) < 2:
+        return Interval(centre, math.nan, math.nan)
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(found) - 1)) * float(found.std(ddof=1)) / math.sqrt(len(found))
+    return Interval(centre, centre - half, centre + half)
+
+
+def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[Advice]:
+    """What makes a step take less here: measured in the same launches, and by the whole interval."""
+    first, step = group[0], parts["step"].mean()
+    told = {name: ", ".join(first.get(name) or ["nothing"]) for name in ("metrics", "callbacks")}
+    for rule in RULES:
+        share = parts[rule.part].mean() / step if rule.part else 1.0
+        ratio = _ratio(group, rule.tried)
+        if math.isnan(share) or share < rule.share or not ratio.high <= GAIN:
+            continue
+        because = f"{share:.0%} of its step {rule.cause.format(**told)}: " if rule.part else ""
+        of = "the time a sample" if rule.tried == explain.LARGER else "the time"
+        remains = f"takes {ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] of {of} here"
+        yield Advice(
+            *place, ratio.estimate, f"{because}{rule.cure}{' ' if rule.cure.endswith(',') else ', which '}{remains}"
+        )
+    yield from (Advice(*place, 1.0, text) for text in _symptoms(group, parts))
+
+
+def _ratio(group: Sequence[Launch], tried: str) -> Interval:
+    """The seconds of a sample with a setting over those without, over launches."""
+    ratios = []
+    for one in group:
+        both = [one["trainings"].get(name) for name in (tried, _base(tried))]
+        if any(training is None or training["error"] for training in both):
+            return Interval(math.nan, math.nan, math.nan)
+        ours, theirs = (one["epoch_seconds"] / one["steps"] / one["batch_size"] for one in both)
+        ratios.append(ours / theirs)
+    return statistics.mean_interval(ratios, LEVEL)
+
+
+def _base(tried: str) -> str:
+    """What a training is held against: what is measured without metrics has its input on the device too."""
+    return explain.RESIDENT if tried == explain.UNMEASURED else explain.AS_IT_IS
+
+
+def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[str]:
+    """What is seen besides: short epochs, compilations that come again, memory that grows."""
+    epoch, step, steps = mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
+    whole = epoch.estimate + steps * step
+    if epoch.low > 0 and epoch.estimate > 0.2 * whole:
+        yield (
+            f"an epoch costs {1e3 * epoch.estimate:.3g} ms besides its {steps} "
+            f"{'step' if steps == 1 else 'steps'} of {1e3 * step:.3g} ms each, {epoch.estimate / whole:.0%} of it: let "
+            "an epoch have more steps, by repeating the data or with steps_per_epoch"
+        )
+    again = [one["compilations"] for one in group]
+    if min(again) > 0:
+        yield (
+            f"it compiles again in warm epochs, at least {min(again)} times: "
+            "something that a layer or a metric does is new each time, such as a shape or a Python number"
+        )
+    grows = memory_growth(group)
+    if grows.low > LEAK_MIB:
+        yield (
+            f"its memory grows by {grows.estimate:.2g} [{grows.low:.2g}, {grows.high:.2g}] MiB an epoch: something "
+            "that a callback, a layer or a metric keeps"
+        )
+
+
+def memory_growth(group: Sequence[Launch]) -> Interval:
+    """The slope of the host's memory over epochs, in MiB, once the first two are over."""
+    slopes = []
+    for one in group:
+        held = np.asarray(one["memory_mib"][2:], dtype=float)
+        if len(held) < 3:
+            return Interval(math.nan, math.nan, math.nan)
+        # The median step from one epoch to the next: a single page of growth, as an allocator takes, is no slope.
+        slopes.append(float(np.median(np.diff(held))))
+    return mean(pd.Series(slopes))
+
+
+def _reasons(table: pd.DataFrame) -> Iterator[Advice]:
+    """For each backend that takes longer than the fastest: in which parts."""
+    for (workload, device), rows in table.groupby(["workload", "device"], sort=False):
+        seconds = {
+            str(backend): dict(zip(of["part"], of["seconds"].astype(float), strict=True))
+            for backend, of in rows.groupby("backend", sort=False)
+        }
+        fastest = min(seconds, key=lambda name: seconds[name]["step"])
+        for backend, parts in seconds.items():
+            more = {part: took - seconds[fastest][part] for part, took in parts.items()}
+            if more["step"] < SLOWER * seconds[fastest]["step"]:
+                continue
+            dearest = sorted(explain.PARTS, key=lambda part: -more[part])
+            shares = [
+                f"{WORDS[part]} {more[part] / more['step']:.0%}" for part in dearest if more[part] > 0.1 * more["step"]
+            ]
+            took = f"{1e3 * parts['step']:.3g} ms, {1e3 * more['step']:.3g} more than on {fastest}"
+            text = f"a step takes {took}; of that {', '.join(shares)}"
+            yield Advice(str(workload), str(device), backend, math.nan, text)
+
+
+WORDS: Mapping[str, str] = {
+    "callbacks": "callbacks",
+    "input": "waiting for input",
+    "metrics": "metrics",
+    "optimizer": "the optimizer beyond plain SGD",
+    "per step": "work of each step whatever its samples",
+    "per sample": "work that grows with the samples",
+}

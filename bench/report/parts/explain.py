@@ -1,0 +1,72 @@
+"""What a report says of an explanation: the parts of a step side by side, why backends differ, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.analysis.explain import FIXED, Advice, Explanation
+from bench.contract.case import stem
+from bench.contract.explain import PARTS
+from bench.report.cells import plain
+from bench.report.columns import Column, Kind, table
+from bench.report.view import Row, Sentence, Table, facets
+
+HEADINGS = {
+    "step": "a step",
+    "input": "waiting for input",
+    "optimizer": "optimizer beyond SGD",
+    "per step": "work per step",
+    "per sample": "work per sample",
+    "an epoch": "an epoch besides",
+    "a fit": "a fit besides",
+    "the first epoch": "the first epoch more",
+}
+
+
+def tables(explanation: Explanation | None) -> Iterator[Table]:
+    """A table for each workload and device: a row for each part, a column for each backend."""
+    if explanation is None or explanation.table.empty:
+        return
+    for (workload, device), rows in explanation.table.groupby(["workload", "device"], sort=False):
+        cells = {(row["part"], row["backend"]): row for row in rows.to_dict("records")}
+        backends = list(dict.fromkeys(rows["backend"]))
+        parts = [part for part in ("step", *PARTS, *FIXED) if _is_there(part, cells, backends)]
+        yield table(
+            Kind.EXPLAIN,
+            f"Where a step's time goes: {stem(workload)} on {device}, milliseconds",
+            [
+                {"part": HEADINGS.get(part, part), **{name: cells.get((part, name)) for name in backends}}
+                for part in parts
+            ],
+            notes=[
+                f"parts add up to the step; intervals of 95% over {rows['launches'].max()} launches are in explain.csv",
+                "besides: what an epoch or a fit costs that no step does; the first epoch compiles",
+            ],
+            names=[Column("part", plain("part"), (), name=True)],
+            backends=backends,
+            facets=[facets({"workload": workload, "device": device}, "workload", "device")] * len(parts),
+        )
+
+
+def _row(part: str, cells: Mapping[tuple[Any, Any], Any], backends: list[str]) -> Row:
+    return {"part": HEADINGS.get(part, part), **{name: cells.get((part, name)) for name in backends}}
+
+
+def _is_there(part: str, cells: Mapping[tuple[Any, Any], Any], backends: list[str]) -> bool:
+    found = [cells.get((part, name)) for name in backends]
+    return part != "callbacks" or any(row and row["seconds"] for row in found)
+
+
+def advice(explanation: Explanation | None) -> list[Sentence]:
+    """Why each slower backend is slower, and what makes it faster."""
+    if explanation is None:
+        return []
+    why = [_sentence(one, "why") for one in explanation.reasons]
+    what = [_sentence(one, "what to do") for one in explanation.advice]
+    return why + what
+
+
+def _sentence(one: Advice, about: str) -> Sentence:
+    text = f"{about}: {stem(one.workload)} on {one.device}, {one.backend}: {one.text}."
+    return Sentence(text, facets(one._asdict(), "workload", "device"))

@@ -1,0 +1,138 @@
+"""An explanation: on each backend processes of their own take a training step apart; none of it counts as a timing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from rich.text import Text
+
+from bench.contract.case import stem
+from bench.launch.interruption import under_way
+from bench.launch.process import launch
+from bench.machine import environments
+from bench.plan.cases import devices_of
+from bench.plan.options import ExplainOptions
+from bench.run.console import RunConsole, duration
+from bench.run.prepare import prepare
+from bench.run.workflow import (
+    Run,
+    Step,
+    check_machine,
+    described,
+    find_limits,
+    make_folder,
+    measure_run,
+    open_log,
+    prepare_run,
+    tell_remarks,
+)
+
+LIMIT_SECONDS, STEP_FACTOR = 900.0, 5_000.0  # times what a step takes: some ten trainings of a few hundred steps
+
+
+class Place(NamedTuple):
+    """A process to come: a workload on a backend and device, with a seed."""
+
+    workload: str
+    backend: str
+    device: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainingRun(Run):
+    """A run of explanations."""
+
+    options: ExplainOptions
+    places: Sequence[Place] = ()
+
+    GOES_ON: ClassVar[bool] = False
+
+
+def explain(options: ExplainOptions, console: RunConsole) -> Path:
+    """Take the steps of all workloads apart and return the run's folder.
+
+    Raises UsageError for what the user can mend, RunError where no backend works or the run's folder cannot be written
+    any more. Ctrl-C ends it early; what was measured until then is kept.
+    """
+    begun = ExplainingRun(options=options, console=console, began=time.monotonic())
+    with under_way(console.say):
+        planned = prepare_run(begun, PREPARING)
+        return measure_run(planned, [partial(take_apart, place=place) for place in planned.places]).folder
+
+
+def prepare_workloads(run: ExplainingRun) -> ExplainingRun:
+    """Describe the workloads and draw the weights."""
+    return replace(run, prepared=prepare(run.options, run.folder))
+
+
+def plan_places(run: ExplainingRun) -> ExplainingRun:
+    """Find which processes there are: backends take turns within each seed, beginning with another each time."""
+    options, found = run.options, []
+    for workload in run.prepared.workloads:
+        for device in devices_of(options, run.gpus):
+            for number, seed in enumerate(options.seeds):
+                turn = number % len(options.training)
+                for backend in (*options.training[turn:], *options.training[:turn]):
+                    blind = run.limits.without_gpu.get(backend) if device == "gpu" else None
+                    skip = run.limits.refused.get((backend, workload.workload)) or blind
+                    if skip is None:
+                        found.append(Place(workload.workload, backend, device, seed))
+                    elif not number:
+                        run.console.say(f"{stem(workload.workload)}: {backend} {device} is left out: {skip}")
+    return replace(run, places=found)
+
+
+def describe_run(run: ExplainingRun) -> ExplainingRun:
+    """Find what run.json says."""
+    return replace(run, description=described(run, []))
+
+
+def take_apart(run: ExplainingRun, place: Place) -> ExplainingRun:
+    """Let one process measure, into `<run>/explain/`; one that fails leaves its reason there."""
+    prepared, python = run.prepared, run.prepared.pythons[place.backend]
+    number = [one.workload for one in prepared.workloads].index(place.workload)
+    name = f"{number}-{stem(place.workload)}-seed{place.seed}"
+    output = (run.folder / "explain" / f"{name}-{place.backend}-{place.device}.json").resolve()
+    output.parent.mkdir(exist_ok=True)
+    title = f"explain: {stem(place.workload)} {place.backend} {place.device}, seed {place.seed}"
+    if python is None:
+        _failed(output, place, environments.missing_reason(place.backend))
+        return run
+    step_seconds = prepared.workloads[number].step_seconds or 0.0
+    words = {**place._asdict(), "numerics": "float32", "step-seconds": step_seconds, "output": output}
+    words["weights"] = (prepared.folder / "weights" / f"{name}.npz").resolve()
+    options = [f"--{key}={value}" for key, value in words.items()]
+    command = [str(python), "-m", "bench.worker.programs.explain", *options]
+    with run.console.status(title) as status:
+        status.update(Text(title))
+        log = run.folder / "logs" / f"{output.stem}.log"
+        outcome = launch(command, log=log, limit_seconds=LIMIT_SECONDS + STEP_FACTOR * step_seconds)
+    if outcome.status == "ok":
+        run.console.say(f"{title}: {duration(outcome.wall_seconds)}")
+    else:
+        run.console.say(f"{title}: {outcome.reason}")
+        _failed(output, place, outcome.reason)
+    return run
+
+
+def _failed(output: Path, place: Place, reason: str) -> None:
+    output.write_text(json.dumps({**place._asdict(), "error": reason}), encoding="utf-8")
+
+
+PREPARING: Sequence[Step[ExplainingRun]] = (  # then one step a process, and run.json is written after each
+    check_machine,
+    make_folder,
+    open_log,
+    prepare_workloads,
+    find_limits,
+    plan_places,
+    describe_run,
+    tell_remarks,
+)

@@ -1,0 +1,60 @@
+"""Why a step takes as long as it does on one backend: the same training with one thing taken away after the other.
+
+    python -m bench.worker.programs.explain --backend torch --device cpu --numerics float32 --workload mlp --seed 0 \
+        --step-seconds 0.002 --weights FILE --output FILE
+
+The file holds JSON: what every training took, and what was seen besides; see `bench.worker.workload.parts`.
+"""
+
+import argparse
+from pathlib import Path
+
+from bench.contract import explain
+from bench.contract.files import write
+from bench.contract.messages import Messenger
+from bench.worker.process import environment
+
+SPAN_SECONDS = 0.25  # of an epoch, about
+LEAST_STEPS, MOST_STEPS = 2 * explain.SHORTER, 4 * explain.EXECUTIONS
+
+
+def main() -> None:
+    """Measure; the parent reads nothing but the output."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("--backend", "--device", "--numerics", "--workload"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--step-seconds", type=float, required=True, help="about what a step takes")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    given = parser.parse_args()
+    messenger = Messenger()
+    backend = environment.prepare(given.backend, given.device, given.numerics)
+
+    from bench.worker.workload import load, parts
+    from models.datasets import count
+
+    workload = load.load_workload(given.workload)
+    steps = _steps(given.step_seconds)
+    dataset = load.dataset_of(workload, steps * workload.batch_size)
+    there = count(dataset.x_train)
+    drawn = load.batches(dataset, there, min(workload.batch_size, there), given.seed)
+    bench = parts.Bench(workload, drawn.parts, given.weights, given.seed, given.numerics, steps)
+    samples = load.training_samples(workload.dataset, dataset)
+    measured = parts.measure(bench, backend)
+    about = {name: getattr(given, name) for name in ("workload", "backend", "device", "numerics", "seed")}
+    versions = environment.versions(given.backend)
+    write(given.output, {**about, "versions": versions, **parts.about(bench, samples), **measured})
+    messenger.send("explained")
+
+
+def _steps(step_seconds: float) -> int:
+    """Of an epoch: a multiple of both what is tried at once and what the short epoch divides it by."""
+    wanted = SPAN_SECONDS / step_seconds if step_seconds else MOST_STEPS
+    steps = int(min(max(wanted, LEAST_STEPS), MOST_STEPS))
+    unit = explain.EXECUTIONS if steps >= explain.EXECUTIONS else explain.SHORTER
+    return steps - steps % unit
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Where the time of a training step goes: the same training with one thing taken away after the other, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from bench.contract import case, explain
+from bench.worker import backends
+from bench.worker.errors import reason
+from bench.worker.timing.memory import live_mib
+from bench.worker.workload import inputs, load, numerics
+from bench.worker.workload.compiled import in_words, metric_names
+from bench.worker.workload.model import compilation, compile_model, fixed_batch, fresh
+from models import Workload
+from models.datasets import mapped
+
+ROUNDS = 3  # of a launch, in which every training takes its turn; the fastest counts
+SGD_RATE = 1e-4  # so small that no training runs away
+
+
+class Spans(keras.callbacks.Callback):
+    """The seconds of each epoch, from its begin until the device is idle; it has to be the first callback."""
+
+    def __init__(self, barrier: Callable[[], None], note: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._barrier, self._note = barrier, note
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._barrier()
+        self.seconds.append(time.perf_counter() - self._began)
+        self._note()
+
+
+@dataclass
+class Training:
+    """One of the trainings that take turns: a compiled model, what `fit` is handed, and what was measured.
+
+    `cold_seconds` is its first epoch, `epoch_seconds` the fastest of the others, `fit_seconds` what a warm `fit` takes
+    besides its epochs, at least. Of one that fails `error` says why, in one line.
+    """
+
+    steps: int
+    batch_size: int
+    model: Any = None
+    handed: Callable[[], Mapping[str, Any]] = dict
+    callbacks: Sequence[Any] = ()
+    error: str = ""
+    cold_seconds: float | None = None
+    epoch_seconds: float | None = None
+    fit_seconds: float | None = None
+
+    def fit(self, barrier: Callable[[], None], epochs: int = 2, note: Callable[[], None] = lambda: None) -> None:
+        """Train so many epochs and take what they took; a failure is noted and ends this training's turns."""
+        if self.error:
+            return
+        try:
+            spans, handed = Spans(barrier, note), self.handed()
+            began = time.perf_counter()
+            self.model.fit(**handed, epochs=epochs, shuffle=False, verbose=0, callbacks=[spans, *self.callbacks])
+            besides = time.perf_counter() - began - sum(spans.seconds)
+        except Exception as error:  # whatever a setting makes a framework do
+            self.error = reason(error)
+            return
+        first, *others = spans.seconds
+        if self.cold_seconds is None:
+            self.cold_seconds = first
+        else:
+            self.fit_seconds = min(besides, self.fit_seconds or besides)
+        self.epoch_seconds = min([*others, *([] if self.epoch_seconds is None else [self.epoch_seconds])])
+
+    def to_json(self) -> dict[str, Any]:
+        """What is told of it."""
+        names = ("steps", "batch_size", "error", "cold_seconds", "epoch_seconds", "fit_seconds")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class Bench:
+    """A workload on one backend, of which trainings are made.
+
+    Args:
+        parts: samples, labels and perhaps weights, as many as there are.
+        weights: the file that every training begins from.
+        steps: of an epoch of most trainings; the samples are repeated where they do not do.
+    """
+
+    workload: Workload
+    parts: Sequence[Any]
+    weights: Path
+    seed: int
+    numerics: str
+    steps: int
+    trainings: dict[str, Training] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        like: str | None = None,
+        *,
+        kind: str = case.RESIDENT,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        callbacks: Sequence[Any] = (),
+        compiled: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Make a training: another use of the model of one that is there (`like`), or a model compiled otherwise."""
+        size, length = batch_size or self.workload.batch_size, steps or self.steps
+        training = Training(length, size, callbacks=callbacks)
+        self.trainings[name] = training
+        try:
+            training.model = self.trainings[like].model if like else self._model(compiled)
+        except Exception as error:  # whatever a user's code raises
+            training.error = reason(error)
+            return
+        repeated = [_repeated(part, length * size) for part in self.parts]
+        training.handed = lambda: inputs.arguments(kind, repeated, size)
+
+    def _model(self, compiled: Mapping[str, Any]) -> Any:
+        keras.utils.set_random_seed(self.seed)
+        numerics.choose(self.numerics)
+        model = fresh(self.workload, self.parts[0])
+        model.set_weights(load.load_weights(self.weights))
+        compile_model(model, compilation(self.workload, model, self.parts[1]), **compiled)
+        return model
+
+
+def _repeated(part: Any, samples: int) -> Any:
+    """So many samples of an array, or of a structure of arrays, from the first on and over again."""
+    return mapped(lambda array: np.resize(array, (samples, *array.shape[1:])), part)
+
+
+def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
+    """What every training took, and what was seen besides: compilations of warm epochs, memory over epochs."""
+    _add(bench)
+    for training in bench.trainings.values():
+        training.fit(backend.barrier)
+    base = bench.trainings[explain.AS_IT_IS]
+    seen = backends.explain(keras.backend.backend())
+    before = seen.compilations(base.model) if base.model else 0
+    for _ in range(ROUNDS):
+        for training in bench.trainings.values():
+            training.fit(backend.barrier)
+    compiled = (seen.compilations(base.model) if base.model else 0) - before
+    memory: list[float] = []
+    bench.trainings[explain.SHORT].fit(backend.barrier, explain.LEAKING_EPOCHS, lambda: memory.append(live_mib()))
+    return {
+        "trainings": {name: training.to_json() for name, training in bench.trainings.items()},
+        "compilations": compiled,
+        "memory_mib": memory,
+    }
+
+
+def about(bench: Bench, samples: int) -> dict[str, Any]:
+    """What sentences need to know: what is trained with, how, by which callbacks, and how long an epoch is."""
+    model = bench.trainings[explain.AS_IT_IS].model
+    if model is None:
+        return {}
+    given = compilation(bench.workload, model, bench.parts[1])
+    return {
+        "trained_with": in_words(given),
+        "optimizer": type(model.optimizer).__name__,
+        "metrics": metric_names(given),
+        "jit_compile": model.jit_compile,
+        "run_eagerly": model.run_eagerly,
+        "callbacks": [type(one).__name__ for one in bench.trainings[explain.AS_IT_IS].callbacks],
+        "steps_per_epoch": max(samples // bench.workload.batch_size, 1),
+    }
+
+
+def _add(bench: Bench) -> None:
+    """The trainings with something taken away, and what advice may come to."""
+    workload = bench.workload
+    callbacks = list(workload.callbacks()) if workload.callbacks else []
+    bench.add(explain.AS_IT_IS, kind="arrays", callbacks=callbacks)
+    bench.add(explain.SHORT, explain.AS_IT_IS, kind="arrays", steps=bench.steps // explain.SHORTER, callbacks=callbacks)
+    if callbacks:
+        bench.add(explain.QUIET, explain.AS_IT_IS, kind="arrays")
+    bench.add(explain.RESIDENT, explain.AS_IT_IS)
+    without = {"metrics": None, "weighted_metrics": None}
+    bench.add(explain.UNMEASURED, compiled=without)
+    bench.add(explain.PLAIN, compiled={"optimizer": keras.optimizers.SGD(SGD_RATE), **without})
+    model = bench.trainings[explain.PLAIN].model
+    if model is not None and fixed_batch(model) is None and workload.batch_size > 1:
+        bench.add(explain.SINGLE, explain.PLAIN, batch_size=1)
+        bench.add(
+            explain.LARGER,
+            explain.AS_IT_IS,
+            kind="arrays",
+            steps=bench.steps // explain.TIMES,
+            batch_size=workload.batch_size * explain.TIMES,
+            callbacks=callbacks,
+        )
+    for name, kind, compiled in _tried(bench):
+        bench.add(name, kind=kind, callbacks=callbacks, compiled=compiled)
+
+
+def _tried(bench: Bench) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What may be faster: the words that advise it, the input, and the settings of `model.compile`."""
+    model = bench.trainings[explain.AS_IT_IS].model
+    name = keras.backend.backend()
+    if model is None:
+        return
+    if model.run_eagerly:
+        yield "run_eagerly=False", "arrays", {"run_eagerly": False}
+        return
+    yield f"steps_per_execution={explain.EXECUTIONS}", "arrays", {"steps_per_execution": explain.EXECUTIONS}
+    if backends.explain(name).tries_jit(bool(model.jit_compile)):
+        yield f"jit_compile={not model.jit_compile}", "arrays", {"jit_compile": not model.jit_compile}
+    for kind in case.input_kinds():
+        if kind not in ("arrays", case.RESIDENT) and not case.input_unavailable(kind, name):
+            yield f"input {kind}", kind, {}

@@ -1,0 +1,104 @@
+"""A step taken apart on this backend: every training is measured, and what is planted is seen."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from bench.contract import explain
+from bench.contract.paths import ROOT
+from bench.worker import backends
+from bench.worker.programs.prepare import describe
+from bench.worker.workload import load, parts
+
+KEPT = []
+
+
+class Keeps(keras.callbacks.Callback):
+    """Keeps a MiB of every epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002
+        KEPT.append(np.ones(2**17))
+
+
+class CompilesAgain(keras.callbacks.Callback):
+    """Throws away what was compiled, before every epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
+        self.model.make_train_function(force=True)
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """The perceptron with these callbacks, its epochs of four steps; no setting is tried."""
+    monkeypatch.setattr(parts, "_tried", lambda _bench: ())
+    monkeypatch.setattr(parts, "ROUNDS", 1)
+
+    def make(*callbacks, name="perceptron"):
+        workload = load.load_workload(name)
+        object.__setattr__(workload, "callbacks", (lambda: callbacks) if callbacks else None)
+        model = workload.build()
+        load.save_weights(tmp_path / "weights.npz", model.get_weights())
+        drawn = load.batches(load.dataset_of(workload), 256, 128, 0)
+        return parts.Bench(workload, drawn.parts, tmp_path / "weights.npz", 0, "float32", 4)
+
+    yield make
+    KEPT.clear()
+
+
+def test_every_training_of_a_step_is_measured_by_its_command(backend_name, tmp_path):
+    describe("perceptron", [3], tmp_path / "0-perceptron")
+    given = {"backend": backend_name, "device": "cpu", "numerics": "float32", "workload": "perceptron", "seed": 3}
+    given |= {"step-seconds": 1.0, "weights": tmp_path / "0-perceptron-seed3.npz", "output": tmp_path / "found.json"}
+    words = [f"--{name}={value}" for name, value in given.items()]
+    command = [sys.executable, "-m", "bench.worker.programs.explain", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    measured = [name for name, one in found["trainings"].items() if not one["error"]]
+
+    assert set(explain.TAKEN_AWAY) - set(measured) == {explain.QUIET}  # which is for a workload with callbacks
+    assert all(found["trainings"][name]["epoch_seconds"] > 0 for name in measured)
+    assert found["trainings"][explain.SINGLE]["batch_size"] == 1
+    assert explain.LARGER in measured
+    assert len(found["memory_mib"]) == explain.LEAKING_EPOCHS
+    assert (found["metrics"], found["callbacks"], found["compilations"]) == (["accuracy"], [], 0)
+
+
+def test_what_compiles_again_in_warm_epochs_is_counted(bench, backend, backend_name):
+    again = parts.measure(bench(CompilesAgain()), backend)["compilations"]
+
+    assert (again > 0) is (backend_name != "torch")  # which compiles nothing unless it is told to
+
+
+def test_memory_that_is_kept_is_seen_to_grow(bench, backend):
+    held = parts.measure(bench(Keeps()), backend)["memory_mib"]
+
+    assert np.median(np.diff(held[2:])) > 0.9
+
+
+def test_callbacks_are_taken_away_from_all_but_the_first(bench, backend):
+    made = bench(Keeps())
+    parts.measure(made, backend)
+
+    with_them = {name for name, one in made.trainings.items() if one.callbacks}
+    assert {explain.AS_IT_IS, explain.SHORT} <= with_them
+    assert not with_them & {explain.QUIET, explain.RESIDENT, explain.UNMEASURED, explain.PLAIN, explain.SINGLE}
+
+
+def test_a_training_that_fails_leaves_its_reason_and_the_others_go_on(bench, backend):
+    class Fails(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
+            raise ValueError("not today")
+
+    found = parts.measure(bench(Fails()), backend)["trainings"]
+
+    assert "not today" in found[explain.AS_IT_IS]["error"]
+    assert found[explain.PLAIN]["error"] == ""
+
+
+def test_every_backend_says_what_an_explanation_needs(backend_name):
+    assert isinstance(backends.explain(backend_name).tries_jit(True), bool)
