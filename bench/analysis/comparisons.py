@@ -12,10 +12,13 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, Row, Run, counted
-from bench.contract.case import RESIDENT, Case
-from bench.contract.run_json import Workload
+from bench.contract.case import RESIDENT, Case, stem
+from bench.contract.run_json import RunDescription, Workload
 
 TIME_MARGIN = 0.05
+PER_SAMPLE = ("batch", "workload")  # families in which a sample's time is compared: the epochs are not alike
+OTHER_TRAININGS = (*PER_SAMPLE, "numerics")  # whose metric may differ, and is no reason for an exit status of 1
+SAME_PLACE = ("backend", "device", "numerics", "task", "track", "input")
 COLUMNS = [
     *CASES,
     "against",
@@ -47,8 +50,8 @@ class Pair(NamedTuple):
     """A case and its opponent, `backend=…` or `track=…` in `against`, each with its counted launches.
 
     `level` is that of each interval of its family, for which all hold together with 95 %: one family are the pairs
-    against the reference backend, another those against other tracks, a third those against another input, since they
-    answer different questions.
+    against the reference backend, another those against other tracks, others those against another input, numerics,
+    batch size or workload, since they answer different questions.
     """
 
     case: Case
@@ -62,11 +65,12 @@ class Pair(NamedTuple):
 def compare(run: Run) -> Comparisons:
     """Compare every case that has an ok launch with its opponents, see `opponents`.
 
-    Times are paired by repetition, metrics by seed. `ratio` is seconds / the opponent's seconds. Times and metrics are
-    families of their own, see `Pair`. `ratio_launches` and `metric_seeds` say how
-    many a verdict takes, the run's included. A verdict on times that the undisturbed repetitions alone do not give is
-    none; `disturbed` of the `repetitions` were. `noise_floor` is the larger of both sides': how large a ratio launches
-    give against themselves. A pair whose launches did not start from the same weights and batches is refused.
+    Times are paired by repetition, metrics by seed. `ratio` is seconds / the opponent's seconds, of a sample where
+    batch sizes or workloads are compared. Times and metrics are families of their own, see `Pair`. `ratio_launches` and
+    `metric_seeds` say how many a verdict takes, the run's included. A verdict on times that the undisturbed repetitions
+    alone do not give is none; `disturbed` of the `repetitions` were. `noise_floor` is the larger of both sides': how
+    large a ratio launches give against themselves. A pair whose launches did not start from the same weights and
+    batches is refused.
     """
     comparable, refused = pairs(run)
     workloads = run.description.by_workload()
@@ -74,6 +78,8 @@ def compare(run: Run) -> Comparisons:
     rows = []
     for case, _, against, ours, theirs, level in comparable:
         ratios = statistics.paired_ratios(ours, theirs)
+        if family(against) in PER_SAMPLE:
+            ratios *= float(theirs["samples_per_epoch"].iloc[0]) / float(ours["samples_per_epoch"].iloc[0])
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
         ratio = statistics.paired_interval(ratios, level, pilot)
         launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot)
@@ -93,12 +99,14 @@ def _disturbed(launches: pd.DataFrame) -> set[int]:
     return set(launches.loc[launches["disturbed"] != "", "repetition"])
 
 
-def opponents(case: Case, reference: str) -> Iterator[tuple[str, Case]]:
+def opponents(case: Case, description: RunDescription) -> Iterator[tuple[str, Case]]:
     """What a case is held against: the reference backend's, and the tracks that say what its own costs.
 
     `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table. `shipped` trains other
-    batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing.
+    batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing,
+    numerics with float32, a batch size with the smallest, and a workload with the one that `--against` names.
     """
+    reference = description.reference
     if case.backend != reference:
         yield f"backend={reference}", replace(case, backend=reference)
     if case.track in ("fit", "on_batch", "call", "tuned", "loop"):
@@ -107,6 +115,34 @@ def opponents(case: Case, reference: str) -> Iterator[tuple[str, Case]]:
         yield "track=tuned", replace(case, track="tuned")
     if case.track == "fit" and case.input != RESIDENT:
         yield f"input={RESIDENT}", replace(case, input=RESIDENT)
+    if case.numerics != "float32" and case.track == "fit":
+        yield "numerics=float32", replace(case, numerics="float32")
+    if case.track == "fit":
+        yield from _other_trainings(case, description)
+
+
+def _other_trainings(case: Case, description: RunDescription) -> Iterator[tuple[str, Case]]:
+    """The same backend's with the smallest batch, and on the workload that others are compared with."""
+    alike = [
+        planned.case
+        for planned in description.plan
+        if all(getattr(planned.case, name) == getattr(case, name) for name in SAME_PLACE)
+    ]
+    same = [one for one in alike if one.workload == case.workload]
+    smallest = min(same, key=lambda one: one.batch_size)
+    if case.task == "train" and smallest.batch_size < case.batch_size:
+        yield f"batch={smallest.batch_size}", smallest
+    wanted = description.options.get("against")
+    if wanted in (None, case.workload):
+        return
+    others = [one for one in alike if one.workload == wanted and (case.task == "train" or _same_batch(one, case))]
+    number = [one.batch_size for one in sorted(same, key=lambda one: one.batch_size)].index(case.batch_size)
+    for other in sorted(others, key=lambda one: one.batch_size)[number : number + 1]:
+        yield f"workload={stem(other.workload)}", other
+
+
+def _same_batch(one: Case, other: Case) -> bool:
+    return one.batch_size == other.batch_size
 
 
 def pairs(run: Run) -> tuple[list[Pair], list[str]]:
@@ -114,15 +150,16 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
     good = counted(run)
     groups = dict(iter(good.groupby(CASES, sort=False))) if len(good) else {}
     workloads = run.description.by_workload()
-    reference, comparable, refused = run.description.reference, [], []
+    comparable, refused = [], []
     for planned in run.description.plan:
         case = planned.case
         ours = groups.get(case.key)
-        for against, opponent in opponents(case, reference):
+        for against, opponent in opponents(case, run.description):
             theirs = groups.get(opponent.key)
             if ours is None or theirs is None:
                 continue
-            fault = _different_start(ours, theirs, workloads[case.workload].weights)
+            alike = family(against) not in PER_SAMPLE
+            fault = _different_start(ours, theirs, workloads[case.workload].weights) if alike else None
             if fault:
                 refused.append(f"{case.title} is not compared with {against}: {fault}")
             else:
@@ -132,7 +169,7 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
 
 
 def family(against: str) -> str:
-    """`backend`, `track` or `input`: which question a comparison answers."""
+    """`backend`, `track`, `input`, `numerics`, `batch` or `workload`: which question a comparison answers."""
     return against.partition("=")[0]
 
 
@@ -148,6 +185,7 @@ def compared(
     paired = ours.set_index("seed")["test_metric"].astype(float) - theirs.set_index("seed")["test_metric"].astype(float)
     values = paired.dropna()
     margin = workload.target.margin
+    has_metric = case.task == "train" and family(against) not in PER_SAMPLE
     counts = workload.target.metric.endswith("accuracy")  # of test samples, so it moves in steps
     resolution = 1 / workload.test_samples if counts else 0.0
     difference = statistics.difference_interval(values, level, resolution)
@@ -159,7 +197,7 @@ def compared(
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,
-        "metric_verdict": statistics.metric_verdict(difference, margin) if case.task == "train" else "",
+        "metric_verdict": statistics.metric_verdict(difference, margin) if has_metric else "",
         "metric_seeds": statistics.seeds_to_decide(values, level, margin, resolution),
     }
 

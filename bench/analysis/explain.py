@@ -33,7 +33,7 @@ Launch = Mapping[str, Any]  # what one process wrote
 
 
 class Advice(NamedTuple):
-    """A sentence, the place that it is about, and the share of the time that remains with it."""
+    """A sentence, the place that it is about, and by what it is ordered: the share of the time that remains."""
 
     workload: str
     device: str
@@ -217,10 +217,10 @@ def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.Data
         because = f"{share:.0%} of its step {rule.cause.format(**told)}: " if rule.part else ""
         of = "the time a sample" if rule.tried == explain.LARGER else "the time"
         remains = f"takes {ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] of {of} here"
-        yield Advice(
-            *place, ratio.estimate, f"{because}{rule.cure}{' ' if rule.cure.endswith(',') else ', which '}{remains}"
-        )
-    yield from (Advice(*place, 1.0, text) for text in _symptoms(group, parts))
+        joined = " " if rule.cure.endswith(",") else ", which "
+        order = ratio.estimate + (rule.tried == explain.LARGER)  # another training is the last resort
+        yield Advice(*place, order, f"{because}{rule.cure}{joined}{remains}")
+    yield from (Advice(*place, remains, text) for remains, text in _symptoms(group, parts))
 
 
 def _ratio(group: Sequence[Launch], tried: str) -> Interval:
@@ -240,27 +240,33 @@ def _base(tried: str) -> str:
     return explain.RESIDENT if tried == explain.UNMEASURED else explain.AS_IT_IS
 
 
-def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[str]:
-    """What is seen besides: short epochs, compilations that come again, memory that grows."""
+def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[float, str]]:
+    """What is seen besides, with the share of the time that would remain without it, where that is known.
+
+    Short epochs, compilations that come again, memory that grows.
+    """
     epoch, step, steps = mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
     whole = epoch.estimate + steps * step
     if epoch.low > 0 and epoch.estimate > 0.2 * whole:
-        yield (
+        text = (
             f"an epoch costs {1e3 * epoch.estimate:.3g} ms besides its {steps} "
             f"{'step' if steps == 1 else 'steps'} of {1e3 * step:.3g} ms each, {epoch.estimate / whole:.0%} of it: let "
             "an epoch have more steps, by repeating the data or with steps_per_epoch"
         )
+        yield 1 - epoch.estimate / whole, text
     again = [one["compilations"] for one in group]
     if min(again) > 0:
         yield (
+            1.0,
             f"it compiles again in warm epochs, at least {min(again)} times: "
-            "something that a layer or a metric does is new each time, such as a shape or a Python number"
+            "something that a layer or a metric does is new each time, such as a shape or a Python number",
         )
     grows = memory_growth(group)
     if grows.low > LEAK_MIB:
         yield (
+            1.0,
             f"its memory grows by {grows.estimate:.2g} [{grows.low:.2g}, {grows.high:.2g}] MiB an epoch: something "
-            "that a callback, a layer or a metric keeps"
+            "that a callback, a layer or a metric keeps",
         )
 
 

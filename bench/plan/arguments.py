@@ -31,6 +31,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
     _add_selection(parser)
     add = parser.add_argument
+    add("--against", metavar="NAME_OR_FILE", help="of --workloads the one that the others are compared with")
     add("--script", metavar="FILE", help="a training script as it is, .py or .ipynb: its first fit is timed")
     add("--profile", metavar="NAME", help="; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items()))
     add("--launches", type=whole, metavar="N", help="fresh processes per case, one seed each")

@@ -8,7 +8,7 @@ Standard library only: the noxfile checks the options of `nox -s bench` with it,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -175,7 +175,8 @@ class RunOptions(Selection):
     """What `run` was asked for. None means that profile, workload or device decide.
 
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
-    `script` is the path of a training script of the user's, which is run as it is, in the place of workloads.
+    `script` is the path of a training script of the user's, which is run as it is, in the place of workloads. `against`
+    is the workload that the others are compared with, as `workloads` has it.
     """
 
     profile: str = "default"
@@ -192,6 +193,7 @@ class RunOptions(Selection):
     parity: bool = True
     dry_run: bool = False
     resume: Path | None = None
+    against: str | None = None
     script: InitVar[str | None] = None
 
     LEAST_EPOCHS: ClassVar[int] = 2  # the first is cold
@@ -210,7 +212,9 @@ class RunOptions(Selection):
         self._check_amounts()
         if self.launches is None:
             self._settle(launches=max(PROFILES[self.profile].launches, PILOT if self.ordered else 1))
+        named = None if self.workloads is None else list(self.workloads)
         super().__post_init__(dataset, loss, unsafe)
+        self._settle_against(named)
         if self.ordered and self.launches < PILOT:
             raise UsageError(f"--launches {self.launches}: with --within or --budget it is the pilot, at least {PILOT}")
         if self.epochs is None:  # only now: a model of the user's own has its own where nobody says
@@ -233,6 +237,15 @@ class RunOptions(Selection):
             raise checks.FileOptionError(f"--script: {error}") from None
         self._settle(workloads=(adopted.path,), adopted=(*self.adopted, adopted))
         self._settle(tracks=("shipped",), numerics=("float32",), parity=False)
+
+    def _settle_against(self, named: Sequence[str] | None) -> None:
+        """The workload that others are compared with, by the name that it has in this run; `named` as they were."""
+        if self.against is None or self.against in self.workloads:
+            return
+        if named is None or self.against not in named:
+            known = ", ".join(named or self.workloads)
+            raise UsageError(f"--against {self.against}: not among the workloads of this run ({known})")
+        self._settle(against=self.workloads[named.index(self.against)])
 
     def _settle_kinds(self) -> None:
         """Tasks, tracks, numerics and inputs, in their own order."""

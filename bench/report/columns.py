@@ -24,6 +24,7 @@ class Kind(StrEnum):
     """The tables whose columns stand here, by what a row is."""
 
     TRAINING = "training"  # a case of training, in the table of its place
+    BRIEF = "brief"  # the same in a few columns, which fit a terminal
     CASES = "cases"  # any case, in one table of all
     PREDICT = "predict"  # a case of inference
     TRACKS = "tracks"  # a backend: its case of each track, the ratios between them
@@ -115,7 +116,7 @@ def _workload(row: Row) -> str:
 
 
 COLUMNS = (
-    Column("backend", cells.plain("backend"), (Kind.TRAINING, Kind.TARGETS, Kind.TRACKS), name=True),
+    Column("backend", cells.plain("backend"), (Kind.TRAINING, Kind.BRIEF, Kind.TARGETS, Kind.TRACKS), name=True),
     Column("backend, what is called", cells.called, (Kind.PREDICT,), name=True),
     Column("case", title, (Kind.TWO_RUNS, Kind.HISTORY), name=True),
     Column("samples", cells.plain("samples"), (Kind.HISTORY,)),
@@ -124,6 +125,7 @@ COLUMNS = (
     Column("status", cells.plain("status"), (Kind.CASES,)),
     # Seconds of an epoch, of a call, until the target.
     Column("s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.TRAINING,)),
+    Column("s/epoch", cells.three_digits("epoch_seconds"), (Kind.BRIEF,)),
     Column("s/epoch or call [{interval}]", cells.interval("epoch_seconds"), (Kind.CASES,)),
     Column("ms a call [{interval}]", cells.interval("epoch_seconds", 1000), (Kind.PREDICT,)),
     Column("last s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.HISTORY,)),
@@ -144,13 +146,17 @@ COLUMNS = (
         cells.interval("ratio"),
         (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.TARGETS),
     ),
+    Column("ratio to {reference}", cells.interval("ratio"), (Kind.BRIEF,), optional=True),
     Column("ratio{level}", cells.interval("ratio"), (Kind.TWO_RUNS,)),
     Column("last ratio", cells.interval("ratio"), (Kind.HISTORY,)),
     Column("waiting for input{level}", waiting_share, (Kind.INPUTS,)),
     Column("verdict", cells.plain("verdict"), (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.TWO_RUNS)),
     Column("ratio to exported{native_level}", cells.interval("native_ratio"), (Kind.PREDICT,)),
+    Column("verdict", cells.plain("verdict"), (Kind.BRIEF,), optional=True),
     Column("noise floor", cells.three_digits("noise_floor"), (Kind.TRAINING, Kind.CASES, Kind.TWO_RUNS)),
     Column("test {metric}", cells.test_metric, (Kind.TRAINING, Kind.CASES)),
+    Column("{metric}", cells.test_metric, (Kind.BRIEF,)),
+    Column("parity", lambda row: row["parity"], (Kind.BRIEF,), optional=True),
     Column("metric difference", difference, (Kind.TWO_RUNS,)),
     Column("metric", cells.plain("metric_verdict"), (Kind.TWO_RUNS,)),
     # Latency, speed, what comes before the steady part, memory.

@@ -143,6 +143,15 @@ def test_a_symptom_is_said_without_a_setting(explanation, more, said):
     assert said in one.text
 
 
+def test_what_helps_most_is_told_first_and_another_training_last(explanation):
+    changed = {**HOST, TRIED: 0.5, explain.LARGER: 1.0}
+    found = explanation(*(launch(seed, changed=changed, epoch=30.0, steps_per_epoch=1) for seed in range(3)))
+
+    beginnings = ("an epoch costs", "60% of its step is work of each step whatever its samples: compile with", "60%")
+    for one, beginning in zip(found.advice, beginnings, strict=True):
+        assert one.text.startswith(beginning)
+
+
 def test_memory_that_takes_a_step_once_does_not_grow(explanation):
     held = [100.0] * 5 + [140.0] * 5
 

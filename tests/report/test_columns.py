@@ -31,7 +31,7 @@ def with_watts(recorded_run, monkeypatch):
 
 def printed(page):
     console = Console(file=io.StringIO(), width=200)
-    terminal.show(page, None, console)
+    terminal.show(page, None, console, terminal.Amount.VERBOSE)
     return console.file.getvalue()
 
 

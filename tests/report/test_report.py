@@ -21,7 +21,7 @@ def written(recorded_run):
     def write(width=80):
         console = Console(file=io.StringIO(), width=width)
         page = report.write(analyse(recorded_run), recorded_run)
-        terminal.show(page, recorded_run / "report.html", console)
+        terminal.show(page, recorded_run / "report.html", console, terminal.Amount.VERBOSE)
         return console.file.getvalue(), (recorded_run / "report.md").read_text()
 
     return write
@@ -67,6 +67,16 @@ def test_the_terminal_shows_every_cell_whole(written, width):
     assert all(len(line) <= width for line in text.splitlines()[:-1])
     for words in ("tensorflow", "samples/s", "peak MiB", "accuracy difference"):
         assert words in text
+
+
+def test_what_a_terminal_shows_first_fits_80_columns_in_one_table_a_place(recorded_run):
+    console = Console(file=io.StringIO(), width=80)
+    terminal.show(report.write(analyse(recorded_run), recorded_run), None, console)
+    lines = console.file.getvalue().splitlines()
+
+    headings = [[word.strip() for word in line.strip("┃").split("┃")] for line in lines if line.startswith("┃")]
+    assert headings == [["backend", "s/epoch", "ratio to jax", "verdict", "accuracy"]] * 2  # of mlp and cnn
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_both_reports_hold_the_same_figures(written):

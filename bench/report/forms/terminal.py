@@ -1,6 +1,6 @@
 """A report in the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def show(page: Page, path: Path | None, console: Console, amount: Amount = Amoun
 
     Without colour where NO_COLOR is set or the output is no terminal.
     """
-    for table in page.tables if amount > Amount.QUIET else ():
+    for table in _shown(page, amount):
         console.print(Text(table.title, style="bold"))
         for columns in _fitting(table, console.width):
             drawn = RichTable()
@@ -58,6 +58,13 @@ def show(page: Page, path: Path | None, console: Console, amount: Amount = Amoun
             console.print(Text(f"{name}: {text}"))
     if path is not None:
         console.print(Text(f"report: {path}"), soft_wrap=True)
+
+
+def _shown(page: Page, amount: Amount) -> Sequence[Table]:
+    """The tables of this amount: none, those that fit a terminal, or all."""
+    if amount == Amount.QUIET:
+        return ()
+    return page.tables if amount == Amount.VERBOSE or not page.brief else page.brief
 
 
 def _remarks(page: Page, console: Console, amount: Amount) -> None:

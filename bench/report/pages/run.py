@@ -15,12 +15,15 @@ from bench.report.rows import comparisons
 from bench.report.text import significant
 from bench.report.view import Page, Section, Table
 
+LONG = (Kind.TRAINING, Kind.EXACT, Kind.ROUNDED)  # tables that a terminal has room for where all is asked for
 FAMILIES = {"backend": "the reference", "track": "other tracks", "input": "an input that costs nothing"}
+FAMILIES |= {"numerics": "float32", "batch": "the smallest batch", "workload": "another workload"}
 
 
 def page(analysis: Analysis) -> Page:
     """The report of one run."""
     description = analysis.run.description
+    tables = [*training.tables(analysis), *_optional_tables(analysis)]
     return Page(
         title=f"Run {description.id}",
         verdicts=[
@@ -29,10 +32,11 @@ def page(analysis: Analysis) -> Page:
         ],
         remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
         problems=analysis.problems,
-        tables=[*training.tables(analysis), *_optional_tables(analysis)],
+        tables=tables,
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
+        brief=[*training.brief(analysis), *(one for one in tables if one.kind not in LONG)],
     )
 
 

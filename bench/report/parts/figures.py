@@ -258,5 +258,6 @@ def memory(analysis: Analysis) -> Iterator[Figure]:
 
 def _against(group: pd.DataFrame, kind: Any) -> str:
     opponents = [against.partition("=")[2] for against in group["against"].unique()]
-    words = {"backend": "backends against", "track": "tracks against", "input": "inputs against"}
-    return f"{words.get(kind, kind)} {' and '.join(opponents)}"
+    words = {"batch": "batch size", "numerics": "numerics"}  # others are as they are called
+    named = words.get(kind, kind)
+    return f"{named}{'' if named.endswith('s') else 's'} against {' and '.join(opponents)}"

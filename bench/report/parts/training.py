@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES
+from bench.analysis.parity.compare import Parity
 from bench.contract.case import case_key, stem, title
 from bench.contract.run_json import Target
 from bench.report.columns import Kind, case_column, table
@@ -29,13 +30,47 @@ def _place(rows: list[Row], words: dict[str, str]) -> Table:
     notes += [f"{row['backend']}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
     return table(
         Kind.TRAINING,
-        f"{stem(first['workload'])} on {first['device']}: {first['samples']:,} samples, "
-        f"{first['epochs']} epochs, batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
-        + ("" if first["input"] == "arrays" else f", input {first['input']}"),
+        _title(first),
         rows,
         notes=[*notes, *(note for row in rows for note in _noise_notes(row))],
         facets=[facets(row) for row in rows],
         words={**words, "metric": first["target"].metric},
+    )
+
+
+def brief(analysis: Analysis) -> list[Table]:
+    """The same places in a few columns: how long, how sure, and whether it is the same computation."""
+    words, rows = _words(analysis), _rows(analysis)
+    training = analysis.cases[analysis.cases["task"].eq("train")]
+    tables = []
+    for _, place in training.groupby([name for name in CASES if name != "backend"], sort=False):
+        here = [{**rows[number], "parity": _parity(rows[number], analysis.parity)} for number in place.index]
+        target = here[0]["target"]
+        marks = [] if target.value is None else [f"target {target.value:g}: ✓ reached, ✗ missed, * not attempted"]
+        notes = marks + [f"{row['backend']}: {row['status']}, {row['reason']}" for row in here if row["status"] != "ok"]
+        tables.append(table(Kind.BRIEF, _title(here[0]), here, notes=notes, words={**words, "metric": target.metric}))
+    return tables
+
+
+def _parity(row: Row, parity: Parity | None) -> str | None:
+    """What exact mode says of a backend's training with fit, in a word."""
+    if parity is None:
+        return None
+    climbed = parity.exact[parity.exact["track"].eq("fit") & parity.exact["workload"].eq(row["workload"])]
+    mine = climbed[climbed["backend"].eq(row["backend"]) & climbed["device"].eq(row["device"])]
+    if mine.empty:
+        return None
+    if mine["passed"].eq(False).any():
+        return "parts"
+    proved = {ladder[:3] for ladder in parity.proved}
+    return "proved" if (row["workload"], row["backend"], row["device"]) in proved else None
+
+
+def _title(first: Row) -> str:
+    return (
+        f"{stem(first['workload'])} on {first['device']}: {first['samples']:,} samples, "
+        f"{first['epochs']} epochs, batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
+        + ("" if first["input"] == "arrays" else f", input {first['input']}")
     )
 
 

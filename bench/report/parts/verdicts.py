@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.analysis import Analysis
-from bench.analysis.comparisons import TIME_MARGIN, family
+from bench.analysis.comparisons import PER_SAMPLE, TIME_MARGIN, family
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.contract.case import case_key, stem
@@ -14,6 +14,8 @@ from bench.report.rows import comparisons
 from bench.report.text import by_disturbance, difference, launches, missing, says_nothing, seeds, with_interval
 from bench.report.view import Row, Sentence, facets
 
+# Other axes than backends, tracks and inputs, and what is compared along them.
+AXES = {"numerics": "{numerics}", "batch": "batch {batch_size}", "workload": "{stem}"}
 PLACE = [name for name in CASES if name != "backend"]
 
 
@@ -28,9 +30,14 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
     costs = [
         row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"].endswith("=native")
     ]
-    return sentences + [
+    sentences += [
         Sentence(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
+    ]
+    return sentences + [
+        Sentence(f"{_where(group[0], several)}: {_axis(group)}.", facets(group[0], "workload", "device"))
+        for kind in AXES
+        for group in _places(comparisons(analysis, kind), [*PLACE, "against"])
     ]
 
 
@@ -144,14 +151,30 @@ def _parity(workload: str, parity: Parity) -> str:
 
 def _cost(rows: Sequence[Row]) -> str:
     """What Keras costs, on each backend."""
-    parts = [
-        f"{with_interval(row['ratio'], row['ratio_low'], row['ratio_high'])} on {row['backend']}"
-        + ("" if row["verdict"] in ("slower", "faster") else f" ({row['verdict']})")
-        for row in rows
-    ]
+    parts = ", ".join(map(_on_backend, rows))
     if rows[0]["task"] == "predict":
-        return f"model.predict takes, as a multiple of the exported function, {', '.join(parts)}"
-    return f"fit takes, as a multiple of the same network without Keras, {', '.join(parts)}"
+        return f"model.predict takes, as a multiple of the exported function, {parts}"
+    return f"fit takes, as a multiple of the same network without Keras, {parts}"
+
+
+def _axis(rows: Sequence[Row]) -> str:
+    """How a batch size, numerics or a workload compares with another one, on each backend."""
+    kind, _, other = rows[0]["against"].partition("=")
+    ours, unit = AXES[kind].format_map({**rows[0], "stem": stem(rows[0]["workload"])}), _unit(kind)
+    return f"{ours} takes{unit}, as a multiple of {_named(kind, other)}, {', '.join(map(_on_backend, rows))}"
+
+
+def _unit(kind: str) -> str:
+    return " a sample" if kind in PER_SAMPLE else ""
+
+
+def _named(kind: str, other: str) -> str:
+    return f"batch {other}" if kind == "batch" else other
+
+
+def _on_backend(row: Row) -> str:
+    verdict = "" if row["verdict"] in ("slower", "faster") else f" ({row['verdict']})"
+    return f"{with_interval(row['ratio'], row['ratio_low'], row['ratio_high'])} on {row['backend']}{verdict}"
 
 
 def _sides(row: Row) -> tuple[str, str]:
@@ -159,6 +182,9 @@ def _sides(row: Row) -> tuple[str, str]:
     kind, _, other = row["against"].partition("=")
     if kind == "input":
         return f"{row['backend']} with {row['input']}", other
+    if kind in AXES:
+        ours = AXES[kind].format_map({**row, "stem": stem(row["workload"])})
+        return f"{row['backend']} with {ours}", _named(kind, other)
     if kind == "backend" and row["track"] == "fit":
         return row["backend"], other
     return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
