@@ -25,6 +25,7 @@ from bench.contract.case import stem
 LEVEL = 0.95
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
+TOLD = 0.1  # of what it takes longer: a part that is told
 LEAK_MIB = 0.1  # an epoch: memory that grows by more
 PLACE = ["workload", "device", "backend"]
 COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
@@ -283,24 +284,37 @@ def memory_growth(group: Sequence[Launch]) -> Interval:
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Advice]:
-    """For each backend that takes longer than the fastest: in which parts."""
+    """For each backend that takes longer than the fastest: in which parts, of those that differ beyond their noise."""
     for (workload, device), rows in table.groupby(["workload", "device"], sort=False):
-        seconds = {
-            str(backend): dict(zip(of["part"], of["seconds"].astype(float), strict=True))
+        found = {
+            str(backend): {row["part"]: row for row in of.to_dict("records")}
             for backend, of in rows.groupby("backend", sort=False)
         }
-        fastest = min(seconds, key=lambda name: seconds[name]["step"])
-        for backend, parts in seconds.items():
-            more = {part: took - seconds[fastest][part] for part, took in parts.items()}
-            if more["step"] < SLOWER * seconds[fastest]["step"]:
+        fastest = min(found, key=lambda name: float(found[name]["step"]["seconds"]))
+        least = float(found[fastest]["step"]["seconds"])
+        for backend, parts in found.items():
+            took = float(parts["step"]["seconds"])
+            if took - least < SLOWER * least:
                 continue
+            more = {part: _more(parts[part], found[fastest][part]) for part in explain.PARTS}
             dearest = sorted(explain.PARTS, key=lambda part: -more[part])
             shares = [
-                f"{WORDS[part]} {more[part] / more['step']:.0%}" for part in dearest if more[part] > 0.1 * more["step"]
+                f"{WORDS[part]} {more[part] / (took - least):.0%}"
+                for part in dearest
+                if more[part] > TOLD * (took - least)
             ]
-            took = f"{1e3 * parts['step']:.3g} ms, {1e3 * more['step']:.3g} more than on {fastest}"
-            text = f"a step takes {took}; of that {', '.join(shares)}"
+            said = ", ".join(shares) or "no part is sure"
+            text = (
+                f"a step takes {1e3 * took:.3g} ms, {1e3 * (took - least):.3g} more than on {fastest}; of that {said}"
+            )
             yield Advice(str(workload), str(device), backend, math.nan, text)
+
+
+def _more(ours: Mapping[Any, Any], theirs: Mapping[Any, Any]) -> float:
+    """How many seconds more a part takes; 0 where its noise over launches may make the difference."""
+    more = float(ours["seconds"] - theirs["seconds"])
+    noise = math.hypot(*(float(one["high"] - one["low"]) / 2 for one in (ours, theirs)))
+    return more if more > noise or math.isnan(noise) else 0.0
 
 
 WORDS: Mapping[str, str] = {

@@ -90,6 +90,18 @@ def test_a_slower_backend_is_told_in_which_parts(explanation):
     assert why.text.startswith("a step takes 2 ms, 1 more than on jax; of that metrics 80%, ")
 
 
+def test_a_part_that_differs_within_its_noise_is_no_reason(explanation):
+    slow = [{explain.AS_IT_IS: 2.0, explain.RESIDENT: value, explain.UNMEASURED: 1.0} for value in (1.1, 1.9, 1.5)]
+    found = explanation(
+        *(launch(seed, "jax") for seed in range(3)),
+        *(launch(seed, "torch", changed=one) for seed, one in enumerate(slow)),
+    )
+
+    (why,) = found.reasons
+    assert "metrics" not in why.text
+    assert "waiting" not in why.text
+
+
 TRIED = f"steps_per_execution={explain.EXECUTIONS}"
 HOST = {explain.SINGLE: 0.6}  # 60 % of a step
 
