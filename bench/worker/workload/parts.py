@@ -22,7 +22,8 @@ from bench.worker.workload.model import compilation, compile_model, fixed_batch,
 from models import Workload
 from models.datasets import mapped
 
-ROUNDS = 3  # of a launch, in which every training takes its turn; the fastest counts
+# Rounds of a launch, in which every training takes its turn; the fastest epoch counts. Fewer where an epoch is long.
+ROUNDS, FEWER_ROUNDS, LONG_SECONDS = 3, 1, 0.5
 SGD_RATE = 1e-4  # so small that no training runs away
 
 
@@ -149,7 +150,8 @@ def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
     base = bench.trainings[explain.AS_IT_IS]
     seen = backends.explain(keras.backend.backend())
     before = seen.compilations(base.model) if base.model else 0
-    for _ in range(ROUNDS):
+    is_long = (base.epoch_seconds or 0.0) > LONG_SECONDS
+    for _ in range(FEWER_ROUNDS if is_long else ROUNDS):
         for training in bench.trainings.values():
             training.fit(backend.barrier)
     compiled = (seen.compilations(base.model) if base.model else 0) - before
