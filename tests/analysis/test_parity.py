@@ -118,6 +118,37 @@ def test_what_rounding_alone_does_to_a_training_is_no_difference(compare, key):
     assert f"at {key.partition('/')[0]}, " in problem
 
 
+def felt(by):
+    """Gradients of a bias, one of which is of this size, and a step of it by an optimizer that takes its sign."""
+    gradient, step = RUNGS["gradients/dense/bias"].copy(), RUNGS["gradients/dense/bias"].copy()
+    gradient[0], step[0] = by, np.copysign(0.1, by)
+    return {"gradients/dense/bias": gradient, "one step/dense/bias": step, "all steps/dense/bias": step}
+
+
+@pytest.mark.parametrize(("size", "parts"), [(1e-17, False), (1e-12, False), (1e-7, True)])
+def test_a_step_in_a_direction_that_the_loss_does_not_feel_is_no_difference(compare, size, parts):
+    changes = {(backend, "float64"): felt(size) for backend in BACKENDS} | {("torch", "float64"): felt(-size)}
+
+    assert bool(compare(changes).problems) is parts
+
+
+def test_a_fault_in_a_direction_that_the_loss_feels_is_seen_beside_one_that_it_does_not(compare):
+    changes = {(backend, "float64"): felt(1e-17) for backend in BACKENDS}
+    wrong = felt(-1e-17)
+    wrong["one step/dense/bias"][1] += 1e-6
+    (problem,) = compare({**changes, ("torch", "float64"): wrong}).problems
+
+    assert "at one step, dense/bias (1)" in problem
+
+
+def test_a_gradient_that_a_rounding_turns_over_is_no_difference(compare):
+    """As where a maximum over equal numbers is taken."""
+    moved = {("torch", "float64"): off("gradients/dense/kernel", 0.3)}
+
+    assert compare(moved).problems
+    assert compare({**moved, ("jax", "float64"): beside("gradients/dense/kernel", 0.2)}).problems == []
+
+
 def test_a_loss_is_judged_by_what_rounding_did_until_its_step(compare):
     moved = {("torch", "float64"): off("losses/loss", 1e-7, 3)}
 

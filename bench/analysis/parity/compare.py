@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from bench.analysis.parity.distances import (
     step_bounds,
     step_distance,
     undecided,
+    unfelt,
 )
 from bench.analysis.parity.known import finding
 from bench.analysis.parity.recordings import (
@@ -204,7 +205,9 @@ def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[
             elif rung == "metric" and location.endswith("accuracy"):
                 measured, tolerance = counted(*pair, ours.about["labels"]), float(_undecided(golden))
             else:
-                measured, tolerance = distance(*pair, least), max(tolerance, _rounding(pair[1], beside, least))
+                left_out = _unfelt(ours, golden, location) if rung in ("one step", "all steps") else None
+                measured = distance(*pair, least, left_out)
+                tolerance = max(tolerance, _rounding(pair[1], beside, least, left_out))
             yield {**about, "rung": rung, "location": location, "tolerance": tolerance, **measured}
 
 
@@ -234,9 +237,19 @@ def _undecided(golden: Recording) -> int:
     return sum(undecided(array, _predicted_within(golden, location)) for location, array in outputs.items())
 
 
-def _rounding(golden: Array, beside: Array | None, least: float) -> float:
+def _rounding(golden: Array, beside: Array | None, least: float, left_out: Any = None) -> float:
     """How far rounding alone takes a training, at most: 0 where that was not recorded."""
-    return 0.0 if beside is None else ROUNDINGS * float(distance(beside, golden, least)["error"])
+    return 0.0 if beside is None else ROUNDINGS * float(distance(beside, golden, least, left_out)["error"])
+
+
+def _unfelt(ours: Recording, golden: Recording, location: str) -> Any:
+    """The elements of a variable that the loss does not feel but for rounding; see `unfelt`."""
+    mine, theirs = (one.rungs.get("gradients", {}) for one in (ours, golden))
+    if location not in mine or location not in theirs:
+        return None
+    largest = max(size(array) for array in theirs.values())
+    found = unfelt(mine[location], theirs[location], largest)
+    return found if found is not None and found.shape == golden.rungs["weights"][location].shape else None
 
 
 def _is_beyond_float32(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -33,7 +33,16 @@ OF_A_LABEL = 1e-6  # what the mean of a million of them may lose by rounding is 
 # at every operation and not once, and may add up a batch value by value where the golden one adds in a tree: so many
 # times as far counts as rounding.
 ROUNDINGS = 1000.0
-TRAINED = ("one step", "losses", "all steps", "predictions", "classes", "metric")  # the rungs of which this is so
+# Where the largest of equal numbers is taken, as a maximum over a region does, rounding decides whose gradient it is.
+TRAINED = (
+    "gradients",
+    "one step",
+    "losses",
+    "all steps",
+    "predictions",
+    "classes",
+    "metric",
+)  # the rungs of which this is so
 # A gradient can be pure rounding (a bias before a batch normalisation), and so the step that follows from it. The
 # trainable variables' arrays of these rungs are measured against at least this fraction of the largest one's.
 NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
@@ -45,7 +54,7 @@ NEGLIGIBLE_LOSS = 1e-6  # of the first step's: a loss that small is measured aga
 ROUNDED_RUNGS = ("weights", "outputs", "loss", "gradients", "losses")  # those that other numerics climb
 
 
-def distance(ours: Array, golden: Array, least: float) -> Measured:
+def distance(ours: Array, golden: Array, least: float, left_out: npt.NDArray[np.bool_] | None = None) -> Measured:
     """How far two arrays lie apart: the largest difference of an element over the largest golden element."""
     if ours.shape != golden.shape:
         return {"error": math.inf, "element": f"shapes {ours.shape} and {golden.shape}"}
@@ -55,10 +64,26 @@ def distance(ours: Array, golden: Array, least: float) -> Measured:
     with np.errstate(invalid="ignore"):
         apart = np.where(_same(mine, theirs), 0.0, np.abs(mine - theirs))
     apart[np.isnan(apart)] = math.inf
+    if left_out is not None:
+        apart[left_out.ravel()] = 0.0
     at = int(apart.argmax())
     scale = max(size(golden), least) or 1.0
     element = ", ".join(str(int(index)) for index in np.unravel_index(at, golden.shape)) if golden.ndim else ""
     return {"error": apart[at] / scale, "element": element, "value": mine[at], "reference_value": theirs[at]}
+
+
+def unfelt(ours: Array, golden: Array, largest: float) -> npt.NDArray[np.bool_] | None:
+    """The elements of a variable whose gradient is rounding in both recordings; None where the two do not fit.
+
+    The rung of gradients tells none of them from 0. An optimizer that divides by a gradient's size, or takes its sign,
+    makes a step of it in a direction that nobody knows: of a bias before a normalisation, say.
+    """
+    if ours.shape != golden.shape:
+        return None
+    least = RUNGS["gradients"] * max(size(golden), NEGLIGIBLE["gradients"] * largest)
+    is_rounding = (np.abs(golden) <= least) & (np.abs(ours) <= least)
+    felt: npt.NDArray[np.bool_] = is_rounding & ((golden != 0) | (ours != 0))
+    return felt
 
 
 def on_the_other_side(ours: Array, golden: Array) -> int:

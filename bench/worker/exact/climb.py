@@ -80,6 +80,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
         climbing.evaluate(dataset)
     if about["nudged"]:
         climbing.begin_beside()
+        climbing.observe_gradients(backend)
         if climbing.train():
             climbing.evaluate(dataset)
 
@@ -152,10 +153,14 @@ class Climb:
         shown = [(location, value) for location, value in seen if value is not None]
         self.note("outputs", [location for location, _ in shown], [value for _, value in shown])
         self._about["unseen"] = [location for location, value in seen if value is None]
+        self.observe_gradients(backend)
+
+    def observe_gradients(self, backend: backends.Backend) -> None:
+        """Record the loss and the gradients of the first samples."""
         self.restart()
         loss, gradients = backend.gradients(self._model, *self._first_samples())
         self.note("loss", ["loss"], [loss])
-        self.note("gradients", trained, gradients)
+        self.note("gradients", [variable.path for variable in self._model.trainable_variables], gradients)
 
     def train(self) -> bool:
         """Record the steps' losses and the weights after them; gives whether every loss was a finite number."""
