@@ -20,7 +20,7 @@ from bench.analysis import analyse, frames, history, two_runs
 from bench.analysis.frames import CASES, GAUGES
 from bench.contract import files as json_files
 from bench.contract import launch_record, record, values
-from bench.contract.case import DEVICES, INFERENCE_TRACKS, NUMERICS, RESIDENT, TASKS, TRACKS, case_key, input_kinds
+from bench.contract.case import DEVICES, NUMERICS, RESIDENT, TASKS, TRACKS_OF, case_key, input_kinds
 from bench.contract.files import RecordError
 from bench.report.forms import files, html, terminal
 
@@ -102,7 +102,7 @@ def cases(draw, workloads=PATHS):
         "device": draw(st.sampled_from(DEVICES)),
         "numerics": draw(st.sampled_from(NUMERICS)),
         "task": task,
-        "track": draw(st.sampled_from(TRACKS if task == "train" else INFERENCE_TRACKS)),
+        "track": draw(st.sampled_from(TRACKS_OF[task])),
     }
 
 
@@ -182,7 +182,7 @@ def described(cases, **more):
 def runs(draw):
     """A run.json and records of its cases' launches; most cases are of one place, so that there is what to compare."""
     first = draw(cases())
-    tracks = TRACKS if first["task"] == "train" else INFERENCE_TRACKS
+    tracks = TRACKS_OF[first["task"]]
     backends = draw(st.lists(st.sampled_from(["jax", "torch", "tensorflow"]), min_size=2, max_size=3, unique=True))
     executions = st.tuples(st.sampled_from(tracks), st.sampled_from(["arrays", RESIDENT]))
     planned = [

@@ -20,7 +20,7 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.statistics import Interval
 from bench.contract import explain
-from bench.contract.case import stem
+from bench.contract.case import RESIDENT, input_kinds, stem
 
 LEVEL = 0.95
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
@@ -76,16 +76,11 @@ RULES = (
         f"compile with steps_per_execution={explain.EXECUTIONS}",
         "Keras's documentation of Model.compile",
     ),
-    Rule(
-        "input",
-        0.1,
-        "input tf.data",
-        "is waiting for its input",
-        "hand `fit` a tf.data.Dataset that is batched and prefetched",
-        "docs/inputs.md",
+    *(
+        Rule("input", 0.1, f"input {kind}", "is waiting for its input", f"hand `fit` a {kind}", "docs/inputs.md")
+        for kind in input_kinds()
+        if kind not in ("arrays", RESIDENT)
     ),
-    Rule("input", 0.1, "input PyDataset", "is waiting for its input", "hand `fit` a PyDataset", "docs/inputs.md"),
-    Rule("input", 0.1, "input DataLoader", "is waiting for its input", "hand `fit` a DataLoader", "docs/inputs.md"),
     Rule(
         "metrics",
         0.1,

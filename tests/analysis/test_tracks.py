@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,9 @@ def a_case(track="tuned", backend="torch", **columns):
 
 def test_a_case_is_compared_with_reference_tracks_and_input():
     def against(track, backend):
-        return [name for name, _ in comparisons.opponents(a_case(track, backend), "jax")]
+        case = a_case(track, backend)
+        description = SimpleNamespace(reference="jax", plan=[SimpleNamespace(case=case)], options={})
+        return [name for name, _ in comparisons.opponents(case, description)]
 
     assert against("fit", "torch") == ["backend=jax", "track=native", "track=tuned", "input=resident"]
     assert against("loop", "jax") == ["track=native"]

@@ -88,7 +88,7 @@ def test_a_disturbed_repetition_is_measured_anew_by_all_backends_and_everything_
     assert analysis.problems == []
     report.write(analysis, folder)
     said = (folder / "report.md").read_text()
-    assert "torch: 1 launches were disturbed, 1 of its repetitions were measured anew" in said
+    assert "torch: 1 launch was disturbed, 1 of its repetitions were measured anew" in said
 
 
 def test_where_disturbed_anew_the_other_repetitions_are_kept(measure, monkeypatch):
