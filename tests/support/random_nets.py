@@ -162,7 +162,8 @@ def _convolved(draw, x):
         lambda: layers.Conv2D(channels, 1, **biased),
     ]
     layer = draw.choice(makers)()
-    x = layers.AveragePooling2D(2)(x) if isinstance(layer, layers.Conv2DTranspose) else x
+    is_large = x.shape[1] > 1
+    x = layers.AveragePooling2D(2)(x) if isinstance(layer, layers.Conv2DTranspose) and is_large else x
     x = layers.Activation(draw.choice(ACTIVATIONS))(_normalized(draw, layer(x)))
     if draw.random() < 0.3:
         x = layers.Add()([x, _normalized(draw, layers.Conv2D(x.shape[-1], 3, padding="same")(x))])
