@@ -10,6 +10,7 @@ from bench.contract.case import stem
 from bench.contract.explain import PARTS
 from bench.report.cells import plain
 from bench.report.columns import Column, Kind, table
+from bench.report.text import number_of
 from bench.report.view import Row, Sentence, Table, facets
 
 HEADINGS = {
@@ -31,6 +32,7 @@ def tables(explanation: Explanation | None) -> Iterator[Table]:
     for (workload, device), rows in explanation.table.groupby(["workload", "device"], sort=False):
         cells = {(row["part"], row["backend"]): row for row in rows.to_dict("records")}
         backends = list(dict.fromkeys(rows["backend"]))
+        launches = number_of(int(rows["launches"].max()), "launch", "launches")
         parts = [part for part in ("step", *PARTS, *FIXED) if _is_there(part, cells, backends)]
         yield table(
             Kind.EXPLAIN,
@@ -40,7 +42,7 @@ def tables(explanation: Explanation | None) -> Iterator[Table]:
                 for part in parts
             ],
             notes=[
-                f"parts add up to the step; intervals of 95% over {rows['launches'].max()} launches are in explain.csv",
+                f"parts add up to the step; explain.csv has their intervals over {launches}",
                 "besides: what an epoch or a fit costs that no step does; the first epoch compiles",
             ],
             names=[Column("part", plain("part"), (), name=True)],
