@@ -135,14 +135,11 @@ def _other_trainings(case: Case, description: RunDescription) -> Iterator[tuple[
     wanted = description.options.get("against")
     if wanted in (None, case.workload):
         return
-    others = [one for one in alike if one.workload == wanted and (case.task == "train" or _same_batch(one, case))]
-    number = [one.batch_size for one in sorted(same, key=lambda one: one.batch_size)].index(case.batch_size)
-    for other in sorted(others, key=lambda one: one.batch_size)[number : number + 1]:
-        yield f"workload={stem(other.workload)}", other
-
-
-def _same_batch(one: Case, other: Case) -> bool:
-    return one.batch_size == other.batch_size
+    others = [one for one in alike if one.workload == wanted]
+    by_size = (sorted(some, key=lambda one: one.batch_size) for some in (same, others))
+    for ours, theirs in zip(*by_size, strict=False):  # the smallest batch against the smallest, and so on
+        if ours == case:
+            yield f"workload={stem(theirs.workload)}", theirs
 
 
 def pairs(run: Run) -> tuple[list[Pair], list[str]]:

@@ -1,10 +1,12 @@
 """Numerics, batch sizes and workloads of one run, each against another on the same backend."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from bench.analysis import analyse
+from bench.analysis import analyse, comparisons
+from bench.contract.case import Case
 from bench.contract.errors import UsageError
 from bench.plan.parse import parse_run
 from bench.report.parts.verdicts import verdicts
@@ -81,6 +83,29 @@ def test_a_workload_is_compared_with_the_one_that_is_named(widened):
     assert compared["against"].eq("workload=cnn").all()
     assert len(compared) == 6  # three backends, two numerics
     assert any("mlp takes a sample, as a multiple of cnn, " in one.text for one in verdicts(found))
+
+
+def test_of_several_batches_each_workloads_smallest_are_compared_and_so_on(widened):
+    found = widened(0.5, {"against": "cnn"}, batch_size=256)
+    batches = {case.case.workload: set() for case in found.run.description.plan}
+    for row in rows(found, "workload").to_dict("records"):
+        batches[row["workload"]].add(row["batch_size"])
+
+    assert batches == {"mlp": {128, 256}, "cnn": set()}
+
+
+def test_calls_of_inference_are_compared_at_every_batch_size():
+    def called(workload, size):
+        rest = {"dataset": "d", "epochs": 1, "input": "arrays", "backend": "jax", "device": "cpu"}
+        rest |= {"numerics": "float32", "task": "predict", "track": "fit"}
+        return Case(workload=workload, samples=200 * size, batch_size=size, **rest)
+
+    cases = [called(workload, size) for workload in ("mlp", "cnn") for size in (1, 256)]
+    plan = [SimpleNamespace(case=case) for case in cases]
+    description = SimpleNamespace(reference="jax", plan=plan, options={"against": "cnn"})
+    opponents = [dict(comparisons.opponents(case, description)).get("workload=cnn") for case in cases]
+
+    assert opponents == [cases[2], cases[3], None, None]
 
 
 def test_a_workload_to_be_compared_with_has_to_be_in_the_run(tmp_path):
