@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from bench.analysis import statistics
 from bench.analysis.statistics import Interval
@@ -183,22 +182,15 @@ def _parts(launch: Launch) -> dict[str, float]:
 def _rows(parts: pd.DataFrame) -> Iterator[dict[str, Any]]:
     step = parts["step"].mean()
     for part in parts:
-        found = mean(parts[part])
+        found = _mean(parts[part])
         share = found.estimate / step if part in ("step", *explain.PARTS) else math.nan
         seconds = {"seconds": found.estimate, "low": found.low, "high": found.high}
         yield {"part": part, **seconds, "share": share, "launches": len(parts)}
 
 
-def mean(values: pd.Series) -> Interval:
-    """The mean of launches with a t interval; NaN limits for a single one."""
-    found = values.dropna().to_numpy(dtype=float)
-    if not len(found):
-        return Interval(math.nan, math.nan, math.nan)
-    centre = float(found.mean())
-    if len(found) < 2:
-        return Interval(centre, math.nan, math.nan)
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(found) - 1)) * float(found.std(ddof=1)) / math.sqrt(len(found))
-    return Interval(centre, centre - half, centre + half)
+def _mean(values: pd.Series) -> Interval:
+    """The mean over launches with its interval."""
+    return statistics.difference_interval(values.dropna(), LEVEL)
 
 
 def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[Advice]:
@@ -241,7 +233,7 @@ def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[fl
 
     Short epochs, compilations that come again, memory that grows.
     """
-    epoch, step, steps = mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
+    epoch, step, steps = _mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
     whole = epoch.estimate + steps * step
     if epoch.low > 0 and epoch.estimate > 0.2 * whole:
         text = (
@@ -275,7 +267,7 @@ def memory_growth(group: Sequence[Launch]) -> Interval:
             return Interval(math.nan, math.nan, math.nan)
         # The median step from one epoch to the next: a single page of growth, as an allocator takes, is no slope.
         slopes.append(float(np.median(np.diff(held))))
-    return mean(pd.Series(slopes))
+    return _mean(pd.Series(slopes))
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Advice]:

@@ -98,7 +98,7 @@ def _unusual(one: Any) -> list[str]:
     """The settings of an optimizer or a loss that are not its class's defaults."""
     try:
         given, usual = one.get_config(), type(one)().get_config()
-    except Exception:
+    except Exception:  # one that is not made without arguments: nobody knows its defaults
         return []
     return [f"{name}={_value(value)}" for name, value in given.items() if name != "name" and value != usual.get(name)]
 

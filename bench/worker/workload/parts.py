@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,6 +106,10 @@ class Bench:
     steps: int
     trainings: dict[str, Training] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Most trainings take as many samples, which are in memory once."""
+        self._repeated = functools.cache(lambda samples: [_repeated(part, samples) for part in self.parts])
+
     def add(
         self,
         name: str,
@@ -125,8 +130,7 @@ class Bench:
         except Exception as error:  # whatever a user's code raises
             training.error = reason(error)
             return
-        repeated = [_repeated(part, length * size) for part in self.parts]
-        training.handed = lambda: inputs.arguments(kind, repeated, size)
+        training.handed = lambda: inputs.arguments(kind, self._repeated(length * size), size)
 
     def _model(self, compiled: Mapping[str, Any]) -> Any:
         keras.utils.set_random_seed(self.seed)
