@@ -13,7 +13,6 @@ from typing import ClassVar, NamedTuple
 from rich.text import Text
 
 from bench.contract.case import stem
-from bench.launch.interruption import under_way
 from bench.launch.process import launch
 from bench.machine import environments
 from bench.plan.cases import devices_of
@@ -23,13 +22,12 @@ from bench.run.prepare import prepare
 from bench.run.workflow import (
     Run,
     Step,
+    carry_out,
     check_machine,
     described,
     find_limits,
     make_folder,
-    measure_run,
     open_log,
-    prepare_run,
     tell_remarks,
 )
 
@@ -62,9 +60,7 @@ def explain(options: ExplainOptions, console: RunConsole) -> Path:
     any more. Ctrl-C ends it early; what was measured until then is kept.
     """
     begun = ExplainingRun(options=options, console=console, began=time.monotonic())
-    with under_way(console.say):
-        planned = prepare_run(begun, PREPARING)
-        return measure_run(planned, [partial(take_apart, place=place) for place in planned.places]).folder
+    return carry_out(begun, PREPARING, lambda run: [partial(take_apart, place=place) for place in run.places])
 
 
 def prepare_workloads(run: ExplainingRun) -> ExplainingRun:

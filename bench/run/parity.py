@@ -12,7 +12,6 @@ from typing import ClassVar
 import msgspec
 
 from bench.contract.run_json import ParityRun
-from bench.launch.interruption import under_way
 from bench.plan.cases import devices_of
 from bench.plan.options import ParityOptions
 from bench.plan.parity import Ladder, plan_ladders
@@ -22,13 +21,12 @@ from bench.run.prepare import prepare
 from bench.run.workflow import (
     Run,
     Step,
+    carry_out,
     check_machine,
     described,
     find_limits,
     make_folder,
-    measure_run,
     open_log,
-    prepare_run,
     tell_remarks,
 )
 
@@ -56,9 +54,7 @@ def parity(options: ParityOptions, console: RunConsole) -> Path:
     any more. Ctrl-C ends it early; the recordings made until then are kept.
     """
     begun = ClimbingRun(options=options, console=console, began=time.monotonic())
-    with under_way(console.say):
-        planned = prepare_run(begun, PREPARING)
-        return measure_run(planned, [partial(climb_ladder, ladder=ladder) for ladder in planned.ladders]).folder
+    return carry_out(begun, PREPARING, lambda run: [partial(climb_ladder, ladder=ladder) for ladder in run.ladders])
 
 
 def prepare_workloads(run: ClimbingRun) -> ClimbingRun:

@@ -19,6 +19,7 @@ from bench.contract.case import Case
 from bench.contract.errors import RunError, UsageError
 from bench.contract.run_json import Planned, RunDescription, read
 from bench.contract.typed import MalformedError
+from bench.launch.interruption import under_way
 from bench.machine.nvidia import Gpu
 from bench.plan.options import RunOptions, Selection
 from bench.plan.planned import Limits, PlannedCase
@@ -104,6 +105,15 @@ def measure_run(run: AnyRun, steps: Sequence[Step[AnyRun]]) -> AnyRun:
         run.write("interrupted")
         raise
     return run
+
+
+def carry_out(
+    run: AnyRun, preparing: Sequence[Step[AnyRun]], measuring: Callable[[AnyRun], Sequence[Step[AnyRun]]]
+) -> Path:
+    """Take the steps that prepare and those that follow, while no other run is under way; gives the folder."""
+    with under_way(run.console.say):
+        planned = prepare_run(run, preparing)
+        return measure_run(planned, measuring(planned)).folder
 
 
 def discard(run: Run) -> None:
