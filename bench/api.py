@@ -98,12 +98,16 @@ class Result:
         return f"{said}{tables}<p>The whole report: <code>{html.escape(str(self.report))}</code></p>"
 
 
-def compare(build: Callable[[], Any] | str | Path, data: Data | None = None, **options: Any) -> Result:
+Build = Callable[[], Any] | str | Path
+
+
+def compare(build: Build | None = None, data: Data | None = None, **options: Any) -> Result:
     """Train a model on every backend, in turns, and compare.
 
     Args:
         build: a function that returns a Keras model and needs no arguments, one of a notebook's cell too; or what
-            --workloads takes, a file or a workload's name.
+            --workloads takes, a file or a workload's name. None with `script`, the path of a training script, in the
+            options.
         data: what --dataset takes; or arrays: a mapping of x_train, y_train and, if there are, x_test, y_test, or these
             two or four in their order. None for a workload that names its own.
         options: fields of `bench.plan.options.RunOptions`, such as backends, launches, epochs, batch_sizes, loss,
@@ -120,7 +124,7 @@ def compare(build: Callable[[], Any] | str | Path, data: Data | None = None, **o
     return Result(folder)
 
 
-def parity(build: Callable[[], Any] | str | Path, data: Data | None = None, **options: Any) -> Result:
+def parity(build: Build, data: Data | None = None, **options: Any) -> Result:
     """Do the backends compute the same? The ladder of `nox -s parity`; arguments as of `compare`.
 
     `options` are fields of `bench.plan.options.ParityOptions`, such as backends, steps, seeds.
@@ -131,13 +135,14 @@ def parity(build: Callable[[], Any] | str | Path, data: Data | None = None, **op
     return Result(climb(_options(ParityOptions, build, data, options), RunConsole(file=sys.stdout)))
 
 
-def _options(
-    kind: type[Any], build: Callable[[], Any] | str | Path, data: Data | None, options: Mapping[str, Any]
-) -> Any:
+def _options(kind: type[Any], build: Build | None, data: Data | None, options: Mapping[str, Any]) -> Any:
     """The options of a run: objects are written to files first, each under a digest of its content."""
     folder = Path(options.get("output", Selection.output)) / FOLDER
     given = dict(options)
-    given["workloads"] = (_model(build, folder) if callable(build) else str(build),)
+    if build is None and "script" not in given:
+        raise UsageError("expected a function that returns a model, a file or a workload's name, or script=PATH")
+    if build is not None:
+        given["workloads"] = (_model(build, folder) if callable(build) else str(build),)
     if data is not None:
         given["dataset"] = str(data) if isinstance(data, str | Path) else _arrays(data, folder)
     try:

@@ -53,11 +53,21 @@ def test_the_same_arrays_and_function_are_written_once(given, tmp_path):
         ({"launchs": 3}, "unexpected keyword argument 'launchs'; RunOptions has the names"),
         ({"launches": 0}, "--launches 0"),
         ({"dry_run": True}, "dry_run: a plan alone has no result"),
+        ({"build": None}, "expected a function that returns a model, a file or a workload's name, or script=PATH"),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_line(given, options, words):
     with pytest.raises(UsageError, match=words):
-        bench.compare("mlp", **{"parity": False, **given, **options})
+        bench.compare(**{"build": "mlp", "parity": False, **given, **options})
+
+
+def test_a_script_is_compared_as_it_is(given, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("import keras\nmodel = keras.Sequential()\nmodel.fit(1, 2)\n")
+    result = bench.compare(script=script, launches=3, **given)
+
+    assert set(result.cases["track"]) == {"shipped"}
+    assert len(result.comparisons) == 1
 
 
 def test_data_of_another_form_is_refused(given):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shlex
 from pathlib import Path
 
 from bench.contract.errors import OwnModelError
@@ -17,13 +18,24 @@ TEXT = '''\
 
 from models.own.script import Script
 
-script = Script({path!r}, sha256={sha256!r}{source}{evaluates})
+script = Script({path!r}, sha256={sha256!r}{more})
 '''
 NOT_PYTHON = ("%", "!", "?")  # what a line of a notebook begins with that is a command to Jupyter
 
 
-def script_file(text: str) -> str:
-    """A script's path made absolute; OwnModelError where there is none, or where it trains nothing."""
+def script_call(text: str) -> tuple[str, tuple[str, ...]]:
+    """A script's path made absolute, and the words after it, which are the script's own arguments.
+
+    OwnModelError where there is no script, or where it trains nothing.
+    """
+    try:
+        words = [text] if Path(text).is_file() else shlex.split(text)
+    except ValueError as error:
+        raise OwnModelError(f"{text}: cannot be split into words ({error})") from None
+    return _script_file(words[0] if words else ""), tuple(words[1:])
+
+
+def _script_file(text: str) -> str:
     path = Path(text)
     if path.suffix not in (".py", ".ipynb"):
         raise OwnModelError(f"{text}: expected a Python file or a notebook, whose name ends in .py or .ipynb")
@@ -43,15 +55,22 @@ def script_file(text: str) -> str:
     return str(path.resolve())
 
 
-def adopt_script(path: str, output: Path) -> GeneratedWorkload:
-    """The file by which launches know a script; nobody has written it yet."""
+def adopt_script(path: str, arguments: tuple[str, ...], fit: int, output: Path) -> GeneratedWorkload:
+    """The file by which launches know a script; nobody has written it yet. `fit`: which call of it is timed, from 1."""
     sha256 = digest(path)  # before it is read, so that it cannot be exchanged in between
-    source = f",\n    source={_source(Path(path))!r}" if path.endswith(".ipynb") else ""
-    evaluates = ", evaluates=True" if _calls(Path(path), "evaluate") else ""
-    text = TEXT.format(path=path, sha256=sha256, source=source, evaluates=evaluates)
+    more = {
+        "source": _source(Path(path)) if path.endswith(".ipynb") else None,
+        "arguments": arguments,
+        "fit": fit if fit > 1 else None,
+        "evaluates": _calls(Path(path), "evaluate"),
+    }
+    words = "".join(f", {name}={value!r}" for name, value in more.items() if value)
+    text = TEXT.format(path=path, sha256=sha256, more=words)
+    which = "its first fit" if fit == 1 else f"its fit number {fit}"
+    called = shlex.join([Path(path).name, *arguments])
     said = (
-        f"{Path(path).name}: a training script of your own, run as it is up to its first fit, which is timed; every "
-        "launch begins with the same weights, but the order of batches and what layers draw is each backend's own"
+        f"{called}: a training script of your own, run as it is up to {which}, which is timed; every launch begins "
+        "that fit with the same weights, but the order of batches and what layers draw is each backend's own"
     )
     return GeneratedWorkload(place(output, path, text), text, path, said)
 

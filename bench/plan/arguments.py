@@ -32,7 +32,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     _add_selection(parser)
     add = parser.add_argument
     add("--against", metavar="NAME_OR_FILE", help="of --workloads the one that the others are compared with")
-    add("--script", metavar="FILE", help="a training script as it is, .py or .ipynb: its first fit is timed")
+    add("--script", metavar="FILE", help="a training script as it is, .py or .ipynb, with its arguments: 'FILE --lr 1'")
+    add("--fit", type=whole, metavar="N", help="which fit of the script is timed; default its first")
     add("--profile", metavar="NAME", help="; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items()))
     add("--launches", type=whole, metavar="N", help="fresh processes per case, one seed each")
     add("--within", type=share, metavar="3%", help="as many launches as give every ratio within so much")

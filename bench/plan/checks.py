@@ -16,7 +16,6 @@ from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.values import is_number, is_text, is_whole
 from bench.own_models.adopt import LOSSES, is_file, loss_name, model_file
 from bench.own_models.data_source import data_source
-from bench.own_models.script import script_file
 
 PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,-]+\])?([<>=!~]=?[\w.*]+)?")
 
@@ -140,14 +139,6 @@ def dataset(word: str) -> str:
         return data_source(word).text
     except OwnModelError as error:
         raise FileOptionError(f"--dataset: {error}") from None
-
-
-def script(path: str) -> str:
-    """The path of a training script made absolute."""
-    try:
-        return script_file(str(path))
-    except OwnModelError as error:
-        raise FileOptionError(f"--script: {error}") from None
 
 
 def loss(word: str) -> str:

@@ -19,8 +19,8 @@ from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
 from bench.own_models.adopt import GeneratedWorkload, ModelOptions, adopt, stem
-from bench.own_models.script import adopt_script
 from bench.plan import checks
+from bench.plan.script import script_settings
 
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
@@ -175,8 +175,9 @@ class RunOptions(Selection):
     """What `run` was asked for. None means that profile, workload or device decide.
 
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
-    `script` is the path of a training script of the user's, which is run as it is, in the place of workloads. `against`
-    is the workload that the others are compared with, as `workloads` has it.
+    `script` is the path of a training script of the user's, with its arguments, which is run as it is, in the place of
+    workloads; `fit` is which of its fits is timed, from 1. `against` is the workload that the others are compared with,
+    as `workloads` has it.
     """
 
     profile: str = "default"
@@ -195,6 +196,7 @@ class RunOptions(Selection):
     resume: Path | None = None
     against: str | None = None
     script: InitVar[str | None] = None
+    fit: InitVar[int | None] = None
 
     LEAST_EPOCHS: ClassVar[int] = 2  # the first is cold
 
@@ -203,10 +205,15 @@ class RunOptions(Selection):
         """Whether the number of launches follows from a pilot."""
         return self.within is not None or self.budget_seconds is not None
 
-    def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool, script: str | None) -> None:
+    def __post_init__(
+        self, dataset: str | None, loss: str | None, unsafe: bool, script: str | None, fit: int | None
+    ) -> None:
         """Put what is decided in the place of what was left out; UsageError where something cannot be."""
         if script is not None:
-            self._settle_script(checks.script(script), {"dataset": dataset, "loss": loss, "unsafe": unsafe})
+            given = {**vars(self), "dataset": dataset, "loss": loss, "unsafe": unsafe}
+            self._settle(**script_settings(str(script), 1 if fit is None else fit, given))
+        elif fit is not None:
+            raise UsageError("--fit: says which fit of a --script is timed; leave it out, or name a script")
         checks.check_one_of("--profile", self.profile, PROFILES, "profile")
         self._settle_kinds()
         self._check_amounts()
@@ -219,24 +226,6 @@ class RunOptions(Selection):
             raise UsageError(f"--launches {self.launches}: with --within or --budget it is the pilot, at least {PILOT}")
         if self.epochs is None:  # only now: a model of the user's own has its own where nobody says
             self._settle(epochs=PROFILES[self.profile].epochs)
-
-    def _settle_script(self, path: str, besides: Mapping[str, Any]) -> None:
-        """A script in the place of the workloads: it says itself what is trained on what, and how."""
-        mute: dict[str, Any] = {"workloads": None, "samples": None, "batch_sizes": None, "numerics": None}
-        mute |= {"tasks": ("train",), "inputs": ("arrays",), "to_target": False}
-        given = [name for name, usual in mute.items() if getattr(self, name) != usual]
-        given += [name for name, value in besides.items() if value]
-        if given:
-            option = {"batch_sizes": "batch-size", "to_target": "to-target"}.get(given[0], given[0])
-            raise UsageError(f"--{option}: a script says itself what is trained on what, and how; leave it out")
-        if self.tracks not in (None, ("shipped",)):
-            raise UsageError(f"--tracks {','.join(self.tracks or ())}: a script is trained as it is, in track shipped")
-        try:
-            adopted = adopt_script(path, Path(self.output))
-        except OwnModelError as error:
-            raise checks.FileOptionError(f"--script: {error}") from None
-        self._settle(workloads=(adopted.path,), adopted=(*self.adopted, adopted))
-        self._settle(tracks=("shipped",), numerics=("float32",), parity=False)
 
     def _settle_against(self, named: Sequence[str] | None) -> None:
         """The workload that others are compared with, by the name that it has in this run; `named` as they were."""
@@ -308,10 +297,12 @@ class CalibrateOptions(RunOptions):
     LEAST_LAUNCHES: ClassVar[int] = 12
     LEAST_EPOCHS: ClassVar[int] = 4
 
-    def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool, script: str | None) -> None:
+    def __post_init__(
+        self, dataset: str | None, loss: str | None, unsafe: bool, script: str | None, fit: int | None
+    ) -> None:
         """As that of a run."""
         checks.check_whole("--load", self.load, 0)
-        super().__post_init__(dataset, loss, unsafe, script)
+        super().__post_init__(dataset, loss, unsafe, script, fit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,12 +18,15 @@ OURS = ("bench", "models")  # packages whose names a script's neighbours may bea
 class Script:
     """A script by its path and SHA-256; of a notebook `source` has the Python of its cells.
 
-    `evaluates`: it, or a module beside it, calls a model's `evaluate` somewhere.
+    `arguments` are the words after its name on a command line. `fit` says which of its calls of `fit` is timed, from 1
+    on. `evaluates`: it, or a module beside it, calls a model's `evaluate` somewhere.
     """
 
     path: str
     sha256: str
     source: str | None = None
+    arguments: tuple[str, ...] = ()
+    fit: int = 1
     evaluates: bool = False
 
     @cached_property
@@ -33,7 +36,7 @@ class Script:
         return Path(self.path).read_text(encoding="utf-8") if self.source is None else self.source
 
     def run(self) -> None:
-        """Run it as `python NAME.py` would, in its own folder, and leave the process as it was.
+        """Run it as `python NAME.py ARGUMENTS` would, in its own folder, and leave the process as it was.
 
         Raises whatever it raises.
         """
@@ -44,7 +47,7 @@ class Script:
         modules, arguments, path, here = dict(sys.modules), sys.argv, list(sys.path), Path.cwd()
         variables = dict(os.environ)
         _make_room(folder)
-        sys.modules["__main__"], sys.argv = main, [self.path]
+        sys.modules["__main__"], sys.argv = main, [self.path, *self.arguments]
         sys.path.insert(0, str(folder))
         os.chdir(folder)
         os.environ.setdefault("MPLBACKEND", "Agg")  # no window

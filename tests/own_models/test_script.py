@@ -29,6 +29,19 @@ def test_a_script_is_the_one_workload_of_its_run(script, tmp_path):
     assert adopted.said.startswith("train.py: a training script of your own")
 
 
+def test_words_after_a_script_are_its_own(script, tmp_path):
+    (one,) = parse_run([f"--script={script} --rate 0.1 'a b'", "--fit=2", f"--output={tmp_path}"]).adopted
+    spaced = tmp_path / "my train.py"
+    spaced.write_text(TEXT)
+    (other,) = parse_run([f"--script={spaced}", f"--output={tmp_path}"]).adopted
+
+    assert "arguments=('--rate', '0.1', 'a b'), fit=2)" in one.text
+    assert one.said.startswith(
+        "train.py --rate 0.1 'a b': a training script of your own, run as it is up to its fit num"
+    )
+    assert f"Script({str(spaced)!r}, " in other.text
+
+
 def test_another_script_is_another_workload(script, tmp_path):
     before = parse_run([f"--script={script}", f"--output={tmp_path}"]).workloads
     script.write_text(TEXT + "# more\n")
@@ -81,11 +94,12 @@ def test_a_fit_in_a_module_beside_a_script_is_its_own(tmp_path, first, second):
         ("train.py", "import keras\n", "calls no fit()"),
         ("train.ipynb", "{}", "cannot be read"),
         ("train.ipynb", "none", "cannot be read"),
+        ("train.py --title 'a", TEXT, "cannot be split into words"),
     ],
 )
 def test_what_is_no_training_script_is_refused_in_one_line(tmp_path, name, text, said):
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name.split()[0]).write_text(text)
     with pytest.raises(UsageError) as error:
         parse_run([f"--script={tmp_path / name}"])
 
@@ -111,3 +125,10 @@ def test_what_is_no_training_script_is_refused_in_one_line(tmp_path, name, text,
 def test_what_a_script_says_itself_is_not_asked_besides(script, option, said):
     with pytest.raises(UsageError, match=said):
         parse_run([f"--script={script}", option])
+
+
+def test_which_fit_is_asked_of_a_script_alone(script):
+    with pytest.raises(UsageError, match="--fit: says which fit of a --script"):
+        parse_run(["--fit=2"])
+    with pytest.raises(UsageError, match="--fit 0"):
+        parse_run([f"--script={script}", "--fit=0"])

@@ -77,10 +77,10 @@ model.fit(x, x[:, :3], epochs=1, initial_epoch=0)
 def script(tmp_path):
     """The file by which launches know a script of this text."""
 
-    def make(text, name="train.py"):
+    def make(text, name="train.py", words="", options=()):
         (tmp_path / "neighbour.py").write_text("CLASSES = 2\n")
         (tmp_path / name).write_text(text)
-        adopted = parse_run([f"--script={tmp_path / name}", f"--output={tmp_path / 'runs'}"]).adopted
+        adopted = parse_run([f"--script={tmp_path / name}{words}", f"--output={tmp_path / 'runs'}", *options]).adopted
         write(adopted)
         return adopted[0].path
 
@@ -141,7 +141,7 @@ def test_every_launch_begins_with_the_weights_of_the_first_look(script, launch, 
     ("fit", "said"),
     [
         (FIT + EVALUATE, "its metric is that of the evaluate after its fit, or else of the last epoch"),
-        (FIT, "its metric is that of the validation after the last epoch"),
+        (FIT, "its metric is that of its last validation"),
         ("model.fit(x, y, epochs=3)\n", "its metric is that of the training itself, in the last epoch"),
     ],
     ids=["evaluate", "validation", "training"],
@@ -156,6 +156,72 @@ def test_its_metric_is_the_best_that_it_gives(script, start, fit, said):
         assert found["metric"] not in (last["metric"], last["validation_metric"])
     else:
         assert found["metric"] == (last["metric"] if "split" not in fit else last["validation_metric"])
+
+
+@pytest.mark.parametrize(
+    ("often", "validated"), [(2, 1), ([1, 2], 1), (4, None)], ids=["every second", "a list", "never"]
+)
+def test_a_validation_that_comes_seldom_counts_with_its_last(script, start, often, validated):
+    fit = FIT.replace("callbacks=[keras.callbacks.ReduceLROnPlateau()]", f"validation_freq={often}")
+    described, record = start(script(HEAD + MODEL + fit))
+
+    epochs = record["epochs"]
+    wanted = epochs[-1]["metric"] if validated is None else epochs[validated]["validation_metric"]
+    assert record["test"]["metric"] == wanted
+    said = "that of the training itself" if validated is None else "that of its last validation"
+    assert any(said in note for note in described["notes"])
+
+
+def test_a_training_that_ends_with_its_cold_epoch_is_refused(script, start):
+    stop = (
+        "class Stop(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, *_):\n"
+        "        self.model.stop_training = True\n"
+    )
+    with pytest.raises(StartError, match="its training was ended after its first epoch"):
+        start(script(HEAD + MODEL + stop + FIT.replace("ReduceLROnPlateau()", "LambdaCallback(), Stop()")))
+
+
+def test_the_second_of_its_fits_is_timed_where_that_is_asked(script, start):
+    freezes = "model.layers[0].trainable = False\n" + MODEL.splitlines()[-1].replace(', metrics=["accuracy"]', "")
+    second = freezes + "\nmodel.fit(x[:64], y[:64], epochs=4)\n"
+    described, record = start(script(HEAD + MODEL + FIT + second, options=["--fit=2"]))
+
+    assert described["train_samples"] == record["samples_per_epoch"] == 64
+    assert len(record["epochs"]) == 4
+    assert described["target"]["metric"] == "loss"
+    assert any("number 2 that is reached is timed" in note for note in described["notes"])
+
+
+def test_a_fit_that_does_not_come_is_said(script, tmp_path):
+    with pytest.raises(StartError, match=r"train\.py: ended after 1 of the 3 fits that --fit asks for"):
+        describe(script(HEAD + MODEL + FIT, options=["--fit=3"]), [0], tmp_path / "0-train")
+
+
+def test_it_is_handed_its_arguments(script, start):
+    head = HEAD + "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--epochs', type=int)\n"
+    fit = FIT.replace("epochs=3", "epochs=parser.parse_args().epochs")
+    _, record = start(script(head + MODEL + fit, words=" --epochs 5"))
+
+    assert len(record["epochs"]) == 5
+
+
+def test_layers_in_which_backends_are_known_to_part_are_said(script, tmp_path):
+    model = MODEL.replace("layers = [", "layers = [keras.layers.Embedding(9, 2), keras.layers.Flatten(), ")
+    known, other = (
+        describe(script(HEAD + "x = np.abs(x)\n" + text + FIT), [0], tmp_path / "0-train")["notes"]
+        for text in (model, MODEL)
+    )
+
+    assert any("docs/findings.md: A token that comes twice, TensorFlow" in note for note in known)
+    assert not any("docs/findings.md" in note for note in other)
+
+
+def test_losses_that_layers_add_are_said(script, tmp_path):
+    model = MODEL.replace("Dense(8,", "Dense(8, kernel_regularizer='l2',")
+    notes = describe(script(HEAD + model + FIT), [0], tmp_path / "0-train")["notes"]
+
+    assert any(note.endswith("accuracy, losses of its layers") for note in notes)
 
 
 def test_what_its_fit_brings_is_said(script, tmp_path):
@@ -197,7 +263,9 @@ def test_more_fits_and_a_precision_of_its_own_are_said(script, tmp_path):
     finally:
         keras.config.set_dtype_policy("float32")
 
-    assert "its text calls fit 2 times; the first that is reached is timed, and no other" in notes
+    assert (
+        "its text calls fit 2 times; the first that is reached is timed, and no other; --fit N names another" in notes
+    )
     assert any(note.startswith("computes in mixed_bfloat16, which it sets itself") for note in notes)
 
 
@@ -223,12 +291,12 @@ def test_a_module_of_its_own_is_found_though_it_bears_a_name_of_ours(script, sta
     [
         (
             HEAD + "x = 1 / 0\nmodel.fit(x)",
-            "train.py: does not come to its fit: ZeroDivisionError: .*train.py, line 11",
+            "train.py: does not come to its first fit: ZeroDivisionError: .*train.py, line 11",
         ),
         (HEAD + MODEL + "model.fit(x, y[:7])", "train.py: its first fit fails: "),
         (HEAD + "if False:\n    model.fit(x, y)\n", "train.py: ended without a call of fit"),
         (HEAD + "import tensorflow_hub\nmodel.fit(x)\n", "No module named 'tensorflow_hub'"),
-        (HEAD + MODEL + "model.fit((one for one in ()), epochs=2)", "its first fit is given no data"),
+        (HEAD + MODEL + "model.fit((one for one in ()), epochs=2)", "its fit is given no data"),
     ],
     ids=["error", "fit fails", "no fit", "missing package", "no data"],
 )

@@ -101,7 +101,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     _compile(name, model, given)
     if workload.target is None:
         compared = target.found(name, workload, given, model, dataset)
-        notes.append(f"is trained with {in_words(given, _weights(workload, dataset))}")
+        notes.append(f"is trained with {in_words(given, _weights(workload, dataset), model)}")
         metric, better = compared["metric"], "less" if compared["lower_is_better"] else "more"
         if not says_direction(given, metric):
             notes.append(f"is compared by {metric}, of which {better} is taken as better, judged by its name")

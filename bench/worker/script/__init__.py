@@ -1,1 +1,1 @@
-"""A training script of the user's own: run as it is, its first fit looked at or timed."""
+"""A training script of the user's own: run as it is, one of its fits looked at or timed."""

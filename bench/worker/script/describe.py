@@ -1,4 +1,4 @@
-"""What plan and report need to know of a script: it is run until its first fit has taken a few steps."""
+"""What plan and report need to know of a script: it is run until the fit that is timed has taken a few steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 
 import keras
 
+from bench.contract.catalog import backend_names, facts_of
+from bench.contract.parity import KNOWN
 from bench.worker.errors import StartError
+from bench.worker.exact.observed import kind_of
 from bench.worker.script.first_fit import (
     Ended,
     Fit,
@@ -22,11 +25,11 @@ from bench.worker.script.first_fit import (
 )
 from bench.worker.workload import load
 from bench.worker.workload.compiled import in_words, is_number, margin_of
+from bench.worker.workload.record import LEAST_EPOCHS
 from models import Target
 from models.own.script import Script
 
 STEPS = 4  # of which the first is compiled
-LEAST_EPOCHS = 2  # the first is cold
 SETS_SEED = re.compile(r"\b(set_random_seed|manual_seed|random\.seed|set_seed)\(")
 AS_IT_IS = "a script is trained as it is: no other track has its model"
 
@@ -79,7 +82,7 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
 
     until_fit_is_done(script, look)
     if not found or not found[0][2].seconds:
-        raise StartError(f"{Path(script.path).name}: its first fit takes no step; is its data empty?")
+        raise StartError(f"{Path(script.path).name}: its timed fit takes no step; is its data empty?")
     fit, batch_size, seen = found[0]
     samples, is_sure = samples_trained(fit, batch_size, seen.steps or 1)
     metric = metric_of(fit, seen.logs)
@@ -121,11 +124,15 @@ def _notes(fit: Fit, script: Script) -> Iterable[str]:
         yield f"timed is the fit that line {fit.line} leads to, of a {type(fit.model).__name__} called {fit.model.name}"
     fits = script.text.count(".fit(")
     if fits > 1:
-        yield f"its text calls fit {fits} times; the first that is reached is timed, and no other"
+        which = "the first" if script.fit == 1 else f"number {script.fit}"
+        yield f"its text calls fit {fits} times; {which} that is reached is timed, and no other; --fit N names another"
     policy = fit.model.dtype_policy.name
     if policy != keras.config.floatx():
         yield f"computes in {policy}, which it sets itself: float32 in its case means that nobody else sets anything"
-    yield f"is trained with {in_words(fit.compilation, fit.weighted)}"
+    yield f"is trained with {in_words(fit.compilation, fit.weighted, fit.model)}"
+    ways = known_ways(fit.model)
+    if ways:
+        yield f"backends are known to part in layers that it has, or may: {', '.join(KNOWN + one for one in ways)}"
     if SETS_SEED.search(script.text):
         yield "sets a random seed itself: all launches draw alike, so that what other draws change is not seen"
     if fit.epochs < LEAST_EPOCHS:
@@ -135,8 +142,21 @@ def _notes(fit: Fit, script: Script) -> Iterable[str]:
         yield f"calls {', '.join(names)}, and what they do within an epoch is part of its time"
     if script.evaluates:
         yield "its metric is that of the evaluate after its fit, or else of the last epoch"
-    elif fit.arguments["validation_data"] is not None or fit.arguments["validation_split"]:
-        yield "it evaluates nothing after its fit: its metric is that of the validation after the last epoch"
+    elif fit.is_validated(max(fit.epochs, LEAST_EPOCHS)):
+        yield "it evaluates nothing after its fit: its metric is that of its last validation"
     else:
         yield "it evaluates nothing: its metric is that of the training itself, in the last epoch"
     yield "the backends are not proved to compute the same: a model to prove goes to --workloads"
+
+
+def known_ways(model: keras.Model) -> list[str]:
+    """The titles of findings about layers of these classes, but for those about rounding alone."""
+    kinds = {kind_of(layer) for layer in model._flatten_layers()}  # those inside others too, which `layers` leaves out
+    return list(
+        dict.fromkeys(
+            one.title
+            for backend in backend_names()
+            for one in facts_of(backend).findings
+            if not (one.rounded or one.float32_inside) and any(re.fullmatch(one.layers, kind) for kind in kinds)
+        )
+    )

@@ -1,4 +1,4 @@
-"""The first `fit` of a script: caught when it is called, and done by us, with all that the script gives it."""
+"""The timed `fit` of a script: caught when it is called, and done by us, with all that the script gives it."""
 
 from __future__ import annotations
 
@@ -62,6 +62,16 @@ class Fit:
         names = {"class_weight": "class weights", "sample_weight": "sample weights"}
         return [words for name, words in names.items() if self.arguments[name] is not None]
 
+    def is_validated(self, epochs: int) -> bool:
+        """Whether one of so many epochs is followed by a validation, as `validation_freq` has it."""
+        given, often = self.arguments, self.arguments["validation_freq"]
+        if given["validation_data"] is None and not given["validation_split"]:
+            return False
+        first = self.first_epoch
+        if isinstance(often, int):
+            return (first + epochs) // often > first // often
+        return any(first < epoch <= first + epochs for epoch in often)
+
     @property
     def compilation(self) -> Compilation:
         """What the script has compiled its model with."""
@@ -88,7 +98,7 @@ class Fit:
             batches = None if isinstance(x, keras.utils.PyDataset) else iter(x)
             first = x[0] if batches is None else next(batches, None)
             if first is None:
-                raise StartError("its first fit is given no data")
+                raise StartError("its fit is given no data")
             if batches is x:
                 fit = replace(self, arguments={**self.arguments, "x": _put_back(first, batches)})
             samples = first[0] if isinstance(first, tuple | list) else first
@@ -100,38 +110,15 @@ class Fit:
 
 
 def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, float] | None:
-    """Run a script until `do` has done its first `fit`; gives what the script's own next `evaluate` of the model found.
+    """Run a script until `do` has done its timed `fit`; gives what the script's own next `evaluate` of the model found.
 
-    The script goes on to that `evaluate` where its text has one, and ends there; None where there is none, or where
-    something else ends it before. Raises StartError where it does not come to the end of a fit.
+    Fits before that one train as the script has it. The script goes on to that `evaluate` where its text has one, and
+    ends there; None where there is none, or where something else ends it before. Raises StartError where it does not
+    come to the end of the fit.
     """
-    name = Path(script.path).name
-    keras_fit, keras_evaluate = keras.Model.fit, keras.Model.evaluate
-    trained: list[keras.Model] = []
-    evaluated: list[dict[str, float]] = []
-    began: list[Fit] = []
-
-    def fit(model: keras.Model, *arguments: Any, **named: Any) -> Any:
-        if began:  # one by a callback within the first is Keras's own matter; a second one ends the script
-            if trained:
-                raise Ended
-            return keras_fit(model, *arguments, **named)
-        given = inspect.signature(keras_fit).bind(model, *arguments, **named)
-        given.apply_defaults()
-        began.append(Fit(model, keras_fit, dict(list(given.arguments.items())[1:]), _line_of(script.path)))
-        done = do(began[0])
-        trained.append(model)
-        if not script.evaluates:
-            raise Ended
-        return done
-
-    def evaluate(model: keras.Model, *arguments: Any, **named: Any) -> Any:
-        if model not in trained:
-            return keras_evaluate(model, *arguments, **named)
-        evaluated.append(keras_evaluate(model, *arguments, **{**named, "return_dict": True}))
-        raise Ended
-
-    keras.Model.fit, keras.Model.evaluate = fit, evaluate
+    name, which = Path(script.path).name, "first fit" if script.fit == 1 else f"fit number {script.fit}"
+    watch = _Watch(script, do)
+    keras.Model.fit, keras.Model.evaluate = watch.fit_of(), watch.evaluate_of()
     try:
         script.run()
     except Ended:
@@ -141,15 +128,73 @@ def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, flo
     except StartError:
         raise
     except (Exception, SystemExit) as error:
-        if not trained:
-            where = "its first fit fails" if began else "does not come to its fit"
+        if watch.trained is None:
+            where = f"its {which} fails" if watch.calls == script.fit else f"does not come to its {which}"
             raise StartError(f"{name}: {where}: {reason(error)}") from error
-        print(f"{name}: after its first fit: {reason(error)}", file=sys.stderr)
+        print(f"{name}: after its {which}: {reason(error)}", file=sys.stderr)
     finally:
-        keras.Model.fit, keras.Model.evaluate = keras_fit, keras_evaluate
-    if not began:
+        keras.Model.fit, keras.Model.evaluate = watch.keras_fit, watch.keras_evaluate
+    if not watch.calls:
         raise StartError(f"{name}: ended without a call of fit; a fit of another library's is not seen")
-    return evaluated[0] if evaluated else None
+    if watch.calls < script.fit:
+        raise StartError(f"{name}: ended after {watch.calls} of the {script.fit} fits that --fit asks for")
+    return watch.evaluated
+
+
+class _Watch:
+    """Stands in the place of Keras's `fit` and `evaluate` while a script runs.
+
+    `calls` counts the script's fits, but for those that a callback makes within one. `trained` is the model whose timed
+    fit is done, `evaluated` what its `evaluate` gave.
+    """
+
+    def __init__(self, script: Script, do: Callable[[Fit], Any]) -> None:
+        self.keras_fit, self.keras_evaluate = keras.Model.fit, keras.Model.evaluate
+        self.calls, self.trained, self.evaluated = 0, None, None
+        self._script, self._do, self._is_fitting = script, do, False
+
+    calls: int
+    trained: keras.Model | None
+    evaluated: dict[str, float] | None
+
+    def fit_of(self) -> Callable[..., Any]:
+        """What is called as a model's `fit`."""
+
+        def fit(model: keras.Model, *arguments: Any, **named: Any) -> Any:
+            if self._is_fitting:
+                return self.keras_fit(model, *arguments, **named)
+            if self.trained is not None:
+                raise Ended
+            self.calls, self._is_fitting = self.calls + 1, True
+            try:
+                if self.calls < self._script.fit:
+                    return self.keras_fit(model, *arguments, **named)
+                done = self._do(self._call(model, *arguments, **named))
+            finally:
+                self._is_fitting = False
+            self.trained = model
+            if not self._script.evaluates:
+                raise Ended
+            return done
+
+        return fit
+
+    def _call(self, *arguments: Any, **named: Any) -> Fit:
+        given = inspect.signature(self.keras_fit).bind(*arguments, **named)
+        given.apply_defaults()
+        model, *others = given.arguments.items()
+        return Fit(model[1], self.keras_fit, dict(others), _line_of(self._script.path))
+
+    def evaluate_of(self) -> Callable[..., Any]:
+        """What is called as a model's `evaluate`."""
+
+        def evaluate(model: keras.Model, *arguments: Any, **named: Any) -> Any:
+            if model is not self.trained:
+                return self.keras_evaluate(model, *arguments, **named)
+            self.evaluated = self.keras_evaluate(model, *arguments, **{**named, "return_dict": True})
+            raise Ended
+
+        return evaluate
 
 
 def _line_of(path: str) -> int:

@@ -1,4 +1,4 @@
-"""A launch of a script: run as it is, the epochs of its first fit timed."""
+"""A launch of a script: run as it is, the epochs of one of its fits timed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ScriptClock(EpochClock):
 
 
 def measure(launch: Launch, script: Script) -> Rounds:
-    """Run the script, whose first fit is the training; the steady epochs are the rounds."""
+    """Run the script, one of whose fits is the training; the steady epochs are the rounds."""
     case, record, phases = launch.case, launch.record, launch.record["phases"]
     keras.utils.set_random_seed(launch.seed)
     began = time.perf_counter()
@@ -109,10 +109,11 @@ def _digest(fit: Fit) -> str:
 
 def _tested(clock: ScriptClock, evaluated: Mapping[str, float] | None) -> dict[str, float]:
     """The record's `test`: of the script's own evaluation, else of the last validation, else of the training."""
-    last = clock.epochs[-1]
     if evaluated:
         found = evaluated.get(clock.metric, loss_in(evaluated))
         return {"metric": float(found), "loss": loss_in(evaluated)}
-    if last.validation_metric is not None and last.validation_loss is not None:
-        return {"metric": last.validation_metric, "loss": last.validation_loss}
+    for epoch in reversed(clock.epochs):
+        if epoch.validation_metric is not None and epoch.validation_loss is not None:
+            return {"metric": epoch.validation_metric, "loss": epoch.validation_loss}
+    last = clock.epochs[-1]
     return {"metric": last.metric, "loss": last.loss}

@@ -76,10 +76,11 @@ def is_number(entry: Any) -> bool:
     return isinstance(entry, float | int)
 
 
-def in_words(given: Compilation, weighted: Iterable[str] = ()) -> str:
+def in_words(given: Compilation, weighted: Iterable[str], model: keras.Model) -> str:
     """What a model is trained with, for people: optimizer, loss, metrics, and all that is not Keras's default.
 
-    `weighted` are kinds of weights by which samples count, such as class weights.
+    `weighted` are kinds of weights by which samples count, such as class weights. Of a built model's layers losses of
+    their own count too: regularizers, and what `add_loss` was given when it was last called.
     """
     loss = "a loss of its own" if given.loss is None else own.loss_name(given.loss)
     metrics = ", ".join(_name(metric) for metric in _metrics(given)) or "no metric"
@@ -91,7 +92,8 @@ def in_words(given: Compilation, weighted: Iterable[str] = ()) -> str:
     ]
     named = (type(given.optimizer).__name__, given.optimizer), (loss, given.loss)
     told = [f"{name} ({', '.join(found)})" if (found := _unusual(one)) else name for name, one in named]
-    return ", ".join([*told, metrics, *more, *weighted])
+    of_layers = ["losses of its layers"] if model.built and model.losses else []
+    return ", ".join([*told, metrics, *of_layers, *more, *weighted])
 
 
 def _unusual(one: Any) -> list[str]:

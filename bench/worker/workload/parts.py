@@ -175,7 +175,7 @@ def about(bench: Bench, samples: int) -> dict[str, Any]:
         return {}
     given = compilation(bench.workload, model, bench.parts[1])
     return {
-        "trained_with": in_words(given),
+        "trained_with": in_words(given, (), model),
         "optimizer": type(model.optimizer).__name__,
         "metrics": metric_names(given),
         "jit_compile": model.jit_compile,

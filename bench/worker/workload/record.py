@@ -8,11 +8,14 @@ from typing import Any
 
 import keras
 
+from bench.worker.errors import StartError
 from bench.worker.process.launch import Launch
 from bench.worker.timing import nvml
 from bench.worker.timing.callback_time import CallbackTime
 from bench.worker.timing.clock import Epoch, EpochClock
 from bench.worker.workload.build import check_device, memory_used
+
+LEAST_EPOCHS = 2  # the first is cold
 
 
 def clock_settings(launch: Launch, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
@@ -34,8 +37,14 @@ def clock_settings(launch: Launch, callbacks: Sequence[keras.callbacks.Callback]
 def note_training(launch: Launch, model: keras.Model, clock: EpochClock) -> None:
     """Put what the clock saw into the record. Before any evaluation, whose larger batches would add to the peak.
 
-    Raises RuntimeError where the times are not right, or where a variable lives on another device than was asked for.
+    Raises StartError where there is no steady epoch, RuntimeError where the times are not right, or where a variable
+    lives on another device than was asked for.
     """
+    if len(clock.epochs) < LEAST_EPOCHS:
+        raise StartError(
+            "its training was ended after its first epoch, by a callback or a step: that one is cold, and none is left "
+            "to time"
+        )
     record = launch.record
     record["setup_seconds"] = clock.setup_seconds
     record["epochs"] = [epoch.to_json() for epoch in clock.epochs]
