@@ -43,7 +43,7 @@ GAUGES = [
     "callback_seconds",
 ]
 VALIDATION = ["validation_loss", "validation_metric"]
-EPOCH_VALUES = ["seconds", "validation_seconds", "cpu_seconds", *GAUGES]
+EPOCH_VALUES = ["seconds", "span_epochs", "validation_seconds", "cpu_seconds", *GAUGES]
 EPOCH_HEAD = [*CASES, "repetition", "attempt", "seed", "epoch", "cold"]
 EPOCH_COLUMNS = [*EPOCH_HEAD, *EPOCH_VALUES, "train_loss", "train_metric", *VALIDATION, "disturbed"]
 PHASES = ["epochs_seconds", "import_seconds", "data_seconds", "build_seconds", "evaluate_seconds"]
@@ -53,6 +53,7 @@ LAUNCH_VALUES = [
     "cold_epoch_seconds",
     "setup_seconds",
     "epochs_used",
+    "span_epochs",
     "callback_seconds",
     "samples_per_epoch",
     "test_metric",
@@ -234,6 +235,7 @@ def _training_values(launch: Trained) -> Row:
         "trend": statistics.trend(seconds[1:]),
         "cold_epoch_seconds": seconds[0],
         "epochs_used": len(seconds),
+        "span_epochs": max(epoch.get("span_epochs") or 1 for epoch in launch.epochs[1:]),
         "callback_seconds": _mean([epoch.get("callback_seconds") for epoch in launch.epochs[1:]]),
         "samples_per_epoch": launch.samples_per_epoch or _samples_per_epoch(launch.case),
         "test_metric": launch.test.metric,

@@ -22,7 +22,8 @@ def disturbed(epoch: Mapping[str, Any]) -> str:
     if steal is not None and steal > STEAL:
         return f"the host took {steal:.0%} of the machine's time"
     whole = epoch["seconds"] + (epoch.get("validation_seconds") or 0.0)
-    if others is not None and others - ROUNDING_SECONDS > OTHERS * whole:
+    together = epoch.get("span_epochs") or 1  # in one span, whose gauges they share
+    if others is not None and together * others - ROUNDING_SECONDS > OTHERS * together * whole:
         return f"other processes took {others / whole:.0%} of a CPU"
     if (epoch.get("gpu_throttled") or 0.0) >= THROTTLED:
         return "the driver held the GPU's clock down"

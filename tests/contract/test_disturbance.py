@@ -38,6 +38,13 @@ def test_a_few_ticks_of_a_short_epoch_are_rounding():
     assert disturbed({**QUIET, "seconds": 0.1, "other_cpu_seconds": 0.05}) != ""
 
 
+def test_of_epochs_timed_together_the_whole_span_is_judged():
+    epoch = {**QUIET, "seconds": 0.01, "other_cpu_seconds": 0.009}
+
+    assert disturbed(epoch) == ""  # rounding
+    assert disturbed({**epoch, "span_epochs": 10}) == "other processes took 90% of a CPU"
+
+
 def test_others_are_measured_against_the_validation_too_which_the_counters_span():
     assert disturbed({**QUIET, "seconds": 1.0, "validation_seconds": 3.0, "other_cpu_seconds": 0.4}) == ""
 

@@ -55,6 +55,18 @@ def test_a_run_without_any_record_can_be_reported(written, recorded_run):
     assert "0 of 3 launches" in page
 
 
+def test_epochs_that_were_timed_together_are_said(written, recorded_run):
+    for path in (recorded_run / "launches").glob("*torch*"):
+        content = json.loads(path.read_text())
+        for epoch in content["launch"]["epochs"][1:]:
+            epoch["span_epochs"] = 4
+        path.write_text(json.dumps(content))
+    _, page = written()
+
+    assert "torch: its epochs are so short that up to 4 of them are timed as one" in page
+    assert "jax: its epochs are so short" not in page
+
+
 def test_the_level_of_the_ratios_is_printed(written):
     assert "ratio to jax [98.75%]" in written(200)[0]
 

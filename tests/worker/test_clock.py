@@ -147,6 +147,86 @@ def test_on_a_cpu_nothing_is_held_against_the_barrier(clock, time):
     clock.check_drained()
 
 
+@pytest.fixture
+def planned(time):
+    """A clock that knows how many epochs are to come."""
+
+    def make(epochs, **more):
+        gauges = {"counters": time.counters, "probe": time.probe, "gpu": time.gpu}
+        return EpochClock("accuracy", time.barrier, now=time.read, epochs=epochs, **gauges, **more)
+
+    return make
+
+
+def short_epochs(clock, time, *seconds, between=0.0, cpu=0.0):
+    """Let epochs pass, with work of other callbacks between them."""
+    for index, one in enumerate(seconds):
+        clock.on_epoch_begin(index)
+        time.work(one, cpu=cpu)
+        clock.on_epoch_end(index, {"loss": float(index), "accuracy": 0.5})
+        time.work(between)
+
+
+def test_short_epochs_are_timed_in_one_span_and_share_it(planned, time):
+    clock = planned(8)
+    short_epochs(clock, time, 1.0, *[0.02] * 7, between=7.0)
+    found = [(epoch.span_epochs, round(epoch.seconds, 6)) for epoch in clock.epochs]
+
+    # Five make 0.1 s, but then two were left that are too short for a span; the barrier's 0.25 s come once.
+    assert found == [(1, 1.25), *[(7, round(0.02 + 0.25 / 7, 6))] * 7]
+    assert [epoch.loss for epoch in clock.epochs] == [*range(8)]
+    assert time.diary.count("barrier") == 2
+
+
+def test_spans_of_short_epochs_end_where_they_are_long_enough(planned, time):
+    clock = planned(12)
+    short_epochs(clock, time, 1.0, *[0.03] * 11)
+
+    assert [epoch.span_epochs for epoch in clock.epochs] == [1, *[4] * 8, *[3] * 3]
+
+
+def test_an_epoch_that_is_long_enough_stands_alone(planned, time):
+    clock = planned(4)
+    short_epochs(clock, time, 0.01, 0.06, 0.07, 0.06)
+
+    assert [epoch.span_epochs for epoch in clock.epochs] == [1] * 4
+
+
+def test_a_training_that_ends_within_a_span_is_recorded(planned, time):
+    clock = planned(9)
+    short_epochs(clock, time, 1.0, 0.02, 0.02)
+    clock.on_train_end()
+
+    assert [(epoch.span_epochs, round(epoch.seconds, 6)) for epoch in clock.epochs] == [(1, 1.25), (2, 0.02), (2, 0.02)]
+
+
+def test_epochs_of_a_span_share_what_its_gauges_say(planned, time):
+    taken = iter(range(100))
+    clock = planned(5, callback_seconds=lambda: float(next(taken)))
+    short_epochs(clock, time, 1.0, *[0.02] * 4, cpu=0.5)
+    recorded = clock.epochs[-1].to_json()
+
+    assert recorded["gpu_joules"] == 300.0 / 4
+    assert recorded["cpu_seconds"] == 0.5
+    assert recorded["callback_seconds"] == 1.0
+    assert recorded["involuntary_switches"] == 0
+
+
+def test_validation_within_a_span_is_no_part_of_its_epochs(planned, time):
+    clock = planned(4)
+    for index in range(4):
+        clock.on_epoch_begin(index)
+        time.work(0.02)
+        clock.on_test_begin()
+        time.work(2.0)
+        clock.on_test_end()
+        clock.on_epoch_end(index, LOGS)
+
+    # Before a validation the device is waited for, within the epoch: 0.25 s.
+    assert [round(epoch.validation_seconds, 6) for epoch in clock.epochs] == [2.25] * 4
+    assert clock.epochs[-1].span_epochs == 1  # 0.27 s are long enough
+
+
 def test_when_the_barrier_returns_what_was_asked_for_is_done(backend, backend_name):
     """On the CPU JAX alone works on after a call has returned; TensorFlow's and torch's return when it is done."""
     backend.barrier()

@@ -122,6 +122,9 @@ def _noise_notes(case: Row) -> Iterator[str]:
     """What a reader has to know of a case's launches: disturbed ones, and epochs that had not settled."""
     if not missing(case["epochs_used"]) and case["epochs_used"] < case["epochs"]:
         yield f"{case['backend']}: stopped early, after {case['epochs_used']:.1f} of {case['epochs']} epochs (mean)"
+    if not missing(case["span_epochs"]) and case["span_epochs"] > 1:
+        together = f"{case['span_epochs']:.0f} of them are timed as one"
+        yield f"{case['backend']}: its epochs are so short that up to {together}"
     yield from disturbances(case["backend"], case)
     if case["trend_verdict"] in ("getting faster", "getting slower"):
         trend = with_interval(case["trend"], case["trend_low"], case["trend_high"])

@@ -11,6 +11,9 @@ from bench.worker.timing import gauges
 from bench.worker.timing.gauges import Counters, Noise
 from bench.worker.timing.nvml import Gpu, during, nothing
 
+# Reading the gauges takes about 6 ms, and wakes what an epoch finds asleep; in less than 50 ms they see nothing either.
+SHORT_SECONDS = 0.05  # of an epoch that is timed together with others
+SPAN_SECONDS = 0.1  # of such a span, at least
 UNDRAINED = 0.05  # of an epoch: a verdict's margin
 UNDRAINED_SECONDS = 0.01  # what a call to an idle device may take when the process has to wait for a CPU
 
@@ -18,6 +21,9 @@ UNDRAINED_SECONDS = 0.01  # what a call to an idle device may take when the proc
 @dataclass(frozen=True)
 class Epoch:
     """One epoch, timed from its begin to its end less validation, and what else went on meanwhile.
+
+    Short ones are timed together, in one span of `span_epochs`: each has an equal share of what the span took, and
+    values of its own after that.
 
     The validation's loss and metric are None where nothing is held out. `undrained_seconds` is what the framework's own
     call still waited for when the barrier had returned: nothing to speak of, or the epoch was not over.
@@ -33,6 +39,7 @@ class Epoch:
     validation_metric: float | None
     undrained_seconds: float | None
     callback_seconds: float | None
+    span_epochs: int
     noise: Noise
 
     def to_json(self) -> dict[str, Any]:
@@ -44,7 +51,9 @@ class EpochClock(keras.callbacks.Callback):
     """Times whole epochs inside one `fit`; it has to be the first callback of the list.
 
     A per-batch callback would make JAX and torch wait for every step, and not TensorFlow, so there is none. An epoch
-    ends when `barrier` returns; what the callback itself does lies outside the span.
+    ends when `barrier` returns; what the callback itself does lies outside the span. Of epochs that are timed together
+    each ends with the values in its logs, which the framework has waited for, and the last one with the barrier; what
+    other callbacks do between them is no part of the span.
 
     Args:
         metric: the key in Keras's logs whose value is recorded beside the loss.
@@ -56,6 +65,7 @@ class EpochClock(keras.callbacks.Callback):
         gpu: called before and after each timed span.
         synchronize: the framework's own call that waits for the device, called after each timed span; None on a CPU.
         callback_seconds: what other callbacks have taken so far; None where there are none.
+        epochs: how many are trained. Without it no epochs are timed together.
     """
 
     def __init__(
@@ -69,9 +79,11 @@ class EpochClock(keras.callbacks.Callback):
         gpu: Callable[[], Gpu] = nothing,
         synchronize: Callable[[], None] | None = None,
         callback_seconds: Callable[[], float | None] = lambda: None,
+        epochs: int = 0,
     ) -> None:
         super().__init__()
-        self._callback_seconds = callback_seconds
+        self._callback_seconds, self._planned = callback_seconds, epochs
+        self._waiting: list[tuple[int, dict[str, float | None]]] = []  # epochs of the span that is open
         self._synchronize = synchronize
         self.epochs: list[Epoch] = []
         self.setup_seconds = float("nan")
@@ -86,12 +98,17 @@ class EpochClock(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         if not self.epochs:
             self.setup_seconds = self._now() - self._called
-        self._validation_seconds = self._validation_cpu_seconds = 0.0
+        if not self._waiting:
+            self._open()
         self._callbacks_before = self._callback_seconds()
+        self._began = self._now()
+
+    def _open(self) -> None:
+        """Begin a span: read the gauges."""
+        self._spent = self._validation_seconds = self._validation_cpu_seconds = self._callbacks_spent = 0.0
         self._gpu_before = self._gpu()
         self._probed = self._probe()
         self._before = self._counters()
-        self._began = self._now()
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._barrier()
@@ -103,26 +120,55 @@ class EpochClock(keras.callbacks.Callback):
         self._validation_seconds += self._now() - self._validation_began
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._barrier()
-        ended = self._now()
+        goes_on = self._goes_on()
+        if not goes_on:
+            self._barrier()
+        self._spent += self._now() - self._began
+        self._callbacks_spent += (self._callback_seconds() or 0.0) - (self._callbacks_before or 0.0)
+        self._waiting.append((epoch, self._scores(logs)))
+        if not goes_on:
+            self._close()
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        if self._waiting:  # a callback has ended the training within a span
+            self._close()
+
+    def _goes_on(self) -> bool:
+        """Whether the next epoch belongs to the same span: while this one is short, and what is left, too."""
+        trained = len(self._waiting) + 1
+        left = self._planned - len(self.epochs) - trained
+        if left <= 0 or not self.epochs:
+            return False
+        spent = self._spent + self._now() - self._began - self._validation_seconds
+        return spent < (SPAN_SECONDS if self._waiting else SHORT_SECONDS) or left * spent < SHORT_SECONDS * trained
+
+    def _scores(self, logs: Any) -> dict[str, float | None]:
+        return {
+            "loss": float(logs["loss"]),
+            "metric": float(logs[self.metric]),
+            "validation_loss": _number(logs.get("val_loss")),
+            "validation_metric": _number(logs.get(f"val_{self.metric}")),
+        }
+
+    def _close(self) -> None:
+        """End a span: read the gauges, and record each of its epochs with an equal share of all that they took."""
         after = self._counters()
-        callbacks = self._callback_seconds()
         undrained = None if self._synchronize is None else self._waited(self._synchronize)
         gpu = during(self._gpu_before, self._gpu())
-        recorded = Epoch(
-            seconds=ended - self._began - self._validation_seconds,
-            validation_seconds=self._validation_seconds,
-            cpu_seconds=after.cpu_seconds - self._before.cpu_seconds - self._validation_cpu_seconds,
-            loss=float(logs["loss"]),
-            metric=float(logs[self.metric]),
-            validation_loss=_number(logs.get("val_loss")),
-            validation_metric=_number(logs.get(f"val_{self.metric}")),
-            undrained_seconds=undrained,
-            callback_seconds=None if callbacks is None else callbacks - (self._callbacks_before or 0.0),
-            noise=gauges.noise(self._before, after, (self._probed, self._probe()), gpu),
-        )
-        self.epochs.append(recorded)
-        self._notify(epoch, recorded)
+        count = len(self._waiting)
+        shared = {
+            "seconds": (self._spent - self._validation_seconds) / count,
+            "validation_seconds": self._validation_seconds / count,
+            "cpu_seconds": (after.cpu_seconds - self._before.cpu_seconds - self._validation_cpu_seconds) / count,
+            "undrained_seconds": None if undrained is None else undrained / count,
+            "callback_seconds": None if self._callbacks_before is None else self._callbacks_spent / count,
+        }
+        noise = gauges.noise(self._before, after, (self._probed, self._probe()), gpu).shared(count)
+        waiting, self._waiting = self._waiting, []
+        for epoch, scores in waiting:
+            recorded = Epoch(**shared, **scores, span_epochs=count, noise=noise)  # type: ignore[arg-type]
+            self.epochs.append(recorded)
+            self._notify(epoch, recorded)
 
     def _waited(self, synchronize: Callable[[], None]) -> float:
         began = self._now()
@@ -139,7 +185,8 @@ class EpochClock(keras.callbacks.Callback):
         late = [
             epoch
             for epoch in steady
-            if (epoch.undrained_seconds or 0.0) > max(UNDRAINED * epoch.seconds, UNDRAINED_SECONDS)
+            if epoch.span_epochs * (epoch.undrained_seconds or 0.0)
+            > max(UNDRAINED * epoch.seconds * epoch.span_epochs, UNDRAINED_SECONDS)
         ]
         if 2 * len(late) > len(steady):
             raise RuntimeError(

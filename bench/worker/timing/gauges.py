@@ -5,7 +5,7 @@ import hashlib
 import os
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,13 +51,25 @@ class Noise:
     steal_fraction: float | None
     other_cpu_seconds: float | None
     wait_seconds: float | None
-    involuntary_switches: int
-    full_collections: int
+    involuntary_switches: float
+    full_collections: float
     probe_seconds: float
     load: float | None
     frequency_mhz: float | None
     temperature_celsius: float | None
     gpu: Gpu
+
+    def shared(self, epochs: int) -> "Noise":
+        """What each of so many epochs has of it; what is no sum stays as it is."""
+        if epochs == 1:
+            return self
+        sums = ("other_cpu_seconds", "wait_seconds", "involuntary_switches", "full_collections")
+        shares: dict[str, Any] = {
+            name: None if (found := getattr(self, name)) is None else found / epochs for name in sums
+        }
+        joules = self.gpu.gpu_joules
+        gpu = self.gpu._replace(gpu_joules=None if joules is None else joules / epochs)
+        return replace(self, **shares, gpu=gpu)
 
     def to_json(self) -> dict[str, Any]:
         """The gauges' fields of an epoch in the record."""

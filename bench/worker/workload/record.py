@@ -31,6 +31,7 @@ def clock_settings(launch: Launch, callbacks: Sequence[keras.callbacks.Callback]
         "gpu": nvml.gauge() if on_gpu else nvml.nothing,
         "synchronize": launch.backend.synchronize if on_gpu else None,
         "callback_seconds": CallbackTime(callbacks).read,
+        "epochs": launch.case.epochs,
     }
 
 
