@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import statistics
+from bench.analysis.advice import PLACE, Advice, Launch
+from bench.analysis.operations import Operations, operations
 from bench.analysis.statistics import Interval
 from bench.contract import explain
 from bench.contract.case import RESIDENT, input_kinds, stem
@@ -26,29 +28,18 @@ GAIN = 0.97  # advice makes a step take at most so much of its time, by the whol
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told
 LEAK_MIB = 0.1  # an epoch: memory that grows by more
-PLACE = ["workload", "device", "backend"]
 COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
 FIXED = ("an epoch", "a fit", "the first epoch")  # seconds that are no part of a step
-Launch = Mapping[str, Any]  # what one process wrote
-
-
-class Advice(NamedTuple):
-    """A sentence, the place that it is about, and by what it is ordered: the share of the time that remains."""
-
-    workload: str
-    device: str
-    backend: str
-    remains: float
-    text: str
 
 
 class Explanation(NamedTuple):
-    """The rows of explain.csv, what to do, fastest first, why backends differ, and what went wrong."""
+    """The rows of explain.csv, what to do, fastest first, why backends differ, what went wrong, what was traced."""
 
     table: pd.DataFrame
     advice: list[Advice]
     reasons: list[Advice]
     problems: list[str]
+    operations: Operations
 
 
 @dataclass(frozen=True)
@@ -130,8 +121,8 @@ def explained(folder: Path) -> Explanation | None:
         parts = pd.DataFrame([_parts(one) for one in group])
         rows += [dict(zip(PLACE, place, strict=True)) | row for row in _rows(parts)]
         advice += sorted(_advice(place, group, parts), key=lambda one: one.remains)
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return Explanation(table, advice, list(_reasons(table)), problems)
+    table, traced = pd.DataFrame(rows, columns=COLUMNS), operations(launches)
+    return Explanation(table, advice + traced.advice, list(_reasons(table)), problems, traced)
 
 
 def _read(path: Path) -> Launch | str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """A known reason for a slow step, by which operations of a traced epoch it is known, and what helps.
+
+    `layers`, `phase` and `operations` are regular expressions: for the class of the layer, for the pass, and for the
+    operation's name. On this `device` they take at least `share` of the time of all. `what` names them in a sentence,
+    `cure` says what to do and what it gained, `source` where that was measured.
+    """
+
+    device: str
+    layers: str
+    phase: str
+    share: float
+    what: str
+    cure: str
+    source: str
+    operations: str = ".*"
+
+
+@dataclass(frozen=True)
 class BackendFacts:
     """What every world may know of a backend.
 
@@ -62,6 +81,7 @@ class BackendFacts:
     compile_caches: environment variables that name folders of compiled code. Each launch has its own, empty ones, else
         its cold epoch would be as warm as an earlier launch has left them.
     findings: what is known of its ways, where parity's ladder meets it.
+    causes: known reasons for a slow step.
     errors: words of an error of its own that a finding explains, to the finding's title.
     inputs: what only it can hand to `fit`, by the name that `--inputs` takes.
     other_devices: what it makes of accelerators that are not measured, as words that follow its name.
@@ -77,6 +97,7 @@ class BackendFacts:
     recorded_settings: tuple[str, ...]
     compile_caches: tuple[str, ...]
     findings: tuple[Finding, ...]
+    causes: tuple[Cause, ...]
     errors: Mapping[str, str]
     inputs: Mapping[str, InputFacts]
     other_devices: Mapping[str, str]
@@ -104,7 +125,8 @@ def read(folder: Path) -> BackendFacts:
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     inputs = {name: InputFacts(**value) for name, value in given["inputs"].items()}
     findings = tuple(Finding(**value) for value in given["findings"])
-    made = {**given, **lists, "inputs": inputs, "findings": findings}
+    causes = tuple(Cause(**value) for value in given["causes"])
+    made = {**given, **lists, "inputs": inputs, "findings": findings, "causes": causes}
     return BackendFacts(folder.name, (folder / "loop.py").is_file(), **made)
 
 
@@ -133,8 +155,8 @@ def _is_expression(value: Any) -> bool:
 
 
 def _are_inputs(value: Any) -> bool:
-    fields = {"call", "before"}
-    return isinstance(value, dict) and all(_are_words(one) and one.keys() == fields for one in value.values())
+    keys = {"call", "before"}
+    return isinstance(value, dict) and all(_are_words(one) and one.keys() == keys for one in value.values())
 
 
 def _is_finding(value: Any) -> bool:
@@ -147,12 +169,32 @@ def _is_finding(value: Any) -> bool:
     return are_flags and _are_words(words) and all(map(_is_expression, patterns))
 
 
+def _is_cause(value: Any) -> bool:
+    needed = {field.name for field in fields(Cause)}
+    if not isinstance(value, dict) or not needed - {"operations"} <= value.keys() <= needed:
+        return False
+    words = {name: text for name, text in value.items() if name != "share"}
+    patterns = [text for name, text in words.items() if name in ("layers", "phase", "operations")]
+    return _is_share(value["share"]) and _are_words(words) and all(map(_is_expression, patterns))
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < 1
+
+
 def _are_words(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
 FLAGS = "rounded", "float32_inside"  # of a finding
-OPTIONAL: dict[str, Any] = {"compile_caches": [], "findings": [], "errors": {}, "inputs": {}, "other_devices": {}}
+OPTIONAL: dict[str, Any] = {
+    "compile_caches": [],
+    "findings": [],
+    "causes": [],
+    "errors": {},
+    "inputs": {},
+    "other_devices": {},
+}
 SETTINGS = Key("a list of environment variables", _each(_text(r"[A-Z][A-Z0-9_]*")))
 KEYS = {
     "colour": Key('a colour as "#0072b2"', _text("#[0-9a-f]{6}")),
@@ -163,6 +205,7 @@ KEYS = {
     "recorded_settings": SETTINGS,
     "compile_caches": SETTINGS,
     "findings": Key("a list of tables, each with title, rung and layers, the last an expression", _each(_is_finding)),
+    "causes": Key("a list of tables, each with the fields of Cause, share between 0 and 1", _each(_is_cause)),
     "errors": Key("a table of words, each with a finding's title", _are_words),
     "inputs": Key("a table of inputs, each with the texts call and before", _are_inputs),
     "other_devices": Key("a table of accelerators, each with words", _are_words),

@@ -10,6 +10,7 @@ from bench.report.text import NOTHING, missing, number, significant, with_interv
 from bench.report.view import Row
 
 Cell = Callable[[Row], str | None]
+LONGEST_NAME = 24  # characters of an operation's name
 
 
 def plain(name: str) -> Cell:
@@ -66,6 +67,13 @@ def part(row: Row) -> str | None:
         return None
     share = "" if missing(row["share"]) else f" ({row['share']:.0%})"
     return f"{1e3 * row['seconds']:.3g}{share}"
+
+
+def operations(row: Row) -> str | None:
+    """The milliseconds of a layer's operations, their share of all, and the name of the dearest."""
+    name = str(row["operation"]).removeprefix("aten::").removeprefix("_Mkl")
+    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return f"{part(row)} {short}".rstrip()
 
 
 def samples_per_second(case: Row) -> str | None:

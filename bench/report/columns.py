@@ -29,6 +29,8 @@ class Kind(StrEnum):
     PREDICT = "predict"  # a case of inference
     TRACKS = "tracks"  # a backend: its case of each track, the ratios between them
     EXPLAIN = "explain"  # a part of a step: what it takes on each backend
+    OPERATIONS = "operations"  # a layer and phase: what its operations take on each backend
+    LAYERS = "layers"  # the same in a few words, which fit a terminal
     TARGETS = "targets"  # a case with held-out samples
     INPUTS = "inputs"  # an input: the case of each backend
     BATCH_SIZES = "batch sizes"  # a batch size: the case of each backend
@@ -165,7 +167,8 @@ COLUMNS = (
     Column("p99 ms", cells.three_digits("p99_seconds", 1000), (Kind.PREDICT,)),
     Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),
-    Column("{backend}", cells.part, (Kind.EXPLAIN,)),
+    Column("{backend}", cells.part, (Kind.EXPLAIN, Kind.LAYERS)),
+    Column("{backend}", cells.operations, (Kind.OPERATIONS,)),
     Column("GFLOP/s", cells.rate, (Kind.TRAINING, Kind.CASES)),
     Column("callbacks s/epoch", cells.if_any("callback_seconds"), (Kind.TRAINING, Kind.CASES), optional=True),
     Column("cold epoch s", cells.three_digits("cold_epoch_seconds"), (Kind.TRAINING,)),

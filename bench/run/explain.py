@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple
 from rich.text import Text
 
 from bench.contract.case import stem
+from bench.contract.operations import TRACES
 from bench.launch.process import launch
 from bench.machine import environments
 from bench.plan.cases import devices_of
@@ -104,6 +105,8 @@ def take_apart(run: ExplainingRun, place: Place) -> ExplainingRun:
     step_seconds = prepared.workloads[number].step_seconds or 0.0
     words = {**place._asdict(), "numerics": "float32", "step-seconds": step_seconds, "output": output}
     words["weights"] = (prepared.folder / "weights" / f"{name}.npz").resolve()
+    if place.seed == run.options.seeds[0]:  # one trace of a backend is as good as many
+        words["trace"] = output.with_name(output.stem + TRACES)
     options = [f"--{key}={value}" for key, value in words.items()]
     command = [str(python), "-m", "bench.worker.programs.explain", *options]
     with run.console.status(title) as status:

@@ -19,6 +19,16 @@ INPUT = """
 call = "new.data(x, y, {batch})"
 before = ""
 """
+CAUSE = """
+[[causes]]
+device = "cpu"
+layers = "Pool.*"
+phase = "backward"
+share = 0.2
+what = "pooling"
+cure = "none"
+source = "docs/here.md"
+"""
 
 
 @pytest.fixture
@@ -50,6 +60,12 @@ def test_a_backend_with_a_training_loop_trains(read):
 
 def test_an_input_is_read_as_code_to_paste(read):
     assert read(WHOLE + INPUT).inputs == {"new.data": InputFacts("new.data(x, y, {batch})", "")}
+
+
+def test_a_cause_is_of_any_operation_unless_it_names_some(read):
+    (cause,) = read(WHOLE + CAUSE).causes
+
+    assert (cause.layers, cause.share, cause.operations) == ("Pool.*", 0.2, ".*")
 
 
 @pytest.mark.parametrize("key", [line.partition(" ")[0] for line in WHOLE.split("\n") if line])
@@ -84,6 +100,9 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_expected(read, line, ke
         ("colours = 1", "colours is no key of it, known: colour, "),
         ('[inputs.new]\ncall = ""', "inputs = .*, expected a table of inputs"),
         ("[other_devices]\nTPU = 1", "other_devices = .*, expected a table of accelerators"),
+        ('[[causes]]\ndevice = "cpu"', "causes = .*, expected a list of tables, each with the fields of Cause"),
+        (CAUSE.replace("0.2", "2.0"), "causes = .*share between 0 and 1"),
+        (CAUSE.replace("Pool.*", "("), "causes = .*, expected a list of tables"),
         ("colour", "not TOML: "),
     ],
 )

@@ -44,6 +44,20 @@ def test_the_report_says_where_the_time_goes_and_what_to_do(take_apart):
     assert "steps_per_execution=16" in (folder / "report.html").read_text()
 
 
+def test_one_process_of_each_backend_traces_its_operations(take_apart):
+    folder = take_apart()
+    page = write(analyse(folder), folder)
+    traced = [path.stem for path in (folder / "explain").iterdir() if "operations" in json.loads(path.read_text())]
+
+    assert sorted(traced) == [f"0-mlp-seed0-{backend}-cpu" for backend in ("jax", "tensorflow", "torch")]
+    assert "Layers and operations: mlp on cpu, milliseconds a step" in [table.title for table in page.tables]
+    assert (folder / "operations.csv").read_text().splitlines()[:2] == [
+        "workload,device,backend,layer,phase,operation,seconds,share,calls",
+        "mlp,cpu,jax,dense,forward,MatMul,0.001,1.0,1.0",
+    ]
+    assert "explain/0-mlp-seed0-torch-cpu-trace, for TensorBoard" in (folder / "report.md").read_text()
+
+
 def test_a_process_that_fails_is_a_problem_and_the_others_go_on(take_apart, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:segfault")
     found = analyse(take_apart("--launches=1"))

@@ -29,6 +29,8 @@ def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
             frames["targets.csv"] = analysis.targets
     if analysis.explanation:
         frames["explain.csv"] = analysis.explanation.table
+        if analysis.explanation.operations.traces:
+            frames["operations.csv"] = analysis.explanation.operations.table
     if analysis.parity:
         frames["parity.csv"] = analysis.parity.table
     return frames

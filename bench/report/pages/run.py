@@ -10,12 +10,28 @@ from bench.analysis.frames import CASES, INTERVAL_LEVEL
 from bench.contract.case import stem, title
 from bench.contract.run_json import RunDescription
 from bench.report.columns import Kind
-from bench.report.parts import explain, figures, inputs, parity, predict, targets, tracks, training, verdicts
+from bench.report.parts import (
+    explain,
+    figures,
+    inputs,
+    operations,
+    parity,
+    predict,
+    targets,
+    tracks,
+    training,
+    verdicts,
+)
 from bench.report.rows import comparisons
 from bench.report.text import significant
 from bench.report.view import Page, Section, Table
 
-LONG = (Kind.TRAINING, Kind.EXACT, Kind.ROUNDED)  # tables that a terminal has room for where all is asked for
+LONG = (
+    Kind.TRAINING,
+    Kind.OPERATIONS,
+    Kind.EXACT,
+    Kind.ROUNDED,
+)  # tables that a terminal has room for where all is asked for
 FAMILIES = {"backend": "the reference", "track": "other tracks", "input": "an input that costs nothing"}
 FAMILIES |= {"numerics": "float32", "batch": "the smallest batch", "workload": "another workload"}
 
@@ -30,13 +46,21 @@ def page(analysis: Analysis) -> Page:
             *(verdicts.verdicts(analysis) or parity.proved(analysis.parity)),
             *explain.advice(analysis.explanation),
         ],
-        remarks=[*verdicts.remarks(analysis), *parity.remarks(analysis.parity)],
+        remarks=[
+            *verdicts.remarks(analysis),
+            *operations.remarks(analysis.explanation),
+            *parity.remarks(analysis.parity),
+        ],
         problems=analysis.problems,
         tables=tables,
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
-        brief=[*training.brief(analysis), *(one for one in tables if one.kind not in LONG)],
+        brief=[
+            *training.brief(analysis),
+            *(one for one in tables if one.kind not in LONG),
+            *operations.brief(analysis.explanation),
+        ],
     )
 
 
@@ -69,6 +93,7 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
     """The tables that only some runs have."""
     return [
         *explain.tables(analysis.explanation),
+        *operations.tables(analysis.explanation),
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),

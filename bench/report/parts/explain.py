@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.analysis.explain import FIXED, Advice, Explanation
+from bench.analysis.advice import Advice
+from bench.analysis.explain import FIXED, Explanation
 from bench.contract.case import stem
 from bench.contract.explain import PARTS
 from bench.report.cells import plain

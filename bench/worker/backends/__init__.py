@@ -2,8 +2,8 @@
 
 `backend.toml` of each has the plain facts, which `bench.contract.catalog` reads for every world. `__init__` is what
 every track needs; `loop` and `native` train without Keras's `fit`, `inputs` is what `fit` is handed, `exact` is what
-parity needs, `explain` what an explanation does, and `predict` has the calls of task predict. A backend without `loop`
-cannot train: of these it needs `predict` alone.
+parity needs, `explain` and `profile` what an explanation does, and `predict` has the calls of task predict. A backend
+without `loop` cannot train: of these it needs `predict` alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.contract import catalog
+from bench.worker.backends.spans import Trace
 from bench.worker.errors import StartError
 from models.datasets import count, mapped, taken
 
@@ -132,6 +133,20 @@ class Explain(Protocol):
         """Whether the other `jit_compile` may be faster, where it is `on` or off, and is soon compiled."""
 
 
+class Profile(Protocol):
+    """The framework's own profiler, for one traced epoch."""
+
+    def scope(self, name: str) -> AbstractContextManager[Any]:
+        """Within, operations bear this name, in the forward pass and in what the backward pass makes of them."""
+
+    def trace(self, work: Callable[[], Any], folder: Path) -> Trace:
+        """Do some work under the profiler, whose own files stay in the folder.
+
+        A device's operations where one computes, else those of the host's threads; each with its own time, without
+        what passes between them.
+        """
+
+
 def load(name: str) -> Backend:
     """The module of a backend."""
     module: ModuleType = import_module(f"{__name__}.{name}")
@@ -146,6 +161,11 @@ def trains(name: str) -> bool:
 def explain(name: str) -> Explain:
     """What an explanation needs of this backend; imports its framework."""
     return cast(Explain, import_module(f"{__name__}.{name}.explain"))
+
+
+def profile(name: str) -> Profile:
+    """The profiler of this backend; imports its framework."""
+    return cast(Profile, import_module(f"{__name__}.{name}.profile"))
 
 
 def inputs(name: str) -> Inputs:

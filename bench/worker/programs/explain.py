@@ -1,9 +1,10 @@
 """Why a step takes as long as it does on one backend: the same training with one thing taken away after the other.
 
     python -m bench.worker.programs.explain --backend torch --device cpu --numerics float32 --workload mlp --seed 0 \
-        --step-seconds 0.002 --weights FILE --output FILE
+        --step-seconds 0.002 --weights FILE --output FILE --trace FOLDER
 
 The file holds JSON: what every training took, and what was seen besides; see `bench.worker.workload.parts`.
+With --trace an epoch is traced at the end; see `bench.worker.workload.traced`.
 """
 
 import argparse
@@ -27,11 +28,14 @@ def main() -> None:
     parser.add_argument("--step-seconds", type=float, required=True, help="about what a step takes")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--trace", type=Path, help="the folder for a trace, beside the output; without it there is none"
+    )
     given = parser.parse_args()
     messenger = Messenger()
     backend = environment.prepare(given.backend, given.device, given.numerics)
 
-    from bench.worker.workload import load, parts
+    from bench.worker.workload import load, parts, traced
     from models.datasets import count
 
     workload = load.load_workload(given.workload)
@@ -42,6 +46,8 @@ def main() -> None:
     bench = parts.Bench(workload, drawn.parts, given.weights, given.seed, given.numerics, steps)
     samples = load.training_samples(workload.dataset, dataset)
     measured = parts.measure(bench, backend)
+    if given.trace:  # last of all, since what a profiler has touched is timed no more
+        measured["operations"] = traced.operations(bench, backend, given.trace)
     about = {name: getattr(given, name) for name in ("workload", "backend", "device", "numerics", "seed")}
     versions = environment.versions(given.backend)
     write(given.output, {**about, "versions": versions, **parts.about(bench, samples), **measured})
