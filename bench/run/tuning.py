@@ -40,6 +40,7 @@ SOURCES = (
     "bench/worker/workload/train.py",
     "bench/worker/workload/inputs.py",
     "bench/worker/backends/network.py",
+    "bench/worker/backends/kinds.py",
     "bench/worker/programs/tuning.py",
 )
 

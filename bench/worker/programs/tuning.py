@@ -152,11 +152,10 @@ class Trial:
 
     def values(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The knobs' values that this workload tells apart; of `jit_compile` the default and its opposite."""
-        from bench.worker.backends import network
+        from bench.worker.backends import kinds
 
         model = self._compiled()[0]
-        kinds = {type(layer).__name__ for layer in model.layers}
-        idle = {name for name, kind in network.KNOBS_OF.items() if kind not in kinds}
+        idle = kinds.idle_knobs({type(layer).__name__ for layer in model.layers})
         found = {name: options[:1] if name in idle else options for name, options in values.items()}
         if "jit_compile" in found:
             found["jit_compile"] = ("auto", not model.jit_compile)
