@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.advice import PLACE, Advice, Launch
+from bench.analysis.memory import leaks, memory
 from bench.analysis.operations import Operations, operations
 from bench.analysis.statistics import Interval
 from bench.contract import explain
@@ -27,19 +27,23 @@ LEVEL = 0.95
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told
-LEAK_MIB = 0.1  # an epoch: memory that grows by more
 COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
-FIXED = ("an epoch", "a fit", "the first epoch")  # seconds that are no part of a step
+# Seconds that are no part of a step.
+FIXED = ("a validation step", "an epoch", "a fit", "the first epoch", "a partial batch")
 
 
 class Explanation(NamedTuple):
-    """The rows of explain.csv, what to do, fastest first, why backends differ, what went wrong, what was traced."""
+    """The rows of explain.csv, what to do, fastest first, why backends differ, and what went wrong.
+
+    Then what was traced, and the rows of memory.csv.
+    """
 
     table: pd.DataFrame
     advice: list[Advice]
     reasons: list[Advice]
     problems: list[str]
     operations: Operations
+    memory: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,9 @@ def explained(folder: Path) -> Explanation | None:
         parts = pd.DataFrame([_parts(one) for one in group])
         rows += [dict(zip(PLACE, place, strict=True)) | row for row in _rows(parts)]
         advice += sorted(_advice(place, group, parts), key=lambda one: one.remains)
-    table, traced = pd.DataFrame(rows, columns=COLUMNS), operations(launches)
-    return Explanation(table, advice + traced.advice, list(_reasons(table)), problems, traced)
+    table, traced, held = pd.DataFrame(rows, columns=COLUMNS), operations(launches), memory(groups)
+    advice += [*traced.advice, *leaks(held)]
+    return Explanation(table, advice, list(_reasons(table)), problems, traced, held)
 
 
 def _read(path: Path) -> Launch | str:
@@ -164,9 +169,11 @@ def _parts(launch: Launch) -> dict[str, float]:
         "optimizer": step(explain.UNMEASURED) - plain,
         "per step": per_step,
         "per sample": plain - besides - (0.0 if math.isnan(per_step) else per_step),
+        "a validation step": launch.get("validation_seconds") or math.nan,
         "an epoch": epoch,
         "a fit": float(whole["fit_seconds"] or 0.0),
         "the first epoch": float(whole["cold_seconds"] or 0.0) - whole["epoch_seconds"],
+        "a partial batch": launch.get("partial_batch_seconds") or math.nan,
     }
 
 
@@ -222,7 +229,7 @@ def _base(tried: str) -> str:
 def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[float, str]]:
     """What is seen besides, with the share of the time that would remain without it, where that is known.
 
-    Short epochs, compilations that come again, memory that grows.
+    Short epochs, and compilations that come again.
     """
     epoch, step, steps = _mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
     whole = epoch.estimate + steps * step
@@ -240,25 +247,6 @@ def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[fl
             f"it compiles again in warm epochs, at least {min(again)} times: "
             "something that a layer or a metric does is new each time, such as a shape or a Python number",
         )
-    grows = memory_growth(group)
-    if grows.low > LEAK_MIB:
-        yield (
-            1.0,
-            f"its memory grows by {grows.estimate:.2g} [{grows.low:.2g}, {grows.high:.2g}] MiB an epoch: something "
-            "that a callback, a layer or a metric keeps",
-        )
-
-
-def memory_growth(group: Sequence[Launch]) -> Interval:
-    """The slope of the host's memory over epochs, in MiB, once the first two are over."""
-    slopes = []
-    for one in group:
-        held = np.asarray(one["memory_mib"][2:], dtype=float)
-        if len(held) < 3:
-            return Interval(math.nan, math.nan, math.nan)
-        # The median step from one epoch to the next: a single page of growth, as an allocator takes, is no slope.
-        slopes.append(float(np.median(np.diff(held))))
-    return _mean(pd.Series(slopes))
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Advice]:

@@ -18,3 +18,6 @@ PARTS = ("callbacks", "input", "metrics", "optimizer", "per step", "per sample")
 SHORTER = 4  # times fewer steps has an epoch of SHORT
 EXECUTIONS = 16  # steps_per_execution that is tried
 LEAKING_EPOCHS = 10  # whose memory is looked at
+# Calls in a loop of one's own, by the track of task predict that has them; and one that trains.
+CALLS = {"predict": "fit", "predict_on_batch": "on_batch", "model(x)": "call", "train_on_batch": ""}
+LOOKS = 8  # at the memory, after as many calls each

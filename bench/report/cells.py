@@ -76,6 +76,13 @@ def operations(row: Row) -> str | None:
     return f"{part(row)} {short}".rstrip()
 
 
+def memory(row: Row) -> str | None:
+    """The milliseconds of a call, where it is one, and whether memory grows, in MiB."""
+    took = "" if missing(row["seconds"]) else f"{1e3 * row['seconds']:.3g} ms, "
+    grown = f" by {row['mib']:.2g} MiB" if row["verdict"] == "grows" else ""
+    return f"{took}{row['verdict']}{grown}"
+
+
 def samples_per_second(case: Row) -> str | None:
     """Samples per second in whole numbers."""
     speed = case["samples_per_second"]

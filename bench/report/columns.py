@@ -31,6 +31,7 @@ class Kind(StrEnum):
     EXPLAIN = "explain"  # a part of a step: what it takes on each backend
     OPERATIONS = "operations"  # a layer and phase: what its operations take on each backend
     LAYERS = "layers"  # the same in a few words, which fit a terminal
+    MEMORY = "memory"  # an epoch or calls in a row: what memory does over them on each backend
     TARGETS = "targets"  # a case with held-out samples
     INPUTS = "inputs"  # an input: the case of each backend
     BATCH_SIZES = "batch sizes"  # a batch size: the case of each backend
@@ -169,6 +170,7 @@ COLUMNS = (
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),
     Column("{backend}", cells.part, (Kind.EXPLAIN, Kind.LAYERS)),
     Column("{backend}", cells.operations, (Kind.OPERATIONS,)),
+    Column("{backend}", cells.memory, (Kind.MEMORY,)),
     Column("GFLOP/s", cells.rate, (Kind.TRAINING, Kind.CASES)),
     Column("callbacks s/epoch", cells.if_any("callback_seconds"), (Kind.TRAINING, Kind.CASES), optional=True),
     Column("cold epoch s", cells.three_digits("cold_epoch_seconds"), (Kind.TRAINING,)),

@@ -194,3 +194,14 @@ def test_the_report_has_a_row_for_each_part_and_a_column_for_each_backend(explan
 def test_every_rule_has_a_source_and_names_something_measured():
     assert all(rule.source for rule in RULES)
     assert {rule.part for rule in RULES} - {""} <= set(explain.PARTS)
+
+
+def test_what_is_no_part_of_a_step_has_rows_of_its_own(explanation):
+    besides = {"validation_seconds": 0.0004, "partial_batch_seconds": 0.8}
+    found = explanation(*(launch(seed, **besides) for seed in range(3)), *(launch(seed, "jax") for seed in range(3)))
+    (table,) = tables(found)
+    rows = {row[0]: row[1:] for row in table.rows}
+
+    assert seconds(found)["a validation step"] == pytest.approx(0.4)
+    assert rows["a partial batch more"][0] == "800"
+    assert rows["a validation step"][0] == "0.4"

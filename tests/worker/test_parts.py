@@ -12,7 +12,7 @@ from bench.contract import explain
 from bench.contract.paths import ROOT
 from bench.worker import backends
 from bench.worker.programs.prepare import describe
-from bench.worker.workload import load, parts
+from bench.worker.workload import calls, load, parts
 
 KEPT = []
 
@@ -36,6 +36,7 @@ def bench(tmp_path, monkeypatch):
     """The perceptron with these callbacks, its epochs of four steps; no setting is tried."""
     monkeypatch.setattr(parts, "_tried", lambda _bench: ())
     monkeypatch.setattr(parts, "ROUNDS", 1)
+    monkeypatch.setattr(calls, "POINT_SECONDS", 0.0)
 
     def make(*callbacks, name="perceptron"):
         workload = load.load_workload(name)
@@ -66,12 +67,31 @@ def test_every_training_of_a_step_is_measured_by_its_command(backend_name, tmp_p
     assert explain.LARGER in measured
     assert len(found["memory_mib"]) == explain.LEAKING_EPOCHS
     assert (found["metrics"], found["callbacks"], found["compilations"]) == (["accuracy"], [], 0)
+    assert found["validation_seconds"] > 0
+    assert isinstance(found["partial_batch_seconds"], float)
+    assert [one["error"] for one in found["calls"].values()] == [""] * len(explain.CALLS)
 
 
 def test_what_compiles_again_in_warm_epochs_is_counted(bench, backend, backend_name):
     again = parts.measure(bench(CompilesAgain()), backend)["compilations"]
 
     assert (again > 0) is (backend_name != "torch")  # which compiles nothing unless it is told to
+
+
+def test_a_last_batch_of_another_size_is_tried_once_after_all_else(bench, backend, monkeypatch):
+    given, fit = [], parts.Training.fit
+
+    def noted(training, *words, **named):
+        fit(training, *words, **named)
+        given.append(len(training.handed()["x"]))
+        training.cold_seconds, training.epoch_seconds = 5.0, 2.0
+
+    monkeypatch.setattr(parts.Training, "fit", noted)
+    found = parts.measure(bench(), backend)
+
+    assert given[-1] == 128 + 64
+    assert not any(samples % 128 for samples in given[:-1] if samples > 128)
+    assert found["partial_batch_seconds"] == 3.0
 
 
 def test_memory_that_is_kept_is_seen_to_grow(bench, backend):

@@ -29,6 +29,7 @@ def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
             frames["targets.csv"] = analysis.targets
     if analysis.explanation:
         frames["explain.csv"] = analysis.explanation.table
+        frames["memory.csv"] = analysis.explanation.memory
         if analysis.explanation.operations.traces:
             frames["operations.csv"] = analysis.explanation.operations.table
     if analysis.parity:

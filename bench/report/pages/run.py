@@ -29,6 +29,7 @@ from bench.report.view import Page, Section, Table
 LONG = (
     Kind.TRAINING,
     Kind.OPERATIONS,
+    Kind.MEMORY,
     Kind.EXACT,
     Kind.ROUNDED,
 )  # tables that a terminal has room for where all is asked for
@@ -94,6 +95,7 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
     return [
         *explain.tables(analysis.explanation),
         *operations.tables(analysis.explanation),
+        *explain.calls(analysis.explanation),
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),

@@ -17,7 +17,7 @@ from bench.contract import case, explain
 from bench.worker import backends
 from bench.worker.errors import reason
 from bench.worker.timing.memory import live_mib
-from bench.worker.workload import inputs, load, numerics
+from bench.worker.workload import calls, inputs, load, numerics
 from bench.worker.workload.compiled import in_words, metric_names
 from bench.worker.workload.model import compilation, compile_model, fixed_batch, fresh
 from models import Workload
@@ -108,7 +108,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         """Most trainings take as many samples, which are in memory once."""
-        self._repeated = functools.cache(lambda samples: [_repeated(part, samples) for part in self.parts])
+        self.repeated = functools.cache(lambda samples: [_repeated(part, samples) for part in self.parts])
 
     def add(
         self,
@@ -130,7 +130,7 @@ class Bench:
         except Exception as error:  # whatever a user's code raises
             training.error = reason(error)
             return
-        training.handed = lambda: inputs.arguments(kind, self._repeated(length * size), size)
+        training.handed = lambda: inputs.arguments(kind, self.repeated(length * size), size)
 
     def _model(self, compiled: Mapping[str, Any]) -> Any:
         keras.utils.set_random_seed(self.seed)
@@ -161,11 +161,52 @@ def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
     compiled = (seen.compilations(base.model) if base.model else 0) - before
     memory: list[float] = []
     bench.trainings[explain.SHORT].fit(backend.barrier, explain.LEAKING_EPOCHS, lambda: memory.append(live_mib()))
+    besides = {} if base.error else _besides(bench, backend.barrier)  # last, since it shows the step other shapes
     return {
         "trainings": {name: training.to_json() for name, training in bench.trainings.items()},
         "compilations": compiled,
         "memory_mib": memory,
+        **besides,
     }
+
+
+def _besides(bench: Bench, barrier: Callable[[], None]) -> dict[str, Any]:
+    """What is no part of a step: a step of validation, what a partial last batch costs the first epoch, single calls.
+
+    None of the seconds where the model takes batches of one size alone, or what is tried fails.
+    """
+    model, size = bench.trainings[explain.AS_IT_IS].model, bench.workload.batch_size
+    free = size > 1 and fixed_batch(model) is None
+    return {
+        "validation_seconds": _validation_seconds(bench, model, size),
+        "partial_batch_seconds": _partial_batch_seconds(bench, barrier, size) if free else None,
+        "calls": calls.measure(model, bench.parts, size, free),
+    }
+
+
+def _validation_seconds(bench: Bench, model: Any, size: int) -> float | None:
+    """Of a step of `evaluate`, which validation is: the fastest of two warm epochs."""
+    given = inputs.arguments("arrays", bench.repeated(bench.steps * size), size)
+    seconds = []
+    try:
+        for _ in range(3):
+            began = time.perf_counter()
+            model.evaluate(**given, verbose=0)  # gives numbers, which are waited for
+            seconds.append(time.perf_counter() - began)
+    except Exception:  # a test_step of a user's own, say
+        return None
+    return min(seconds[1:]) / bench.steps
+
+
+def _partial_batch_seconds(bench: Bench, barrier: Callable[[], None], size: int) -> float | None:
+    """By how much the first epoch with a last batch of half the size is longer than the next."""
+    training = Training(bench.steps // explain.SHORTER + 1, size, bench.trainings[explain.AS_IT_IS].model)
+    samples = (training.steps - 1) * size + size // 2
+    training.handed = lambda: inputs.arguments("arrays", bench.repeated(samples), size)
+    training.fit(barrier)
+    if training.error or training.cold_seconds is None or training.epoch_seconds is None:
+        return None
+    return training.cold_seconds - training.epoch_seconds
 
 
 def about(bench: Bench, samples: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from models.datasets import Part, arrays_of, count, taken
 
 WARM_UP = 5  # calls after the first that are not recorded: the second and third still settle
 OBSERVED = 32  # of the test samples, whose outputs are kept
+KERAS_TRACKS = ("fit", "on_batch", "call")  # that call the Keras model itself
 MOST_OUTPUTS = 512  # numbers that are kept of them
 
 
@@ -34,14 +35,19 @@ def batches(samples: Part, batch_size: int) -> list[Part]:
     return [taken(samples, slice(first, first + batch_size)) for first in firsts]
 
 
+def keras_call(track: str, model: keras.Model, batch_size: int) -> Call:
+    """What a track of KERAS_TRACKS calls on a batch; its outputs end on the host."""
+    if track == "fit":
+        return lambda x: model.predict(x, batch_size=batch_size, verbose=0)
+    if track == "on_batch":
+        return lambda x: model.predict_on_batch(x)
+    return lambda x: keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, training=False))
+
+
 def call(case: Case, model: keras.Model, example: Part, folder: Path) -> Call:
     """What a case's track calls on a batch like `example`; an exported model is written into `folder`."""
-    if case.track == "fit":
-        return lambda x: model.predict(x, batch_size=case.batch_size, verbose=0)
-    if case.track == "on_batch":
-        return lambda x: model.predict_on_batch(x)
-    if case.track == "call":
-        return lambda x: keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, training=False))
+    if case.track in KERAS_TRACKS:
+        return keras_call(case.track, model, case.batch_size)
     if len(arrays_of(example)) > 1:
         raise StartError(f"predict in track {case.track} takes a model with one input; this one has several")
     return backends.caller(case.backend, case.track, model, example, folder)
