@@ -44,6 +44,5 @@ def analyse(folder: Path) -> Analysis:
     explanation = explained(folder)
     reasons = problems(run, cases, comparisons) + (parity.problems if parity else [])
     reasons += explanation.problems if explanation else []
-    wall = run.description.wall_seconds or 0.0
-    spent, choices = {"explain": wall} if explanation else time_spent(run), tuning.choices(run)
+    spent, choices = time_spent(run), tuning.choices(run)
     return Analysis(run, cases, comparisons, choices, targets(run), parity, explanation, spent, reasons)

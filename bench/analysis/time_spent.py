@@ -26,5 +26,7 @@ def time_spent(run: Run) -> dict[str, float]:
     searched = run.description.tuning_seconds or 0.0
     if searched >= 0.5:
         parts["search for knobs"] = searched
+    if run.description.explain_seconds:
+        parts["explain"] = run.description.explain_seconds
     parts["prepare"] = wall - sum(parts.values())
     return parts

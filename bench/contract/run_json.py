@@ -183,6 +183,7 @@ class RunDescription(Typed, frozen=True, kw_only=True, omit_defaults=True):
     parity: ParityRun | None = None
     ceilings: Ceilings | None = None
     tuning_seconds: Seconds | None = None
+    explain_seconds: Seconds | None = None
     ordered: Ordered | None = None
     state: State
     wall_seconds: Seconds | None = None

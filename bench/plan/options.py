@@ -175,9 +175,9 @@ class RunOptions(Selection):
     """What `run` was asked for. None means that profile, workload or device decide.
 
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
-    `script` is the path of a training script of the user's, with its arguments, which is run as it is, in the place of
-    workloads; `fit` is which of its fits is timed, from 1. `against` is the workload that the others are compared with,
-    as `workloads` has it.
+    With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
+    of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
+    timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it.
     """
 
     profile: str = "default"
@@ -192,6 +192,7 @@ class RunOptions(Selection):
     within: float | None = None
     budget_seconds: float | None = None
     parity: bool = True
+    explain: bool = False
     dry_run: bool = False
     resume: Path | None = None
     against: str | None = None
@@ -253,6 +254,7 @@ class RunOptions(Selection):
         for option, value in {
             "--no-parity": self.parity,
             "--to-target": self.to_target,
+            "--explain": self.explain,
             "--dry-run": self.dry_run,
         }.items():
             checks.check_flag(option, value)

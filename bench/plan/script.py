@@ -18,6 +18,7 @@ MUTE: Mapping[str, Any] = {  # options that a script leaves nothing to say of, a
     "tasks": ("train",),
     "inputs": ("arrays",),
     "to_target": False,
+    "explain": False,
     "dataset": None,
     "loss": None,
     "unsafe": False,

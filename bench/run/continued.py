@@ -23,6 +23,7 @@ SAME = (
     "python",
     "flags",
 )  # of the machine, for a run that goes on
+SECONDS = ("wall_seconds", "tuning_seconds", "explain_seconds")  # spent so far
 MEASURED = ("weights", "step_seconds")  # of a workload's description: compared apart, or never twice the same
 
 
@@ -57,7 +58,7 @@ def check_same_measurement(name: str, before: Mapping[str, Any], description: Ma
                 )
     if before.get("code", description["code"]) != description["code"]:
         raise UsageError(f"--resume {name}: models, a workload's file or bench/worker have changed since; start anew")
-    if not all(is_number(before.get(part, 0.0), 0.0) for part in ("wall_seconds", "tuning_seconds")):
+    if not all(is_number(before.get(part, 0.0), 0.0) for part in SECONDS):
         raise ValueError("no seconds")
     for was, now in zip(before["workloads"], description["workloads"], strict=True):
         seeds = was["weights"].keys() & now["weights"].keys()

@@ -21,6 +21,8 @@ from bench.plan.options import ExplainOptions
 from bench.run.console import RunConsole, duration
 from bench.run.prepare import prepare
 from bench.run.workflow import (
+    AnyRun,
+    MeasuringRun,
     Run,
     Step,
     carry_out,
@@ -32,6 +34,7 @@ from bench.run.workflow import (
     tell_remarks,
 )
 
+LAUNCHES = 3  # of each backend, for a run that is explained besides
 LIMIT_SECONDS, STEP_FACTOR = 900.0, 5_000.0  # times what a step takes: some ten trainings of a few hundred steps
 
 
@@ -70,11 +73,16 @@ def prepare_workloads(run: ExplainingRun) -> ExplainingRun:
 
 
 def plan_places(run: ExplainingRun) -> ExplainingRun:
-    """Find which processes there are: backends take turns within each seed, beginning with another each time."""
+    """Find which processes there are."""
+    return replace(run, places=places(run, run.options.seeds))
+
+
+def places(run: Run, seeds: Sequence[int]) -> list[Place]:
+    """The processes there are: backends take turns within each seed, beginning with another each time."""
     options, found = run.options, []
     for workload in run.prepared.workloads:
         for device in devices_of(options, run.gpus):
-            for number, seed in enumerate(options.seeds):
+            for number, seed in enumerate(seeds):
                 turn = number % len(options.training)
                 for backend in (*options.training[turn:], *options.training[:turn]):
                     blind = run.limits.without_gpu.get(backend) if device == "gpu" else None
@@ -83,7 +91,25 @@ def plan_places(run: ExplainingRun) -> ExplainingRun:
                         found.append(Place(workload.workload, backend, device, seed))
                     elif not number:
                         run.console.say(f"{stem(workload.workload)}: {backend} {device} is left out: {skip}")
-    return replace(run, places=found)
+    return found
+
+
+def explain_besides(run: MeasuringRun) -> MeasuringRun:
+    """Take the steps of a run's workloads apart once its launches are over; a run that goes on keeps what there is."""
+    if not run.options.explain:
+        return run
+    for place in places(run, run.options.seeds[:LAUNCHES]):
+        if not _is_measured(_output(run, place)):
+            run = take_apart(run, place)
+            run.write("running")
+    return run
+
+
+def _is_measured(output: Path) -> bool:
+    try:
+        return "error" not in json.loads(output.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def describe_run(run: ExplainingRun) -> ExplainingRun:
@@ -91,12 +117,11 @@ def describe_run(run: ExplainingRun) -> ExplainingRun:
     return replace(run, description=described(run, []))
 
 
-def take_apart(run: ExplainingRun, place: Place) -> ExplainingRun:
+def take_apart(run: AnyRun, place: Place) -> AnyRun:
     """Let one process measure, into `<run>/explain/`; one that fails leaves its reason there."""
     prepared, python = run.prepared, run.prepared.pythons[place.backend]
-    number = [one.workload for one in prepared.workloads].index(place.workload)
-    name = f"{number}-{stem(place.workload)}-seed{place.seed}"
-    output = (run.folder / "explain" / f"{name}-{place.backend}-{place.device}.json").resolve()
+    number, name = _named(run, place)
+    output = _output(run, place)
     output.parent.mkdir(exist_ok=True)
     title = f"explain: {stem(place.workload)} {place.backend} {place.device}, seed {place.seed}"
     if python is None:
@@ -118,7 +143,17 @@ def take_apart(run: ExplainingRun, place: Place) -> ExplainingRun:
     else:
         run.console.say(f"{title}: {outcome.reason}")
         _failed(output, place, outcome.reason)
-    return run
+    return run.describing(explain_seconds=(run.description.explain_seconds or 0.0) + outcome.wall_seconds)
+
+
+def _named(run: Run, place: Place) -> tuple[int, str]:
+    """The number of a place's workload, and how files about it and its seed begin."""
+    number = [one.workload for one in run.prepared.workloads].index(place.workload)
+    return number, f"{number}-{stem(place.workload)}-seed{place.seed}"
+
+
+def _output(run: Run, place: Place) -> Path:
+    return (run.folder / "explain" / f"{_named(run, place)[1]}-{place.backend}-{place.device}.json").resolve()
 
 
 def _failed(output: Path, place: Place, reason: str) -> None:

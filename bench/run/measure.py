@@ -21,6 +21,7 @@ from bench.plan.schedule import schedule
 from bench.run import ceiling
 from bench.run.console import Progress, RunConsole, duration
 from bench.run.continued import continued
+from bench.run.explain import explain_besides
 from bench.run.folder import known_seconds
 from bench.run.ladders import SHORT, announce, climb_all
 from bench.run.launches import Measuring
@@ -226,4 +227,5 @@ MEASURING: Sequence[Step[MeasuringRun]] = (  # run.json is written after each of
     launch_ordered,
     note_launches,
     measure_ceilings_again,
+    explain_besides,
 )

@@ -7,10 +7,11 @@ import pytest
 
 from bench.analysis import analyse
 from bench.contract.errors import UsageError
-from bench.plan.parse import parse_explain
+from bench.plan.parse import parse_explain, parse_run
 from bench.report import write
 from bench.run.console import RunConsole
 from bench.run.explain import explain
+from bench.run.measure import run
 
 
 @pytest.fixture
@@ -78,3 +79,27 @@ def test_a_backend_that_refuses_the_workload_is_left_out_with_its_reason(take_ap
 def test_an_option_that_cannot_be_is_refused_in_one_line(fake):
     with pytest.raises(UsageError, match="--launches 0"):
         parse_explain([*fake, "--launches=0"])
+
+
+def test_a_run_is_explained_besides_after_its_launches(measure):
+    folder = measure("--explain", "--launches=2")
+    page = write(analyse(folder), folder)
+
+    assert len(list((folder / "explain").glob("*.json"))) == 6
+    assert len(list((folder / "launches").iterdir())) == 6
+    assert "explain" in analyse(folder).spent
+    assert [said.text for said in page.verdicts if said.text.startswith("what to do: ")]
+
+
+def test_a_run_that_goes_on_explains_what_is_not_explained_yet(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_FAULT", "torch:segfault")
+    folder = measure("--explain", "--launches=1")
+    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "explain").glob("*-jax-*.json")}
+    monkeypatch.delenv("FAKE_FAULT")
+    state = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**state, "state": "interrupted"}))
+    resumed = parse_run([f"--resume={folder.name}", f"--output={folder.parent}"])
+    run(resumed, RunConsole(file=io.StringIO()))
+
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "explain").glob("*-jax-*.json")} == kept
+    assert not analyse(folder).explanation.problems
