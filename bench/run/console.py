@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, NamedTuple, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +17,10 @@ from rich.text import Text
 
 from bench.launch.outcome import Outcome
 from bench.plan.planned import PlannedLaunch
+
+# Without a terminal: a line no sooner than this after the last one, where there is news, which comes between timed
+# spans; and, within a span too, no later than that. Nothing is silent for more than 15 s.
+SOON_SECONDS, LATEST_SECONDS = 10.0, 14.0
 
 
 def duration(seconds: float) -> str:
@@ -53,11 +59,12 @@ class Lasting:
 class RunConsole(Console):
     """A terminal, and the run's log file: what is said there stands here too, each line with its time in UTC.
 
-    A `quiet` one prints nothing and logs all the same.
+    A `quiet` one prints nothing and logs all the same. `now` is a clock in seconds.
     """
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.monotonic, **given: Any) -> None:
         super().__init__(**{"file": Lasting(sys.stdout), **given})
+        self.signs = Signs(self, now)
         self._log: Path | None = None
         self._before: list[str] = []  # said before there was a run to log it
 
@@ -65,7 +72,20 @@ class RunConsole(Console):
         """One line, which the terminal wraps as it likes."""
         self._before.append(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
         self._flush()
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """One line, which is not kept in the log."""
+        self.signs.spoken()
         self.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def showing(self, text: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Show that something is under way, until it is over; gives a function that says how far it has come.
+
+        On a terminal a line that is redrawn, elsewhere a plain line from time to time. What is begun meanwhile is shown
+        instead, until it is over in turn.
+        """
+        return self.signs.showing(text)
 
     def log_to(self, path: Path) -> None:
         """From now on, and what was said before, into this file."""
@@ -79,25 +99,121 @@ class RunConsole(Console):
             self._before.clear()
 
 
+class Activity(NamedTuple):
+    """What is under way, and since when on the console's clock."""
+
+    text: str
+    since: float
+
+
+class Signs:
+    """Signs of life of what is under way. A thread gives one where none was given for `LATEST_SECONDS`.
+
+    What is timed meanwhile is hardly touched: the thread sleeps, and most news comes between timed spans.
+    """
+
+    def __init__(self, console: RunConsole, now: Callable[[], float]) -> None:
+        self._console, self._now = console, now
+        self._spoken = now()
+        self._activities: list[Activity] = []
+        self._live: Live | None = None
+        self._lock = threading.Lock()
+
+    def spoken(self) -> None:
+        """Something was said."""
+        self._spoken = self._now()
+
+    @contextmanager
+    def showing(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show this until it is over; the outermost has the terminal's line and the thread."""
+        place = len(self._activities)
+
+        def update(text: str) -> None:
+            self._activities[place] = Activity(text, self._now())
+            self._show_after(0.0 if self._live else SOON_SECONDS)
+
+        self._activities.append(Activity(text, self._now()))
+        try:
+            if place:
+                self._show_on_terminal()
+                yield update
+            else:
+                with self._alive():
+                    self._show_on_terminal()
+                    yield update
+        finally:
+            del self._activities[place:]
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Have the terminal's line, if there is a terminal, and a thread that gives signs by itself."""
+        over = threading.Event()
+        thread = threading.Thread(target=lambda: self._until(over), daemon=True)
+        line = Live(console=self._console, auto_refresh=False, transient=True)
+        with line if self._console.is_terminal else nullcontext() as self._live:
+            thread.start()
+            try:
+                yield
+            finally:
+                over.set()
+                thread.join()
+                self._live = None
+
+    def _until(self, over: threading.Event) -> None:
+        while not over.wait(self.sign()):
+            pass
+
+    def sign(self) -> float:
+        """Give a sign of life where it is time for one; gives the seconds until it may be time for the next."""
+        self._show_after(LATEST_SECONDS)
+        left = LATEST_SECONDS - (self._now() - self._spoken)
+        return left if left > 0 else LATEST_SECONDS  # where nothing is under way any more
+
+    def _show_on_terminal(self) -> None:
+        if self._live:
+            self._show_after(0.0)
+
+    def _show_after(self, seconds: float) -> None:
+        """Show it unless something was said less than so long ago."""
+        with self._lock:
+            if self._now() - self._spoken >= seconds:
+                self._show()
+
+    def _show(self) -> None:
+        """The innermost activity, with the seconds since its last news where there are some."""
+        for text, since in self._activities[-1:]:  # none any more where it ended just now
+            waited = self._now() - since
+            line = f"{text} … {duration(waited)}" if waited >= 1 else text
+            if self._live:
+                self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+                self.spoken()
+            else:
+                self._console.tell(line)
+
+
 class Progress:
-    """The display of one run. It redraws only when called, never by itself: the worker is being timed meanwhile."""
+    """The display of a run's launches."""
 
     def __init__(self, console: RunConsole) -> None:
         self._console, self._launches, self._number = console, 0, 0
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
+        self._showing = self._console.showing("the launches begin")
+        self._show = self._showing.__enter__()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._live:
-            self._live.stop()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._showing.__exit__(kind, error, trace)
 
     def expect(self, launches: int) -> None:
         """Add launches that are to come."""
         self._launches += launches
+
+    def say(self, text: str) -> None:
+        """One line between launches."""
+        self._console.say(text)
 
     def skip(self) -> None:
         """A launch has been measured already."""
@@ -130,7 +246,7 @@ class Progress:
         elif message.get("event") in ("fit", "calls", "evaluate"):
             self._draw(str(message["event"]))
 
-    def end(self, outcome: Outcome, disturbed: str = "") -> None:
+    def end(self, outcome: Outcome, seconds_left: float, disturbed: str = "") -> None:
         """The launch is over; `disturbed` says why it counts as such, if it does."""
         if outcome.status == "ok" and len(self._seconds) > 1:
             what = f"{min(self._seconds[1:]):.3f} s an epoch, training metric {self._metric}"
@@ -142,11 +258,8 @@ class Progress:
             what += f"; disturbed: {disturbed}"
         if outcome.remark:
             what += f"; {outcome.remark}"
-        left = duration(max(0.0, self._left - outcome.wall_seconds))
-        took = f"took {duration(outcome.wall_seconds)}, about {left} left"
+        took = f"took {duration(outcome.wall_seconds)}, about {duration(seconds_left)} left"
         self._console.say(f"{self._head}: {what} ({took})")
 
     def _draw(self, what: str) -> None:
-        if self._live:
-            line = f"{self._head}: {what}; about {duration(self._left)} left"
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._show(f"{self._head}: {what}; about {duration(self._left)} left")

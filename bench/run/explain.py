@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from rich.text import Text
-
 from bench.contract.case import stem
 from bench.contract.operations import TRACES
 from bench.launch.process import launch
@@ -134,8 +132,7 @@ def take_apart(run: AnyRun, place: Place) -> AnyRun:
         words["trace"] = output.with_name(output.stem + TRACES)
     options = [f"--{key}={value}" for key, value in words.items()]
     command = [str(python), "-m", "bench.worker.programs.explain", *options]
-    with run.console.status(title) as status:
-        status.update(Text(title))
+    with run.console.showing(title):
         log = run.folder / "logs" / f"{output.stem}.log"
         outcome = launch(command, log=log, limit_seconds=LIMIT_SECONDS + STEP_FACTOR * step_seconds)
     if outcome.status == "ok":

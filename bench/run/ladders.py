@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.text import Text
-
 from bench.contract.case import stem
 from bench.contract.parity import is_climbed
 from bench.contract.paths import ROOT
@@ -75,11 +73,10 @@ def _limit_seconds(prepared: Prepared, ladder: Ladder, amount: Amount) -> float:
 
 def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: float, console: RunConsole) -> Outcome:
     log = folder / "logs" / f"ladder-{ladder.title.replace(' ', '-')}.log"
-    with console.status(f"parity: {ladder.title}") as status:
+    with console.showing(f"parity: {ladder.title}") as show:
 
         def tell(message: Mapping[str, Any]) -> None:
-            said = f"parity: {ladder.title}: {message.get('workload')}, seed {message.get('seed')} climbed"
-            status.update(Text(said))
+            show(f"parity: {ladder.title}: {message.get('workload')}, seed {message.get('seed')} climbed")
 
         return launch(words, log=log, limit_seconds=limit_seconds, on_message=tell)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bench.launch.process import launch
 from bench.machine import environments
 from bench.plan.planned import PlannedCase, PlannedLaunch
 from bench.plan.schedule import group_of
-from bench.run.console import Progress
+from bench.run.console import Progress, duration
 from bench.run.prepare import Prepared
 
 LIMIT_SECONDS = 300.0  # seconds; no launch is ended earlier
@@ -28,6 +29,17 @@ GIVE_UP_AFTER = (
     2  # failures in a row, or repetitions anew that were disturbed too: more would most likely only cost time
 )
 LEAST = 2  # repetitions that are measured whatever the budget: one gives no interval
+
+
+Place = tuple[Case, int]  # what is measured together: a group's repetition
+
+
+def _place(planned: PlannedLaunch) -> Place:
+    return group_of(planned.case), planned.repetition
+
+
+def _anew(launches: Sequence[PlannedLaunch]) -> list[PlannedLaunch]:
+    return [replace(planned, attempt=planned.attempt + 1) for planned in launches]
 
 
 @dataclass
@@ -56,38 +68,66 @@ class Measuring:
         """
         self.progress.expect(len(launches))
         left_out = dict.fromkeys((planned.case for planned in cases), 0)
-        together: dict[tuple[Case, int], list[PlannedLaunch]] = {}
-        noisy, ended = dict[tuple[Case, int], None](), math.inf
+        together: dict[Place, list[PlannedLaunch]] = {}
+        for planned in launches:
+            together.setdefault(_place(planned), []).append(planned)
+        noisy, ended = dict[Place, list[PlannedLaunch]](), math.inf
         for index, planned in enumerate(launches):
-            repetition = planned.repetition
+            repetition, place = planned.repetition, _place(planned)
             if ended == math.inf and repetition >= LEAST and self._late(until):
                 ended = repetition if index == 0 or launches[index - 1].repetition != repetition else repetition + 1
             if repetition >= ended and not self._path(planned).exists():
                 left_out[planned.case] += 1
+                together[place].remove(planned)
                 continue
-            place = group_of(planned.case), repetition
-            together.setdefault(place, []).append(planned)
-            if self._one(planned, launches[index:]):
-                noisy[place] = None
-        in_vain: dict[Case, int] = {}
-        for group, repetition in noisy:
-            if in_vain.get(group, 0) < GIVE_UP_AFTER and not self._late(until):
-                anew = [replace(planned, attempt=planned.attempt + 1) for planned in together[group, repetition]]
-                self.progress.expect(len(anew))
-                again = [self._one(planned, anew[index:]) for index, planned in enumerate(anew)]
-                in_vain[group] = in_vain.get(group, 0) + 1 if any(again) else 0
+            later = [*launches[index + 1 :], *itertools.chain(*map(_anew, noisy.values()))]
+            if self._one(planned, later, anew=[] if place in noisy else _anew(together[place])):
+                noisy[place] = together[place]
+        self._measure_anew(noisy, until)
         return [replace(planned, launches=planned.launches - left_out[planned.case]) for planned in cases]
+
+    def _measure_anew(self, noisy: Mapping[Place, Sequence[PlannedLaunch]], until: float | None) -> None:
+        """Measure disturbed repetitions anew and say so; say of those that are kept as they are why."""
+        in_vain: dict[Case, int] = {}
+        kept: dict[str, int] = {}
+        waiting = {place: _anew(disturbed) for place, disturbed in noisy.items()}
+        while waiting:
+            group, repetition = next(iter(waiting))
+            repeated = waiting.pop((group, repetition))
+            if in_vain.get(group, 0) >= GIVE_UP_AFTER or self._late(until):
+                why = "the time is used up" if self._late(until) else f"{GIVE_UP_AFTER} in a row were disturbed anew"
+                kept[why] = kept.get(why, 0) + 1
+                continue
+            self._announce(group, repetition, repeated)
+            later = list(itertools.chain(*waiting.values()))
+            again = [self._one(one, [*repeated[index + 1 :], *later]) for index, one in enumerate(repeated)]
+            in_vain[group] = in_vain.get(group, 0) + 1 if any(again) else 0
+        for why, count in kept.items():
+            self.progress.say(f"disturbed and kept as they are: {_repetitions(count)} more; {why}")
+
+    def _announce(self, group: Case, repetition: int, anew: Sequence[PlannedLaunch]) -> None:
+        """Say that more launches follow; a run that goes on may have some of them already."""
+        self.progress.expect(len(anew))
+        missing = [planned for planned in anew if not self._path(planned).exists()]
+        if missing:
+            which = f"repetition {repetition + 1} of {' '.join(group.title.split())}"
+            more = "1 launch more" if len(missing) == 1 else f"{len(missing)} launches more"
+            seconds = duration(self._seconds_of(missing))
+            self.progress.say(f"{which} was disturbed and is measured anew: {more}, about {seconds}")
 
     def _late(self, until: float | None) -> bool:
         return until is not None and self.now() >= until
 
-    def _one(self, planned: PlannedLaunch, to_come: Sequence[PlannedLaunch]) -> bool:
-        """One launch, unless the run has its record already; returns whether it was disturbed."""
+    def _one(self, planned: PlannedLaunch, later: Sequence[PlannedLaunch], anew: Sequence[PlannedLaunch] = ()) -> bool:
+        """One launch, unless the run has its record already; returns whether it was disturbed.
+
+        For the time left: `later` are the launches after it, and `anew` those that follow where it was disturbed.
+        """
         case, path = planned.case, self._path(planned)
         if path.exists():
             self.progress.skip()
             return bool(_disturbed(path))
-        self.progress.begin(planned, sum(self._expected(later.case) for later in to_come))
+        self.progress.begin(planned, self._seconds_of([planned, *later]))
         if self.failures.get(case, 0) < GIVE_UP_AFTER:
             longest = self.known[case] * LIMIT_FACTOR if case in self.known else self._expected(case) * GUESS_FACTOR
             outcome = _launch(self.prepared, planned, path, max(LIMIT_SECONDS, longest), self.progress)
@@ -95,11 +135,15 @@ class Measuring:
             outcome = Outcome("skipped", f"given up after {GIVE_UP_AFTER} failures in a row", 0.0)
             _write_empty(path, planned, outcome, [])
         reason = _disturbed(path) if outcome.status == "ok" else ""
-        self.progress.end(outcome, reason)
         if outcome.status == "ok":
             self.known[case] = outcome.wall_seconds
+        self.progress.end(outcome, self._seconds_of([*later, *(anew if reason else ())]), reason)
         self.failures[case] = 0 if outcome.status == "ok" else self.failures.get(case, 0) + 1
         return bool(reason)
+
+    def _seconds_of(self, launches: Sequence[PlannedLaunch]) -> float:
+        """Seconds that those of the launches take which have no record yet."""
+        return sum(self._expected(planned.case) for planned in launches if not self._path(planned).exists())
 
     def _expected(self, case: Case) -> float:
         """Seconds that a launch of the case takes."""
@@ -111,6 +155,10 @@ class Measuring:
         attempt = f"-a{planned.attempt}" if planned.attempt > 1 else ""
         name = f"r{planned.repetition:03}-c{number:02}-{planned.case.title.replace(' ', '-')}{attempt}"
         return self.prepared.folder / "launches" / f"{name}.json"
+
+
+def _repetitions(count: int) -> str:
+    return "1 repetition" if count == 1 else f"{count} repetitions"
 
 
 def _disturbed(path: Path) -> str:

@@ -74,7 +74,7 @@ def prepare_run(run: AnyRun, steps: Sequence[Step[AnyRun]]) -> AnyRun:
     """Take the steps before anything is measured; where one fails or is interrupted, nothing is left behind."""
     try:
         for step in steps:
-            run = step(run)
+            run = _shown(run, step)
     except BaseException:  # Ctrl-C too
         discard(run)
         raise
@@ -89,7 +89,7 @@ def measure_run(run: AnyRun, steps: Sequence[Step[AnyRun]]) -> AnyRun:
     try:
         run.write("running")
         for step in steps:
-            run = step(run)
+            run = _shown(run, step)
             run.write("running")
         run.write("finished")
     except KeyboardInterrupt:
@@ -105,6 +105,13 @@ def measure_run(run: AnyRun, steps: Sequence[Step[AnyRun]]) -> AnyRun:
         run.write("interrupted")
         raise
     return run
+
+
+def _shown(run: AnyRun, step: Step[AnyRun]) -> AnyRun:
+    """Take a step and show meanwhile that it is under way, by its name."""
+    name: str = getattr(getattr(step, "func", step), "__name__", "working")
+    with run.console.showing(name.replace("_", " ")):
+        return step(run)
 
 
 def carry_out(

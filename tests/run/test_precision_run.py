@@ -91,10 +91,26 @@ def test_a_disturbed_repetition_is_measured_anew_by_all_backends_and_everything_
     assert "torch: 1 launch was disturbed, 1 of its repetitions were measured anew" in said
 
 
+def test_launches_measured_anew_are_announced_with_their_time(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_FAULT", "torch:stolen once")
+    measure()
+    lines = measure.said.getvalue().splitlines()
+    (number,) = [number for number, line in enumerate(lines) if "is measured anew" in line]
+
+    assert lines[number].startswith(
+        "repetition 1 of mlp cpu batch 128 was disturbed and is measured anew: 3 launches more, about "
+    )
+    assert lines[number + 1].startswith("[10/12]")
+
+
 def test_where_disturbed_anew_the_other_repetitions_are_kept(measure, monkeypatch):
     monkeypatch.setenv("FAKE_FAULT", "torch:stolen")
     folder = measure()
     analysis = analyse(folder)
+
+    assert (
+        "disturbed and kept as they are: 1 repetition more; 2 in a row were disturbed anew" in measure.said.getvalue()
+    )
 
     assert [launch["attempt"] for launch in launches(folder, "torch")].count(2) == 2
     assert analysis.cases.set_index("backend").loc["torch", "launches"] == 3
