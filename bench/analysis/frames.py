@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from bench.contract.disturbance import disturbed
 from bench.contract.files import RecordError
 from bench.contract.launch_record import Called, Launch, Measured, Trained
 from bench.contract.run_json import RunDescription
-from bench.contract.tuning import TUNING_COLUMNS
+from bench.contract.tuning import FINAL_COLUMNS, TUNING_COLUMNS
 from bench.contract.typed import MalformedError
 from bench.contract.values import printable, shown
 
@@ -134,8 +135,11 @@ def _tuning(path: Path, warnings: list[str]) -> pd.DataFrame:
     if not path.exists():
         return nothing
     try:
-        found = pd.read_csv(path, keep_default_na=False, na_values={"step_seconds": [""]})[list(TUNING_COLUMNS)]
-        return found.assign(knobs=found["knobs"].map(json.loads))
+        empty = {name: [""] for name in ("step_seconds", *FINAL_COLUMNS)}
+        found = pd.read_csv(path, keep_default_na=False, na_values=empty)
+        earlier = [name for name in (*FINAL_COLUMNS, "rounds", "disturbed") if name not in found]
+        found = found.assign(**{name: math.nan if name in FINAL_COLUMNS else 0 for name in earlier})
+        return found[list(TUNING_COLUMNS)].assign(knobs=found["knobs"].map(json.loads))
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.append(f"left out: {path.name}: {str(error).splitlines()[0]}")
         return nothing

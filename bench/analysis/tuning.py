@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.frames import CASES, Run
+from bench.analysis.statistics import Interval, level_of, paired_interval
 from bench.contract.case import Case
-from bench.contract.tuning import changed_knobs
+from bench.contract.tuning import FINAL_COLUMNS, changed_knobs
 from bench.contract.tuning_rows import Knobs
 
 
 class Choice(NamedTuple):
     """The outcome of the search for one case.
 
-    `gains` has for each changed knob how many times as long a step takes with that knob back at its default and
-    the others as chosen; NaN where that was not tried. `gain` is the same for all of them at once. `without` says of
-    values that could not be had why. All of it rests on a search's few steps; the launches are the measurement.
+    `ratio` is how many times as long a step took with the chosen knobs as with the default, over `rounds` in which both
+    took turns; NaN where the default was chosen or does not work. `disturbed` rounds came besides, and do not count.
+    `changed` are the knobs that are not at their default. `without` says of values that could not be had why. All of it
+    rests on a few steps; the launches are the measurement.
     """
 
     case: Case
     knobs: Knobs
-    default: Knobs
-    gain: float
-    gains: dict[str, float]
+    changed: list[str]
+    default_works: bool
+    ratio: Interval
+    rounds: int
+    disturbed: int
     without: dict[str, str]
     tried: int
+
+
+def ratios(rounds: Sequence[Sequence[float]]) -> list[Interval]:
+    """How many times as long each candidate takes as the default, from rounds of seconds with the default's first.
+
+    The intervals hold together with 95 %; their limits are NaN where there is a single round, or no spread.
+    """
+    seconds = np.asarray(rounds, dtype=float)
+    level = level_of(seconds.shape[1] - 1)
+    return [paired_interval(column / seconds[:, 0], level) for column in seconds[:, 1:].T]
 
 
 def choices(run: Run) -> list[Choice]:
@@ -41,27 +56,19 @@ def _choice(rows: pd.DataFrame) -> Choice:
     """From the rows of one search, of which the first is the default."""
     records = rows.to_dict("records")
     default, chosen = records[0]["knobs"], next(row for row in records if row["chosen"])
-    seconds = {_key(row["knobs"]): row["step_seconds"] for row in records if row["status"] == "ok"}
-
-    def slower(knobs: Knobs) -> float:
-        return float(seconds.get(_key(knobs), math.nan)) / float(chosen["step_seconds"])
-
     without = {}
     for row in records:
         alone = changed_knobs(row["knobs"], default)
         if row["status"] != "ok" and len(alone) <= 1:  # of combinations, what each knob did alone says it
             without[", ".join(f"{name}={row['knobs'][name]}" for name in alone) or "the default"] = row["reason"]
-    changed = changed_knobs(chosen["knobs"], default)
     return Choice(
         case=Case(**{name: records[0][name] for name in CASES}),
         knobs=chosen["knobs"],
-        default=default,
-        gain=slower(default),
-        gains={name: slower({**chosen["knobs"], name: default[name]}) for name in changed},
+        changed=changed_knobs(chosen["knobs"], default),
+        default_works=records[0]["status"] == "ok",
+        ratio=Interval(*(float(chosen[name]) for name in FINAL_COLUMNS)),
+        rounds=int(chosen["rounds"]),
+        disturbed=int(chosen["disturbed"]),
         without=without,
-        tried=len(seconds),
+        tried=sum(row["status"] == "ok" for row in records),
     )
-
-
-def _key(knobs: Knobs) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(knobs.items()))

@@ -18,12 +18,17 @@ def knob_words(knobs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in knobs.items())
 
 
+LEAST_ROUNDS = 3  # undisturbed, of a search's final: fewer decide nothing
+FINAL_COLUMNS = ("ratio", "ratio_low", "ratio_high")  # numbers, empty of what took part in no final
 TUNING_COLUMNS = (
     *CASE_COLUMNS,
     "knobs",
     "status",
     "reason",
     "step_seconds",
+    *FINAL_COLUMNS,
+    "rounds",
+    "disturbed",
     "chosen",
     "steps",
     "searched_in",

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.contract import case as of_case
 from bench.contract.case import CASE_TYPES, Case
-from bench.contract.typed import MalformedError, Positive, Took, Typed, parse
+from bench.contract.tuning import FINAL_COLUMNS
+from bench.contract.typed import MalformedError, Number, Positive, Took, Typed, Whole, parse
 
 Knobs = dict[str, Any]  # by name; a backend's own
 
@@ -21,12 +22,16 @@ class Begun(Typed, frozen=True, kw_only=True):
 
 
 class Tried(Typed, frozen=True, kw_only=True):
-    """A configuration and what came of it; one that is not ok took no time, and its reason says why."""
+    """A configuration and what came of it; one that is not ok took no time, and its reason says why.
+
+    `disturbed` says by what it was, if it was.
+    """
 
     knobs: Knobs
     status: str
     reason: str
     step_seconds: Took | None
+    disturbed: str = ""
 
     @property
     def seconds(self) -> float:
@@ -34,9 +39,23 @@ class Tried(Typed, frozen=True, kw_only=True):
         return float("inf") if self.step_seconds is None or self.status != "ok" else self.step_seconds
 
 
-class TuningRow(Tried, frozen=True, kw_only=True):
-    """A row of tuning.csv: what was tried for a case, whether it was chosen, in which run and circumstances."""
+class TuningRow(Typed, frozen=True, kw_only=True):
+    """A row of tuning.csv: what was tried for a case, whether it was chosen, in which run and circumstances.
 
+    Of what took part in the final, `ratio` is how many times as long a step takes as with the default, with its
+    interval; of the default itself it is None, as it is of all others. `rounds` were undisturbed, and decided.
+    `disturbed` ones came besides. `step_seconds` are the search's.
+    """
+
+    knobs: Knobs
+    status: str
+    reason: str
+    step_seconds: Took | None
+    ratio: Number | None
+    ratio_low: Number | None
+    ratio_high: Number | None
+    rounds: Whole
+    disturbed: Whole
     case: Case
     chosen: bool
     steps: Positive
@@ -60,9 +79,9 @@ def read_row(row: Mapping[str, str]) -> TuningRow:
         **{name: row[name] for name in ("status", "reason", "searched_in", "circumstances")},
         "case": case,
         "knobs": json.loads(row["knobs"]),
-        "step_seconds": float(row["step_seconds"]) if row["step_seconds"] else None,
+        **{name: float(row[name]) if row[name] else None for name in ("step_seconds", *FINAL_COLUMNS)},
+        **{name: int(row[name]) for name in ("rounds", "disturbed", "steps")},
         "chosen": row["chosen"] == "True",
-        "steps": int(row["steps"]),
     }
     return parse(TuningRow, found)
 

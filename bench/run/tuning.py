@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import functools
 import hashlib
 import io
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from msgspec.structs import replace as replace_struct
-from rich.text import Text
 
 from bench.contract.case import SEARCHED, Case, module_of
 from bench.contract.files import write_whole
 from bench.contract.paths import ROOT
 from bench.contract.results import run_folders
-from bench.contract.tuning import TUNING_COLUMNS, changed_knobs, knob_words
-from bench.contract.tuning_rows import Begun, Knobs, Tried, TuningRow, read_line, read_row
-from bench.launch.process import launch
+from bench.contract.tuning import LEAST_ROUNDS, TUNING_COLUMNS, knob_words
+from bench.contract.tuning_rows import Knobs, TuningRow, read_row
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint
-from bench.plan.planned import PlannedCase, PlannedLaunch
-from bench.run.console import RunConsole, duration
+from bench.plan.planned import PlannedCase
+from bench.run.console import RunConsole
 from bench.run.prepare import Prepared
+from bench.run.tuning_processes import Search
 
 FILE = "tuning.csv"
-PASS_SECONDS, MOST_STEPS = 0.25, 128  # of a pass over a few steps
-FEWEST_STEPS = {"tuned": 32, "loop": 8, "native": 8}  # 32 fill the longest of `steps_per_execution`
-LIMIT_SECONDS = 600.0  # of a process, in which a search goes through its configurations
-GAIN = 1.03  # for a smaller gain a knob stays at its default
-MOST_DEATHS = 5  # processes of a search that may end early: after more it is given up
 # What decides how a track is executed: a search is repeated where one of these has changed.
 SOURCES = (
     "bench/worker/workload/train.py",
@@ -42,6 +33,7 @@ SOURCES = (
     "bench/worker/backends/network.py",
     "bench/worker/backends/kinds.py",
     "bench/worker/programs/tuning.py",
+    "bench/run/tuning_final.py",
 )
 
 
@@ -52,15 +44,15 @@ def tune(prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console
     """
     chosen, own = dict[Case, Knobs](), read(prepared.folder)
     earlier = [folder for folder in reversed(run_folders(output)) if folder != prepared.folder]
-    known = [*own, *(row for folder in earlier for row in read(folder))]
+    known = [row for folder in earlier for row in read(folder)]
     for planned in cases:
         case, python = planned.case, prepared.pythons[planned.case.backend]
         if case.task != "train" or case.track not in SEARCHED or planned.skip or python is None:
             continue
         now = circumstances(case, python)
-        found = reusable(known, case, now)
+        found = next(iter(_searches(own, case, now)), []) or reusable(known, case, now)
         if not found:
-            found = _searched(prepared, case, python, now, console)
+            found = Search(prepared, case, python, console).rows(now)
         elif found[0].searched_in != prepared.folder.name:
             console.say(f"{case.title}: knobs as run {found[0].searched_in} found them")
         if not any(row.case == case for row in own):
@@ -68,7 +60,7 @@ def tune(prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console
         best = next((row for row in found if row.chosen), None)
         if best:
             chosen[case] = best.knobs
-            console.say(f"{case.title}: {knob_words(best.knobs)}, {1000 * best.seconds:.3g} ms a step")
+            console.say(f"{case.title}: {_outcome(best, found)}")
     return chosen
 
 
@@ -82,24 +74,44 @@ def read(folder: Path) -> list[TuningRow]:
 
 
 def reusable(rows: Sequence[TuningRow], case: Case, now: str) -> list[TuningRow]:
-    """The rows of the newest search for this case, whatever its samples and epochs, in the same circumstances."""
-    fitting = [row for row in rows if row.circumstances == now and _alike(row.case, case)]
-    return [row for row in fitting if (row.case, row.searched_in) == (fitting[0].case, fitting[0].searched_in)]
+    """The rows of the newest search for this case, whatever its samples and epochs, in the same circumstances.
+
+    One that was left undecided by disturbed rounds, or that chose knobs without an interval, is not used again.
+    """
+    return next((search for search in _searches(rows, case, now) if _is_settled(search)), [])
+
+
+def _searches(rows: Sequence[TuningRow], case: Case, now: str) -> list[list[TuningRow]]:
+    """Those for this case, whatever its samples and epochs, in the same circumstances, in the rows' order."""
+    searches: dict[tuple[Case, str], list[TuningRow]] = {}
+    for row in rows:
+        if row.circumstances == now and _alike(row.case, case):
+            searches.setdefault((row.case, row.searched_in), []).append(row)
+    return list(searches.values())
+
+
+def _is_settled(search: Sequence[TuningRow]) -> bool:
+    undecided = any(row.disturbed and row.rounds < LEAST_ROUNDS for row in search)
+    return not undecided and all(row is search[0] or row.ratio_high is not None for row in search if row.chosen)
+
+
+def _outcome(best: TuningRow, search: Sequence[TuningRow]) -> str:
+    """What a search came to, in a line."""
+    words = knob_words(best.knobs)
+    disturbed = f"; {best.disturbed} more were disturbed" if best.disturbed else ""
+    if best.ratio is not None:
+        interval = f"{best.ratio:.3g} [{best.ratio_low:.3g}, {best.ratio_high:.3g}]"
+        return f"{words}: a step takes {interval} times as long as with the default ({best.rounds} rounds{disturbed})"
+    if best is not search[0]:
+        return f"{words}: the fastest, and the default does not work"
+    if best.disturbed and best.rounds < LEAST_ROUNDS:
+        return f"no difference seen, {best.disturbed} rounds were disturbed: the default, {words}"
+    return f"no difference seen: the default, {words}"
 
 
 def _alike(one: Case, other: Case) -> bool:
     """Whether two cases differ in nothing but their samples and epochs."""
     return replace(one, samples=other.samples, epochs=other.epochs) == other
-
-
-def choose(rows: Sequence[Tried]) -> Tried | None:
-    """The fastest configuration, or one within 3 % of it that turns fewer knobs; None where none worked."""
-    good = [row for row in rows if row.status == "ok"]
-    if not good:
-        return None
-    default, fastest = rows[0].knobs, min(row.seconds for row in good)
-    near = [row for row in good if row.seconds <= GAIN * fastest]
-    return min(near, key=lambda row: (len(changed_knobs(row.knobs, default)), row.seconds))
 
 
 def circumstances(case: Case, python: Path) -> str:
@@ -120,81 +132,11 @@ def _here() -> str:
     return repr([found[key] for key in ("cpu", "usable_cpus", "gpus", "flags")])
 
 
-def _searched(prepared: Prepared, case: Case, python: Path, now: str, console: RunConsole) -> list[TuningRow]:
-    """Try every configuration; one that takes the process down is a row too, and the others go on."""
-    workload = next(one for one in prepared.workloads if one.workload == case.workload)
-    within = math.ceil(PASS_SECONDS / workload.step_seconds) if workload.step_seconds else MOST_STEPS
-    steps = max(FEWEST_STEPS[case.track], min(MOST_STEPS, within))
-    steps = min(steps, case.samples // case.batch_size)
-    # The seed is a part of the path of the weights alone: any will do.
-    seed = int(next(iter(workload.weights), 0))
-    output = prepared.folder / "logs" / f"tune-{case.title.replace(' ', '-')}.jsonl"
-    command = [
-        str(python),
-        "-m",
-        "bench.worker.programs.tuning",
-        *replace(case, epochs=2).options(),
-        f"--steps={steps}",
-    ]
-    command += [f"--weights={prepared.weights(PlannedLaunch(case, 0, seed)).resolve()}", f"--output={output.resolve()}"]
-    seconds = 0.0
-    for _ in range(MOST_DEATHS):
-        with console.status(f"{case.title}: searching for the best knobs") as status:
-            outcome = launch(
-                command,
-                log=output.with_suffix(".log"),
-                limit_seconds=LIMIT_SECONDS,
-                on_message=lambda message: status.update(Text(f"{case.title}: {message.get('knobs')}")),
-            )
-        seconds += outcome.wall_seconds
-        if outcome.status == "ok" or not _blame(output, f"{outcome.status}: {outcome.reason}"):
-            break
-    rows = [line for line in _lines(output) if isinstance(line, Tried)]
-    best = choose(rows)
-    said = f"{len(rows)} configurations in {duration(seconds)}" if rows else f"no search: {outcome.reason}"
-    if rows and best is None:
-        said += f", of which none works: {rows[0].reason}"
-    console.say(f"{case.title}: {said}")
-    return [
-        TuningRow(
-            case=case,
-            knobs=row.knobs,
-            status=row.status,
-            reason=row.reason,
-            step_seconds=row.step_seconds,
-            chosen=row is best,
-            steps=steps,
-            searched_in=prepared.folder.name,
-            circumstances=now,
-        )
-        for row in rows
-    ]
-
-
-def _blame(output: Path, reason: str) -> bool:
-    """Record that the configuration under way ended its process; False where none was under way."""
-    lines = _lines(output)
-    last = lines[-1] if lines else None
-    if not isinstance(last, Begun):
-        return False
-    row = Tried(knobs=last.begun, status="failed", reason=reason, step_seconds=None)
-    with output.open("a", encoding="utf-8") as file:
-        print(json.dumps(row.to_json()), file=file)
-    return True
-
-
-def _lines(output: Path) -> list[Begun | Tried]:
-    """What a search's process has written so far; it may have been ended within a line."""
-    found = []
-    for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else ():
-        with contextlib.suppress(ValueError):
-            found.append(read_line(line))
-    return found
-
-
 def _append(path: Path, rows: Sequence[TuningRow]) -> None:
     """Add rows so that the file is never there with half of one."""
     before = path.read_bytes().decode() if path.exists() else ""  # with its line ends as they are
+    if before.partition("\n")[0].strip() != ",".join(TUNING_COLUMNS):  # an earlier version's, of no more use
+        before = ""
     added = io.StringIO(newline="")
     writer = csv.DictWriter(added, TUNING_COLUMNS)
     if not before:

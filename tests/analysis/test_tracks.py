@@ -1,6 +1,7 @@
 """What is made of several tracks: opponents, families of intervals, which knob mattered, the report's tables."""
 
 import csv
+import io
 import json
 from types import SimpleNamespace
 
@@ -15,15 +16,16 @@ from bench.report.parts import tracks
 from bench.run.tuning import FILE
 
 
-def write_search(folder, case, rows):
+def write_search(folder, case, rows, **more):
     common = {**vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
+    common |= {"rounds": 0, "disturbed": 0}
     with (folder / FILE).open("a", newline="") as file:
         writer = csv.DictWriter(file, TUNING_COLUMNS)
         writer.writeheader()
         for given, seconds, status, reason in rows:
             chosen = seconds == min(other for _, other, *_ in rows if other)
             values = {"knobs": json.dumps(given), "step_seconds": seconds, "status": status, "reason": reason}
-            writer.writerow({**common, **values, "chosen": chosen})
+            writer.writerow({**common, **values, "chosen": chosen, **(more if chosen else {})})
 
 
 def a_case(track="tuned", backend="torch", **columns):
@@ -92,41 +94,106 @@ def test_an_uncounted_workload_has_no_rate(tracked):
     assert cases(frames.load(tracked))["flops_per_second"].isna().all()
 
 
+DEFAULT = {"jit_compile": "auto", "steps_per_execution": 1, "input": "arrays", "malloc": "default"}
+FINAL = {"ratio": 0.5, "ratio_low": 0.45, "ratio_high": 0.55, "rounds": 5, "disturbed": 1}
+FOUND = [
+    (DEFAULT, 0.004, "ok", ""),
+    ({**DEFAULT, "jit_compile": True}, None, "failed", "InductorError: no compiler"),
+    ({**DEFAULT, "input": "tf.data"}, None, "skipped", "tf.data needs tensorflow"),
+    ({**DEFAULT, "input": "DataLoader"}, 0.003, "ok", ""),
+    ({**DEFAULT, "input": "DataLoader", "malloc": "keep"}, 0.002, "ok", ""),
+    ({**DEFAULT, "malloc": "keep"}, 0.0025, "ok", ""),
+]
+
+
+def planned_case(folder, track):
+    """Torch's mlp of that track."""
+    plan = frames.load(folder).description.plan
+    named = [
+        one.case for one in plan if (one.case.workload, one.case.backend, one.case.track) == ("mlp", "torch", track)
+    ]
+    return named[0]
+
+
 @pytest.fixture
 def searched(tracked):
     """The search for torch's tuned mlp."""
-    run = frames.load(tracked)
-    planned = next(
-        one.case
-        for one in run.description.plan
-        if (one.case.workload, one.case.backend, one.case.track) == ("mlp", "torch", "tuned")
-    )
-    default = {"jit_compile": "auto", "steps_per_execution": 1, "input": "arrays", "malloc": "default"}
-    write_search(
-        tracked,
-        planned,
-        [
-            (default, 0.004, "ok", ""),
-            ({**default, "jit_compile": True}, None, "failed", "InductorError: no compiler"),
-            ({**default, "input": "tf.data"}, None, "skipped", "tf.data needs tensorflow"),
-            ({**default, "input": "DataLoader"}, 0.003, "ok", ""),
-            ({**default, "input": "DataLoader", "malloc": "keep"}, 0.002, "ok", ""),
-            ({**default, "malloc": "keep"}, 0.0025, "ok", ""),
-        ],
-    )
+    write_search(tracked, planned_case(tracked, "tuned"), FOUND, **FINAL)
     return tracked
 
 
-def test_what_a_knob_brings_is_told_with_the_others_as_chosen(searched):
+def note(folder, track):
+    """What the report says of torch's search for a track."""
+    tables = run_page.page(analyse(folder)).tables
+    return next(line for table in tables for line in table.notes if line.startswith(f"torch {track}"))
+
+
+def test_a_choice_is_what_the_final_found(searched):
     (choice,) = tuning.choices(frames.load(searched))
 
-    assert choice.gain == pytest.approx(2.0)
-    assert choice.gains == pytest.approx({"input": 1.25, "malloc": 1.5})
+    assert choice.changed == ["input", "malloc"]
+    assert choice.ratio == (0.5, 0.45, 0.55)
+    assert (choice.rounds, choice.disturbed) == (5, 1)
     assert choice.without == {
         "jit_compile=True": "InductorError: no compiler",
         "input=tf.data": "tf.data needs tensorflow",
     }
     assert choice.tried == 4
+
+
+def test_candidates_are_held_against_the_default_of_their_own_round():
+    (found,) = tuning.ratios([(1.0, 0.5), (10.0, 5.1), (2.0, 0.99)])
+
+    assert found.estimate == pytest.approx((0.5 * 0.51 * 0.495) ** (1 / 3))
+    assert found.low < 0.5 < found.high < 0.6
+
+
+def test_the_gain_that_is_told_is_that_of_the_launches(searched):
+    assert "input=DataLoader, malloc=keep; in the launches fit takes 1.22 [" in note(searched, "tuned")
+    assert "0.500" not in note(searched, "tuned")
+
+
+def test_where_the_launches_see_no_gain_none_is_told(searched):
+    for path in (searched / "launches").glob("*mlp-torch*-tuned.json"):
+        content = json.loads(path.read_text())
+        for epoch in content["launch"]["epochs"]:
+            epoch["seconds"] *= 1.3
+        path.write_text(json.dumps(content))
+
+    assert "times as long, so no gain was seen there" in note(searched, "tuned")
+
+
+def test_without_a_ratio_of_launches_the_final_tells_the_gain(tracked):
+    write_search(tracked, planned_case(tracked, "loop"), FOUND, **FINAL)
+
+    told = "a step of the search took 0.500 [0.450, 0.550] times as long as with the default"
+    assert f"{told} (5 rounds in turns, 1 more disturbed)" in note(tracked, "loop")
+
+
+def test_a_default_that_was_kept_is_no_difference_seen(tracked):
+    case = planned_case(tracked, "loop")
+    write_search(tracked, case, [(DEFAULT, 0.002, "ok", ""), ({**DEFAULT, "malloc": "keep"}, 0.003, "ok", "")])
+
+    assert note(tracked, "loop").startswith("torch loop: no difference seen: none of 2 configurations beat the default")
+
+
+def test_a_default_that_disturbance_kept_is_undecided(tracked):
+    case = planned_case(tracked, "loop")
+    write_search(tracked, case, [(DEFAULT, 0.002, "ok", "")], rounds=2, disturbed=6)
+
+    assert "no difference seen (undecided: 6 rounds were disturbed)" in note(tracked, "loop")
+
+
+def test_an_earlier_versions_search_is_told_without_a_gain(tracked):
+    write_search(tracked, planned_case(tracked, "loop"), FOUND)
+    rows = list(csv.DictReader(io.StringIO((tracked / FILE).read_text())))
+    with (tracked / FILE).open("w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in TUNING_COLUMNS if name not in FINAL], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+    assert frames.load(tracked).warnings == []
+    assert "an earlier version chose it from single passes" in note(tracked, "loop")
 
 
 def test_the_report_says_what_keras_costs_and_which_knob_mattered(searched):
@@ -140,7 +207,7 @@ def test_the_report_says_what_keras_costs_and_which_knob_mattered(searched):
     assert torch[table.columns.index("Keras overhead (fit / native)")].startswith("1.57 [")
     assert torch[table.columns.index("left on the table (fit / tuned)")].startswith("1.22 [")
     note = next(line for line in table.notes if line.startswith("torch tuned"))
-    assert "malloc=keep (without it a step takes 1.50 times as long)" in note
+    assert "of 4 configurations, the choice is input=DataLoader, malloc=keep" in note
     assert "jit_compile=True: InductorError: no compiler" in note
     ((name, code),) = page.snippets
     assert name.startswith("mlp torch cpu tuned")
@@ -160,7 +227,7 @@ def test_a_damaged_search_is_left_out_with_a_warning_and_the_rest_is_reported(se
 @pytest.mark.parametrize("handed", [kind for kind in input_kinds() if kind != RESIDENT])
 def test_every_input_can_be_pasted(handed):
     given = {"jit_compile": True, "steps_per_execution": 32, "input": handed, "malloc": "default"}
-    choice = tuning.Choice(a_case(), given, given, 1.0, {}, {}, 1)
+    choice = tuning.Choice(a_case(), given, [], True, statistics.Interval(1.0, 1.0, 1.0), 5, 0, {}, 1)
 
     compile(tracks._call(choice).replace("…", "..."), handed, "exec")
 

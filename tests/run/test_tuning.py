@@ -1,5 +1,6 @@
 """The search for knobs: recorded, survived, reused, and never turned for nothing."""
 
+import csv
 import io
 import json
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 from bench.contract.case import Case
 from bench.contract.tuning_rows import Tried, TuningRow
 from bench.plan.parse import parse_run
-from bench.run import tuning
+from bench.run import console, tuning, tuning_final
 from bench.run.console import RunConsole
 from bench.run.measure import run
 
@@ -62,6 +63,7 @@ def test_a_later_run_takes_over_what_an_earlier_one_found(tuned):
 
     assert "knobs as run" in said
     assert "configurations in" not in said
+    assert "steps=b, malloc=default: a step takes 0.333 [0.332, 0.334] times as long" in said
     assert {one.searched_in for one in rows} == {first.name}
     assert {one.case.epochs for one in rows} == {4}
     assert {one["knobs"]["steps"] for one in launches(second)} == {"b"}
@@ -113,22 +115,184 @@ def test_a_search_that_finds_nothing_leaves_the_launches_to_their_defaults(tuned
 def test_a_knob_is_turned_only_where_it_gains_more_than_three_percent():
     default, little, much = row(1.0), row(0.98, steps="scan"), row(0.9, steps="scan", malloc="keep")
 
-    assert tuning.choose([default, little]) is default
-    assert tuning.choose([default, little, much]) is much
+    assert tuning_final.choose([default, little]) is default
+    assert tuning_final.choose([default, little, much]) is much
 
 
 def test_the_fastest_is_chosen_among_those_that_turn_as_few():
     rows = [row(2.0), row(1.0, steps="scan"), row(0.99, malloc="keep"), row(0.98, steps="scan", malloc="keep")]
 
-    assert tuning.choose(rows) is rows[2]
+    assert tuning_final.choose(rows) is rows[2]
 
 
 def test_nothing_is_chosen_where_nothing_worked():
-    assert tuning.choose([row(None, "failed"), row(None, "skipped", steps="scan")]) is None
+    assert tuning_final.choose([row(None, "failed"), row(None, "skipped", steps="scan")]) is None
+
+
+def knobs(steps, malloc="default"):
+    return {"steps": steps, "malloc": malloc}
+
+
+def test_the_simplest_and_the_fastest_go_to_the_final_with_the_default():
+    rows = [row(2.0), row(1.0, steps="scan"), row(0.99, steps="scan", malloc="keep"), row(1.5, malloc="keep")]
+
+    assert tuning_final.finalists(rows) == [knobs("call"), knobs("scan"), knobs("scan", "keep")]
+
+
+def test_what_seems_to_gain_less_than_three_percent_goes_to_no_final():
+    assert tuning_final.finalists([row(1.0), row(0.98, steps="scan")]) == []
+
+
+def test_a_default_that_does_not_work_is_held_against_nothing():
+    assert tuning_final.finalists([row(None, "failed"), row(0.98, steps="scan")]) == []
+
+
+@pytest.fixture
+def held():
+    """Hold a final with made-up seconds by knob and round, some rounds being disturbed; gives it and the turns."""
+
+    def hold(seconds, disturbed=(), candidates=("b",), wall_seconds=1.0):
+        turns = []
+
+        def take_turn(number, given):
+            turns.append((number, given["steps"]))
+            taken = seconds(given["steps"], number)
+            reason = "others" if number in disturbed else ""
+            status = "failed" if taken is None else "ok"
+            tried = Tried(knobs=given, status=status, reason="", step_seconds=taken, disturbed=reason)
+            return tuning_final.Turn(tried, wall_seconds)
+
+        return tuning_final.hold([knobs("a"), *map(knobs, candidates)], take_turn), turns
+
+    return hold
+
+
+def test_finalists_take_turns_in_another_order_each_round(held):
+    final, turns = held(lambda steps, number: (1.0 if steps == "a" else 0.5) * (1 + 0.001 * number))
+    orders = ["".join(steps for number, steps in turns if number == one) for one in range(1, 6)]
+
+    assert orders == ["ab", "ba", "ba", "ab", "ab"]
+    assert (final.rounds, final.disturbed) == (5, 0)
+
+
+def test_a_candidate_wins_with_its_whole_interval(held):
+    final, _ = held(lambda steps, number: 1.0 if steps == "a" else 0.80 + 0.01 * (number % 2))
+    candidate = final.standings[1]
+
+    assert final.winner == knobs("b")
+    assert 0.78 < candidate.low < candidate.ratio < candidate.high < 0.83
+
+
+def test_one_noisy_round_leaves_the_default(held):
+    final, _ = held(lambda steps, number: 1.0 if steps == "a" else 0.7 if number == 1 else 1.0 + 0.001 * number)
+
+    assert final.winner == knobs("a")
+    assert final.standings[1].low < 1 < final.standings[1].high
+
+
+def test_a_gain_whose_interval_reaches_three_percent_is_none(held):
+    final, _ = held(lambda steps, number: 1.0 if steps == "a" else 0.975 + 0.001 * (number % 2))
+
+    assert final.standings[1].high < 1
+    assert final.winner == knobs("a")
+
+
+def test_disturbed_rounds_are_measured_anew_and_decide_nothing(held):
+    def seconds(steps, number):
+        return 1.0 if steps == "a" else 0.1 if number == 2 else 0.8 + 0.001 * number
+
+    final, turns = held(seconds, disturbed=[2])
+
+    assert {number for number, _ in turns} == {1, 2, 3, 4, 5, 6}
+    assert (final.rounds, final.disturbed) == (5, 1)
+    assert final.standings[1].low > 0.79
+
+
+def test_where_nearly_all_rounds_are_disturbed_the_default_stays(held):
+    final, turns = held(lambda steps, number: 1.0 if steps == "a" else 0.5 + 0.001 * number, disturbed=range(1, 9))
+
+    assert len({number for number, _ in turns}) == 6  # after which three undisturbed ones cannot come any more
+    assert final.winner == knobs("a")
+    assert final.standings[1].ratio is None
+
+
+def test_of_two_that_win_alike_the_one_with_fewer_knobs_is_chosen():
+    rounds = [tuning_final.Round((1.0, 0.5 + 0.001 * one, 0.495 + 0.001 * one), "") for one in range(5)]
+    final = tuning_final.decide([knobs("a"), knobs("b", "keep"), knobs("b")], rounds)
+
+    assert final.winner == knobs("b")
+    assert tuning_final.decide([knobs("a"), knobs("b"), knobs("b", "keep")], rounds).winner == knobs("b")
+
+
+def test_a_long_final_makes_do_with_three_rounds(held):
+    final, _ = held(lambda steps, number: (1.0 if steps == "a" else 0.5) + 0.001 * number, wall_seconds=100.0)
+
+    assert final.rounds == 3
+
+
+def test_a_search_whose_final_shows_nothing_chooses_the_default(tuned, monkeypatch):
+    monkeypatch.setenv("FAKE_FINAL", "as fast")
+    folder, said = tuned()
+    rows = tuning.read(folder)
+
+    assert {one["knobs"]["steps"] for one in launches(folder)} == {"a"}
+    assert all(0.99 < one.ratio_low < one.ratio_high < 1.01 for one in rows if one.knobs["steps"] != "a")
+    assert "no difference seen: the default, steps=a" in said
+
+
+def test_a_search_left_undecided_by_disturbance_is_not_used_again(tuned, monkeypatch):
+    monkeypatch.setenv("FAKE_FINAL", "stolen")
+    folder, said = tuned()
+    monkeypatch.delenv("FAKE_FINAL")
+    second, _ = tuned()
+
+    assert "no difference seen, 6 rounds were disturbed: the default" in said
+    assert {one["knobs"]["steps"] for one in launches(folder)} == {"a"}
+    assert {one.searched_in for one in tuning.read(second)} == {second.name}
+
+
+def test_a_candidate_that_fails_in_its_turn_leaves_the_others_to_the_final(tuned, monkeypatch):
+    monkeypatch.setenv("FAKE_TUNE", "torch:killed in turn")
+    folder, said = tuned()
+    rows = [one for one in tuning.read(folder) if one.case.backend == "torch"]
+
+    assert [(one.knobs["steps"], one.status, one.chosen) for one in rows] == [
+        ("a", "ok", False),
+        ("b", "failed", False),
+        ("c", "ok", True),
+    ]
+    assert "steps=b, malloc=default failed in its turn: killed by signal 9" in said
+
+
+def test_a_search_of_an_earlier_version_is_replaced(tuned):
+    folder, _ = tuned()
+    columns = [name for name in tuning.TUNING_COLUMNS if not name.startswith(("ratio", "rounds", "disturbed"))]
+    path = folder / tuning.FILE
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+    assert tuning.read(folder) == []
+    second, said = tuned()
+    assert "knobs as run" not in said
+    tuning._append(path, tuning.read(second))
+    assert tuning.read(folder) == tuning.read(second)
+
+
+def test_a_search_says_how_far_it_is(tuned, monkeypatch):
+    monkeypatch.setattr(console, "SOON_SECONDS", 0.0)
+    _, said = tuned()
+
+    title = "mlp torch cpu loop batch 128"
+    assert f"{title}: searching for the best knobs: configuration 2 of about 3, steps=b" in said
+    assert f"{title}: 3 configurations take turns: round 1, steps=a, malloc=default" in said
 
 
 def test_a_search_serves_other_samples_and_epochs_but_no_other_batch_size():
     tried = {"knobs": {}, "status": "ok", "reason": "", "step_seconds": 1.0, "chosen": True, "steps": 8}
+    tried |= {**dict.fromkeys(("ratio", "ratio_low", "ratio_high")), "rounds": 0, "disturbed": 0}
     rows = [TuningRow(case=CASE, **tried, circumstances="now", searched_in="earlier")]
 
     def found(now="now", **changes):

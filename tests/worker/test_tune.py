@@ -1,5 +1,6 @@
 """The search for knobs: what it tries, in which order, and what it leaves out with a reason."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 from bench.contract.paths import ROOT
 from bench.worker.programs import tuning
 from bench.worker.programs.prepare import describe
+from bench.worker.timing import gauges, nvml
+from bench.worker.timing.gauges import Noise
 from bench.worker.workload import train
 
 VALUES = {"a": (0, 1, 2), "b": ("x", "y")}
@@ -96,9 +99,46 @@ def test_a_configuration_is_timed_in_two_steady_passes_at_least(case, tmp_path, 
 
     monkeypatch.setattr(train, "train", counted)
     monkeypatch.setattr(tuning, "ENOUGH_SECONDS", 0.0)
-    trial.step_seconds(train.defaults(backend_name, "native"))
+    trial.measure(train.defaults(backend_name, "native"))
 
     assert passes == [0, 1, 2]
+
+
+def test_a_configuration_whose_passes_others_disturb_says_so(case, tmp_path, backend, backend_name, monkeypatch):
+    describe("perceptron", [0], tmp_path / "0-perceptron")
+    given = case(workload="perceptron", track="native", samples=512, epochs=tuning.MOST_PASSES)
+    trial = tuning.Trial(given, tmp_path / "0-perceptron-seed0.npz", backend.barrier)
+    quiet = Noise(0.0, 0.0, 0.0, 0, 0, 0.001, 0.0, None, None, nvml.nothing())
+    told = {}
+    for steal in (0.0, 0.5):
+        noise = dataclasses.replace(quiet, steal_fraction=steal)
+        monkeypatch.setattr(gauges, "noise", lambda *_, noise=noise: noise)
+        told[steal] = trial.measure(train.defaults(backend_name, "native"))[1]
+
+    assert told[0.0] == ""
+    assert "the host took 50% of the machine's time" in told[0.5]
+
+
+def test_of_configurations_the_worker_knows_how_many_there_may_be():
+    found = tuning.configurations(VALUES, lambda name, value: "not here" if (name, value) == ("a", 2) else "")
+
+    assert [(one["a"], one["b"]) for one in found] == [(0, "x"), (0, "y"), (1, "x"), (2, "x"), (1, "y")]
+
+
+def test_in_a_turn_of_the_final_one_configuration_alone_is_tried(case, tmp_path, backend_name):
+    describe("perceptron", [0], tmp_path / "0-perceptron")
+    given = case(workload="perceptron", track="loop", samples=512, epochs=2)
+    output = tmp_path / "turn.jsonl"
+    knobs = {**train.defaults(backend_name, "loop"), "malloc": "keep"}
+    command = [sys.executable, "-m", "bench.worker.programs.tuning", *given.options(), "--steps=4"]
+    command += [f"--weights={tmp_path / '0-perceptron-seed0.npz'}", f"--output={output}"]
+    command += [f"--knobs={json.dumps(knobs)}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    (row,) = tuning.read(output)
+
+    assert done.returncode == 0, done.stderr
+    assert (row["knobs"], row["status"]) == (knobs, "ok")
+    assert row["step_seconds"] > 0
 
 
 @pytest.mark.parametrize("track", [pytest.param("tuned", marks=pytest.mark.long), "native"])

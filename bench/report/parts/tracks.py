@@ -13,11 +13,11 @@ from bench.analysis.tuning import Choice
 from bench.contract.backend_facts import InputFacts
 from bench.contract.case import TRAINING_TRACKS, case_key, stem
 from bench.contract.catalog import facts_of_all
-from bench.contract.tuning import knob_words
+from bench.contract.tuning import LEAST_ROUNDS, knob_words
 from bench.report import drawing
 from bench.report.columns import Kind, case_column, table
 from bench.report.rows import Compared, compared
-from bench.report.text import missing, ratio_level, significant
+from bench.report.text import missing, ratio_level, with_interval
 from bench.report.view import Figure, Row, Table, facets
 
 MEMORY = """\
@@ -71,7 +71,7 @@ def _tracks(analysis: Analysis, group: pd.DataFrame, comparisons: Compared) -> T
         f"What Keras costs: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}"
         + ("" if first["numerics"] == "float32" else f", {first['numerics']}"),
         list(rows.values()),
-        notes=[_what_stands_there(comparisons), *_knob_notes(analysis, cases)],
+        notes=[_what_stands_there(comparisons), *_knob_notes(cases, analysis.choices, comparisons)],
         facets=[facets(first, "workload", "device", "numerics")] * len(rows),
     )
 
@@ -82,30 +82,42 @@ def _what_stands_there(comparisons: Compared) -> str:
     return f"each track: seconds per epoch [{INTERVAL_LEVEL:.0%}], peak MiB of the process{ratios}"
 
 
-def _knob_notes(analysis: Analysis, rows: Iterable[Row]) -> Iterator[str]:
-    """A sentence per backend and track: which knobs were changed, what each brought, which were not available."""
-    places = {case_key(row) for row in rows}
-    for choice in analysis.choices:
-        if choice.case.key in places:
-            yield _sentence(choice)
+def _knob_notes(rows: Iterable[Row], choices: Iterable[Choice], comparisons: Compared) -> Iterator[str]:
+    """A sentence per backend and track: which knobs were changed, what they brought, which were not available."""
+    cases = {case_key(row): row for row in rows}
+    for choice in choices:
+        if choice.case.key in cases:
+            fit = case_key({**cases[choice.case.key], "track": "fit"})
+            yield _sentence(choice, comparisons.get((fit, "track=tuned")) if choice.case.track == "tuned" else None)
 
 
-def _sentence(choice: Choice) -> str:
+def _sentence(choice: Choice, measured: Row | None) -> str:
+    """`measured` is fit / tuned in the launches: where that has an interval, it is told, and no gain beside it."""
     who = f"{choice.case.backend} {choice.case.track}"
-    if not choice.gains:
-        said = (
-            f"{who}: none of {choice.tried} configurations was faster than the default ({knob_words(choice.default)})"
-        )
+    tried = f"{choice.tried} configurations"
+    if choice.changed:
+        changed = ", ".join(f"{name}={choice.knobs[name]}" for name in choice.changed)
+        said = f"{who}: of {tried}, the choice is {changed}{_brought(choice, measured)}"
     else:
-        parts = [
-            f"{name}={choice.knobs[name]}"
-            + ("" if missing(gain) else f" (without it a step takes {significant(gain)} times as long)")
-            for name, gain in choice.gains.items()
-        ]
-        all_of_them = "" if missing(choice.gain) else f"; the default takes {significant(choice.gain)} times as long"
-        said = f"{who}: the fastest of {choice.tried} configurations changes {', '.join(parts)}{all_of_them}"
+        undecided = choice.disturbed and choice.rounds < LEAST_ROUNDS
+        why = f" (undecided: {choice.disturbed} rounds were disturbed)" if undecided else ""
+        said = f"{who}: no difference seen{why}: none of {tried} beat the default ({knob_words(choice.knobs)})"
     without = [f"{value}: {reason}" for value, reason in choice.without.items()]
     return f"{said}; not available: {'; '.join(without)}" if without else said
+
+
+def _brought(choice: Choice, measured: Row | None) -> str:
+    """What changed knobs gained, from the launches where these can say it."""
+    if measured is not None and not missing(measured["ratio_low"]):
+        told = with_interval(measured["ratio"], measured["ratio_low"], measured["ratio_high"])
+        seen = "" if measured["ratio_low"] > 1 else ", so no gain was seen there"
+        return f"; in the launches fit takes {told} times as long{seen}"
+    if not choice.default_works:
+        return "; the default does not work"
+    if missing(choice.ratio.low):
+        return "; an earlier version chose it from single passes, and did not measure what it gains"
+    rounds = f"{choice.rounds} rounds in turns" + (f", {choice.disturbed} more disturbed" if choice.disturbed else "")
+    return f"; a step of the search took {with_interval(*choice.ratio)} times as long as with the default ({rounds})"
 
 
 def _batch_sizes(group: pd.DataFrame) -> Table:

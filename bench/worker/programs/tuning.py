@@ -3,8 +3,9 @@
     python -m bench.worker.programs.tuning --workload=mlp … --track=tuned --steps=128 --weights=FILE --output=FILE
 
 Each line of the output is a JSON object: `{"begun": {knobs}}` before a configuration is tried, and afterwards
-`{"knobs", "status", "reason", "step_seconds"}`. Lines that are there already are taken as they are, so that a search
-goes on after a configuration has taken its process down.
+`{"knobs", "status", "reason", "step_seconds", "disturbed"}`. Lines that are there already are taken as they are, so
+that a search goes on after a configuration has taken its process down. With `--knobs`, a JSON object, that
+configuration alone is tried: its turn in a round of the final.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.case import CASE_OPTIONS, Case, input_unavailable
+from bench.contract.disturbance import launch_disturbed
 from bench.contract.messages import Messenger
-from bench.contract.tuning import changed_knobs
+from bench.contract.tuning import changed_knobs, knob_words
 from bench.worker.process import environment
 
 # Passes over the steps: the first is cold, the fastest of the others counts.
@@ -29,7 +31,7 @@ HOPELESS = 1.5  # times the default: a knob that alone takes that long is not tr
 FINALISTS = 2  # are tried once more, with memory that is kept
 
 Knobs = dict[str, Any]
-Row = dict[str, Any]  # knobs, status, reason, step_seconds
+Row = dict[str, Any]  # knobs, status, reason, step_seconds, disturbed
 
 
 class EnoughError(Exception):
@@ -44,8 +46,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True, help="of a pass")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--knobs", type=json.loads, help="try these alone")
     given = vars(parser.parse_args())
-    steps, weights, output = (given.pop(name) for name in ("steps", "weights", "output"))
+    steps, weights, output, alone = (given.pop(name) for name in ("steps", "weights", "output", "knobs"))
     case = Case(**given)
     messenger = Messenger()
     backend = environment.prepare(case.backend, case.device, case.numerics)
@@ -54,12 +57,11 @@ def main() -> None:
     from bench.worker.workload import train
 
     trial = Trial(replace(case, samples=steps * case.batch_size, epochs=MOST_PASSES), weights, backend.barrier)
-    values = trial.values(train.knobs(case.backend, case.track))
 
     def refused(name: str, value: Any) -> str:
         return input_unavailable(value, case.backend) if name == "input" else ""
 
-    known = read(output)
+    known, done = read(output), 0
     with output.open("a", encoding="utf-8") as file:
 
         def write(line: Mapping[str, Any]) -> None:
@@ -67,17 +69,25 @@ def main() -> None:
 
         def measure(knobs: Knobs) -> Row:
             write({"begun": knobs})
+            messenger.send("trying", number=done + 1, about=about, words=knob_words(knobs))
+            row: Row = {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": None, "disturbed": ""}
             try:
                 if knobs["malloc"] == "keep":
                     train.keep_freed_memory()
-                row = {"knobs": knobs, "status": "ok", "reason": "", "step_seconds": trial.step_seconds(knobs)}
+                row["step_seconds"], row["disturbed"] = trial.measure(knobs)
             except Exception as error:  # whatever a knob makes a framework do
-                row = {"knobs": knobs, "status": "failed", "reason": reason(error), "step_seconds": None}
+                row |= {"status": "failed", "reason": reason(error)}
             write(row)
-            messenger.send("tried", **row)
             return row
 
+        if alone is not None:
+            about = 1
+            measure(alone)
+            return
+        values = trial.values(train.knobs(case.backend, case.track))
+        about = len(configurations(values, refused)) + FINALISTS
         for row in search(values, known, measure, refused):
+            done += 1
             if row["status"] == "skipped" and row not in known:
                 write(row)
 
@@ -88,6 +98,21 @@ def read(path: Path) -> list[Row]:
         return []
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if "begun" not in line]
+
+
+def configurations(values: Mapping[str, Sequence[Any]], refused: Callable[[str, Any], str]) -> list[Knobs]:
+    """All that may be tried with memory that is given back: the default first, then those with ever more knobs changed.
+
+    A value that `refused` has a reason for is there alone, for that reason, and not together with others.
+    """
+    default = {name: options[0] for name, options in values.items()}
+    every = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    ordered = sorted(every, key=lambda one: len(changed_knobs(one, default)))
+    return [
+        {**knobs, "malloc": "default"}
+        for knobs in ordered
+        if len(changed_knobs(knobs, default)) < 2 or not any(refused(name, value) for name, value in knobs.items())
+    ]
 
 
 def search(
@@ -110,14 +135,12 @@ def search(
         reasons = [refused(name, knobs[name]) for name in changed_knobs(knobs, default)]
         reason = "; ".join(filter(None, reasons)) or _hopeless(knobs, default, rows)
         if found is None and reason:
-            found = {"knobs": knobs, "status": "skipped", "reason": reason, "step_seconds": None}
+            found = {"knobs": knobs, "status": "skipped", "reason": reason, "step_seconds": None, "disturbed": ""}
         rows.append(found or measure(knobs))
         return rows[-1]
 
-    every = [{**default, **dict(zip(values, chosen, strict=True))} for chosen in itertools.product(*values.values())]
-    for knobs in sorted(every, key=lambda one: len(changed_knobs(one, default))):
-        if len(changed_knobs(knobs, default)) < 2 or not any(refused(name, value) for name, value in knobs.items()):
-            yield tried(knobs)
+    for knobs in configurations(values, refused):
+        yield tried(knobs)
     finished = [row for row in rows if row["status"] == "ok"]
     for row in sorted(finished, key=lambda row: row["step_seconds"])[:FINALISTS]:
         yield tried({**row["knobs"], "malloc": "keep"})
@@ -172,10 +195,11 @@ class Trial:
         compile_model(model, given, **how)
         return model, metric_name(self._workload, given, model)
 
-    def step_seconds(self, knobs: Knobs) -> float:
-        """Seconds of a step in the fastest steady pass."""
+    def measure(self, knobs: Knobs) -> tuple[float, str]:
+        """Seconds of a step in the fastest steady pass, and why the passes count as disturbed (empty: they do not)."""
         import keras
 
+        from bench.worker.timing import nvml
         from bench.worker.timing.clock import Epoch, EpochClock
         from bench.worker.workload import numerics, train
 
@@ -190,7 +214,8 @@ class Trial:
         keras.utils.set_random_seed(0)
         numerics.choose(case.numerics)  # which clearing the session forgets
         model, metric = self._compiled(**train.execution(case.track, knobs))
-        clock = EpochClock(metric, self._barrier, watch)
+        gpu = nvml.gauge() if case.device == "gpu" else nvml.nothing
+        clock = EpochClock(metric, self._barrier, watch, gpu=gpu)
         try:
             train.train(case, model, self._batches.parts, knobs, clock)
         except EnoughError:
@@ -199,7 +224,7 @@ class Trial:
             del model
             keras.backend.clear_session()
             gc.collect()
-        return min(passes[1:])
+        return min(passes[1:]), launch_disturbed([epoch.to_json() for epoch in clock.epochs])
 
 
 if __name__ == "__main__":
