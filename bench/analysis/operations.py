@@ -16,6 +16,7 @@ from bench.contract.operations import OTHER
 
 ROW = ["layer", "kind", "phase", "operation", "seconds", "calls"]  # as a process writes it
 COLUMNS = [*PLACE, "layer", "phase", "operation", "seconds", "share", "calls"]
+NAMED = 3  # layers that a sentence names
 
 
 class Traced(NamedTuple):
@@ -89,7 +90,8 @@ def _advice(place: tuple[str, str, str], rows: pd.DataFrame) -> Iterator[Advice]
         of_it = rows.loc[[_fits(cause, row) for row in rows.to_dict("records")]]
         share = float(of_it["share"].sum())
         if share >= cause.share:
-            where = ", ".join(dict.fromkeys(of_it["layer"]))
+            layers = list(dict.fromkeys(of_it.sort_values("seconds", ascending=False)["layer"]))
+            where = ", ".join(layers[:NAMED]) + (f" and {len(layers) - NAMED} more" if layers[NAMED:] else "")
             text = f"{share:.0%} of what its operations take is {cause.what} ({where}): {cause.cure} ({cause.source})"
             yield Advice(*place, 1 - share, text)
 

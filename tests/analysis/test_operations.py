@@ -127,6 +127,13 @@ def test_a_known_cause_is_told_with_what_helps_and_where_that_was_measured(expla
     assert said.text.endswith("(docs/results/tracks.md)")
 
 
+def test_a_sentence_names_the_dearest_layers_alone(explanation):
+    copies = [(f"conv_{number}", "Conv2D", "forward", "aten::copy_", 1e-3 * (9 - number), 2.0) for number in range(5)]
+    (said,) = explanation(launch(copies, "torch")).operations.advice
+
+    assert "copies from one layout to another (conv_0, conv_1, conv_2 and 2 more): " in said.text
+
+
 @pytest.mark.parametrize(
     ("rows", "backend", "device"),
     [

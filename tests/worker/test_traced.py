@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -14,7 +15,7 @@ from bench.worker.backends import hlo
 from bench.worker.backends.spans import home, last_of, own_seconds, scope_name
 from bench.worker.workload import load, parts, traced
 
-WIDTH = 4_096
+WIDTH = 8_192
 
 
 def planted():
@@ -25,7 +26,7 @@ def planted():
         [
             keras.Input((28, 28)),
             layers.Reshape((28, 28, 1), name="image"),
-            layers.Conv2D(4, 3, name="convolution"),
+            layers.Conv2D(4, 3, strides=3, name="convolution"),
             layers.MaxPooling2D(name="pooling"),
             layers.Flatten(name="flat"),
             layers.Dense(32, name="first"),
@@ -202,3 +203,66 @@ ENTRY %main (batch: f32[8], weight: f32[8]) -> f32[8] {
 )
 def test_what_xla_has_put_in_belongs_to_what_it_is_for(instruction, called, scopes):
     assert hlo.from_text(PROGRAM).place(instruction) == (called, scopes)
+
+
+PROFILE = """
+planes {
+  name: "/device:GPU:0"
+  lines {
+    name: "Stream #7(Compute)"
+    events { metadata_id: 1 offset_ps: 1000000 duration_ps: 2000000 stats { metadata_id: 1 str_value: "fusion.3" } }
+    events { metadata_id: 2 offset_ps: 4000000 duration_ps: 1000000 }
+  }
+  lines { name: "Steps" events { metadata_id: 2 duration_ps: 9000000 } }
+  event_metadata { key: 1 value { id: 1 name: "kernel" } }
+  event_metadata { key: 2 value { id: 2 name: "MemcpyH2D" } }
+  stat_metadata { key: 1 value { id: 1 name: "hlo_op" } }
+}
+planes {
+  name: "/host:CPU"
+  lines { events { metadata_id: 1 duration_ps: 7000000 stats { metadata_id: 1 str_value: "dot.1" } } }
+  event_metadata { key: 1 value { id: 1 name: "dot.1" } }
+  stat_metadata { key: 1 value { id: 1 name: "hlo_op" } }
+}
+"""
+
+
+def event(name, scope=0, parent=None, kernels=(), number=-1, begin=0):
+    """An event of torch's profiler."""
+    time, kernels = SimpleNamespace(start=begin), [SimpleNamespace(duration=seconds) for seconds in kernels]
+    about = {"cpu_parent": parent, "kernels": kernels, "sequence_nr": number, "time_range": time}
+    return SimpleNamespace(name=name, scope=scope, self_cpu_time_total=50.0, **about)
+
+
+def torch_events():
+    """A convolution and its gradient on a GPU, and a copy beside them."""
+    layer = event("layer.4.conv", scope=7)
+    forward = event("aten::conv", parent=layer, kernels=(2.0,), number=9)
+    node = event("autograd::engine::evaluate_function: ConvBackward0", number=9, begin=5)
+    backward = event("aten::conv_backward", parent=event("ConvBackward0", 1, node, (), 9), kernels=(1.0, 3.0))
+    return [layer, forward, node, node, backward, event("aten::copy_", kernels=(1.0,))]
+
+
+def test_where_a_gpu_computes_its_kernels_count_alone(backend_name):
+    profile = backends.profile(backend_name)
+    if backend_name == "torch":
+        found = [(name, home(scopes), seconds) for name, scopes, _, seconds in profile.operations(torch_events())]
+        expected = [("aten::conv", 4, 2e-6), ("aten::conv_backward", 4, 4e-6), ("aten::copy_", None, 1e-6)]
+    else:
+        found = [(name, home(scopes), seconds) for name, scopes, _, seconds in profile.operations(profiled(PROFILE))]
+        expected = [("fusion", None, 2e-6), ("MemcpyH2D", None, 1e-6)]
+
+    assert [one[:2] for one in found] == [one[:2] for one in expected]
+    assert [one[2] for one in found] == pytest.approx([one[2] for one in expected])
+
+
+def profiled(text):
+    """What the backend's reader makes of a profile in text."""
+    if keras.backend.backend() == "jax":
+        from jax.profiler import ProfileData
+
+        return ProfileData.from_text_proto(text)
+    from google.protobuf import text_format
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    return text_format.Parse(text, xplane_pb2.XSpace())

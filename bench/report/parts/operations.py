@@ -73,8 +73,8 @@ def _about(trace: Traced) -> str:
     folder = trace.file.partition("/")[0]
     return (
         f"{trace.backend}: {trace.at_home:.1%} brought home to a layer, the loss, the metrics or the optimizer; under "
-        f"the profiler an epoch of {trace.steps} steps took {trace.cost:.2f} times as long; trace: explain/{folder}, for "
-        "TensorBoard, its .json.gz for Perfetto"
+        f"the profiler an epoch of {trace.steps} steps took {trace.cost:.2f} times as long; trace: explain/{folder}, "
+        "for TensorBoard, its .json.gz for Perfetto"
     )
 
 

@@ -88,11 +88,7 @@ def named(model: Any, scope: Callable[[str], Any]) -> Sequence[Home]:
     function from now on, so that it is compiled anew.
     """
     homes: list[Home] = []
-    around: list[tuple[Any, str, Home]] = [(model, "call", Home(OTHER, OTHER))]
-    around += [(layer, "call", Home(path, type(layer).__name__)) for path, layer in _layers(model)]
-    around += [(model, "compute_loss", Home(LOSS, LOSS)), (model, "compute_metrics", Home(METRICS, METRICS))]
-    around.append((model.optimizer, "apply", Home(OPTIMIZER, OPTIMIZER)))
-    for thing, name, one in around:
+    for thing, name, one in _scoped(model):
         setattr(thing, name, _within(getattr(thing, name), scope, scope_name(len(homes), one.layer)))
         homes.append(one)
     step = model.train_step
@@ -105,6 +101,19 @@ def named(model: Any, scope: Callable[[str], Any]) -> Sequence[Home]:
     return homes
 
 
+def _scoped(model: Any) -> Iterator[tuple[Any, str, Home]]:
+    """What is called in a step, by object and name, and where that belongs; what no layer does is the model's own."""
+    yield model, "call", Home(model.name, type(model).__name__)
+    for path, layer in _layers(model):
+        yield layer, "call", Home(path, type(layer).__name__)
+    yield model, "compute_loss", Home(LOSS, LOSS)
+    yield model, "compute_metrics", Home(METRICS, METRICS)
+    optimizer = model.optimizer
+    while optimizer is not None:
+        yield optimizer, "apply", Home(OPTIMIZER, OPTIMIZER)
+        optimizer = getattr(optimizer, "inner_optimizer", None)  # of one that scales the loss
+
+
 def _within(function: Callable[..., Any], scope: Callable[[str], Any], name: str) -> Callable[..., Any]:
     @functools.wraps(function)  # Keras looks at the arguments
     def scoped(*arguments: Any, **named: Any) -> Any:
@@ -114,10 +123,10 @@ def _within(function: Callable[..., Any], scope: Callable[[str], Any], name: str
     return scoped
 
 
-def _layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _layers(model: Any) -> Iterator[tuple[str, Any]]:
     """Every layer below a model once, with the path of its name."""
     seen: set[int] = set()
-    waiting = [(prefix, model)]
+    waiting = [("", model)]
     while waiting:
         above, parent = waiting.pop(0)
         for layer in parent._flatten_layers(include_self=False, recursive=False):
@@ -148,4 +157,4 @@ def _place(operation: Operation, homes: Sequence[Home]) -> tuple[Home, str]:
     one = Home(OTHER, OTHER) if number is None else homes[number]
     if one.layer == OPTIMIZER:
         return one, UPDATE
-    return one, BACKWARD if operation.is_backward else "" if one.layer == OTHER else FORWARD
+    return one, BACKWARD if operation.is_backward else "" if number is None else FORWARD

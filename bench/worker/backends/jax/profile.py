@@ -34,13 +34,15 @@ def trace(work: Callable[[], Any], folder: Path) -> Trace:
     found = newest(folder, "*.xplane.pb")
     assert found  # as stop_trace has written it
     data = jax.profiler.ProfileData.from_file(str(found))
+    return Trace(list(operations(data)), newest(folder, "*.trace.json.gz") or found)
+
+
+def operations(data: Any) -> Iterator[Operation]:
+    """What a profile (`jax.profiler.ProfileData`) holds of what was computed."""
     programs = _Programs()
-    operations = [
-        Operation(*programs.place(*instruction), seconds)
-        for line in _lines(data)
-        for instruction, seconds in own_seconds(line)
-    ]
-    return Trace(operations, newest(folder, "*.trace.json.gz") or found)
+    for line in _lines(data):
+        for instruction, seconds in own_seconds(line):
+            yield Operation(*programs.place(*instruction), seconds)
 
 
 class _Programs:

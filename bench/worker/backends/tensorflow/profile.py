@@ -42,14 +42,16 @@ def trace(work: Callable[[], Any], folder: Path) -> Trace:
     assert found  # as stop has written it
     space = xplane_pb2.XSpace()
     space.ParseFromString(found.read_bytes())
+    return Trace(list(operations(space)), _for_perfetto(space, found.with_suffix("").with_suffix(".trace.json.gz")))
+
+
+def operations(space: Any) -> Iterator[Operation]:
+    """What a profile (`XSpace`) holds of what was computed."""
     programs = _programs(space)
-    operations = [
-        Operation(*place, seconds)
-        for line in _lines(space)
-        for told, seconds in own_seconds(line)
-        if (place := _place(told, programs))
-    ]
-    return Trace(operations, _for_perfetto(space, found.with_suffix("").with_suffix(".trace.json.gz")))
+    for line in _lines(space):
+        for told, seconds in own_seconds(line):
+            if place := _place(told, programs):
+                yield Operation(*place, seconds)
 
 
 def _place(told: Mapping[str, Any], programs: Mapping[str, hlo.Program]) -> tuple[str, str, bool] | None:

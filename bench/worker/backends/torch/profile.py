@@ -31,11 +31,14 @@ def trace(work: Callable[[], Any], folder: Path) -> Trace:
     folder.mkdir(parents=True, exist_ok=True)
     seen.export_chrome_trace(str(folder / FILE))
     events = [event for event in seen.events() if event.device_type == torch.autograd.DeviceType.CPU]
-    return Trace(list(_operations(events)), folder / FILE)
+    return Trace(list(operations(events)), folder / FILE)
 
 
-def _operations(events: Sequence[Any]) -> Iterator[Operation]:
-    """What is no range of Python's: those are there to name what is within them."""
+def operations(events: Sequence[Any]) -> Iterator[Operation]:
+    """What a profile's events on the host hold of what was computed.
+
+    A range that Python has opened is no operation: it is there to name what is within it.
+    """
     made_in = _forward_scopes(events)
     on_device = any(event.kernels for event in events)
     for event in events:
