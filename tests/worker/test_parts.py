@@ -54,6 +54,7 @@ def test_every_training_of_a_step_is_measured_by_its_command(backend_name, tmp_p
     describe("perceptron", [3], tmp_path / "0-perceptron")
     given = {"backend": backend_name, "device": "cpu", "numerics": "float32", "workload": "perceptron", "seed": 3}
     given |= {"step-seconds": 1.0, "weights": tmp_path / "0-perceptron-seed3.npz", "output": tmp_path / "found.json"}
+    given |= {"trace": tmp_path / "found-trace"}
     words = [f"--{name}={value}" for name, value in given.items()]
     command = [sys.executable, "-m", "bench.worker.programs.explain", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -67,6 +68,7 @@ def test_every_training_of_a_step_is_measured_by_its_command(backend_name, tmp_p
     assert explain.LARGER in measured
     assert len(found["memory_mib"]) == explain.LEAKING_EPOCHS
     assert (found["metrics"], found["callbacks"], found["compilations"]) == (["accuracy"], [], 0)
+    assert (tmp_path / found["operations"]["trace"]).is_file()
     assert found["validation_seconds"] > 0
     assert isinstance(found["partial_batch_seconds"], float)
     assert [one["error"] for one in found["calls"].values()] == [""] * len(explain.CALLS)

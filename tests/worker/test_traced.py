@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -42,8 +43,7 @@ def make(tmp_path_factory):
     """The planted network, ready to be traced."""
 
     def bench(**compiled):
-        workload = load.load_workload("perceptron")
-        object.__setattr__(workload, "build", planted)
+        workload = replace(load.load_workload("perceptron"), build=planted)
         weights = tmp_path_factory.mktemp("weights") / "weights.npz"
         load.save_weights(weights, planted().get_weights())
         drawn = load.batches(load.dataset_of(workload), 256, 128, 0)
