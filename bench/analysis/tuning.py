@@ -35,13 +35,14 @@ class Choice(NamedTuple):
     tried: int
 
 
-def ratios(rounds: Sequence[Sequence[float]]) -> list[Interval]:
+def ratios(rounds: Sequence[Sequence[float]], looks: int) -> list[Interval]:
     """How many times as long each candidate takes as the default, from rounds of seconds with the default's first.
 
-    The intervals hold together with 95 %; their limits are NaN where there is a single round, or no spread.
+    The intervals hold together with 95 %, those of all `looks` at growing numbers of rounds too. Their limits are NaN
+    where there is a single round, or no spread.
     """
     seconds = np.asarray(rounds, dtype=float)
-    level = level_of(seconds.shape[1] - 1)
+    level = level_of(looks * (seconds.shape[1] - 1))
     return [paired_interval(column / seconds[:, 0], level) for column in seconds[:, 1:].T]
 
 

@@ -12,7 +12,9 @@ from bench.contract.tuning_rows import Knobs, Tried
 GAIN = 1.03  # for a smaller gain a knob stays at its default
 CANDIDATES = 2  # beside the default
 ROUNDS, MOST_ROUNDS = 5, 8  # undisturbed that are wanted, and in all
-ENOUGH_SECONDS = 300.0  # of the turns: beyond it the least number of rounds will do
+RESTLESS_ROUNDS = 3  # disturbed from the first on: a machine on which nothing can be decided now
+LOOKS = ROUNDS - LEAST_ROUNDS + 1  # at the ratios: a final ends as soon as they are clear
+ENOUGH_SECONDS = 120.0  # of the turns: beyond it the least number of rounds will do
 
 
 class Turn(NamedTuple):
@@ -79,7 +81,7 @@ def hold(taking_part: Sequence[Knobs], take_turn: Callable[[int, Knobs], Turn]) 
     """
     rounds: list[Round] = []
     spent = 0.0
-    while _goes_on(rounds, spent):
+    while _goes_on(rounds, spent) and not _is_clear(taking_part, rounds):
         turns: dict[int, Tried] = {}
         for place in _order(len(taking_part), len(rounds)):
             turns[place], seconds = take_turn(len(rounds) + 1, taking_part[place])
@@ -94,10 +96,21 @@ def hold(taking_part: Sequence[Knobs], take_turn: Callable[[int, Knobs], Turn]) 
 
 
 def _goes_on(rounds: Sequence[Round], spent: float) -> bool:
-    """Whether another round is wanted: not where even all that may follow would be too few."""
+    """Whether another round is wanted: not where all that may follow would be too few, or the machine is not quiet."""
     good, left = _undisturbed(rounds), MOST_ROUNDS - len(rounds)
+    if len(rounds) >= RESTLESS_ROUNDS and not good:
+        return False
     wanted = LEAST_ROUNDS if spent > ENOUGH_SECONDS else ROUNDS
     return len(good) < wanted and left > 0 and len(good) + left >= LEAST_ROUNDS
+
+
+def _is_clear(taking_part: Sequence[Knobs], rounds: Sequence[Round]) -> bool:
+    """Whether more rounds would change nothing: each candidate gains enough by its whole interval, or does not."""
+    candidates = decide(taking_part, rounds).standings[1:]
+    return all(
+        one.low is not None and one.high is not None and (one.high * GAIN < 1 or one.low * GAIN > 1)
+        for one in candidates
+    )
 
 
 def _order(count: int, number: int) -> list[int]:
@@ -114,7 +127,8 @@ def decide(taking_part: Sequence[Knobs], rounds: Sequence[Round]) -> Final:
     from bench.analysis.tuning import ratios  # pandas and scipy: only between launches
 
     default, good = taking_part[0], _undisturbed(rounds)
-    found = ratios([one.seconds for one in good]) if len(good) >= LEAST_ROUNDS else [None] * (len(taking_part) - 1)
+    enough = len(good) >= LEAST_ROUNDS
+    found = ratios([one.seconds for one in good], LOOKS) if enough else [None] * (len(taking_part) - 1)
     standings = [Standing(default)]
     for knobs, interval in zip(taking_part[1:], found, strict=True):
         limited = interval is not None and all(map(math.isfinite, interval))

@@ -209,12 +209,12 @@ def tune() -> None:
 
 
 def in_turn(knobs: dict[str, str], seconds: float, path: Path) -> dict[str, object]:
-    """What is found of a configuration in its turn: in every fifth the same."""
+    """What is found of a configuration in its turn: in every third the same."""
     counted = path.with_name(f"{path.stem}-{knobs['steps']}")
     turn = int(counted.read_text()) if counted.exists() else 0
     counted.write_text(str(turn + 1))
     found = os.environ.get("FAKE_FINAL", "")
-    seconds = (0.003 if found == "as fast" else seconds) * (1 + 1e-3 * (turn * ord(knobs["steps"]) % 5))
+    seconds = (0.003 if found == "as fast" else seconds) * (1 + 1e-4 * (turn * ord(knobs["steps"]) % 3))
     disturbed = "the host took 50% of the machine's time" if found == "stolen" else ""
     return {"step_seconds": seconds, "disturbed": disturbed}
 
