@@ -12,6 +12,7 @@ KNOBS_OF = {
     "convolution": ("Conv2D",),
     "layout": ("Conv2D",),
     "attention": ("MultiHeadAttention",),
+    "unroll": ("LSTM", "GRU"),
 }  # knobs that change nothing without a layer of one of these kinds
 
 Read = tuple[dict[str, Any], dict[str, Any]]  # settings, and variables by role
@@ -125,6 +126,31 @@ def _attention(layer: Any, arguments: Any, options: Any) -> Read:
     return {"heads": config["num_heads"], "size": config["key_dim"]}, dict(zip(names, layer.weights, strict=True))
 
 
+def _gru(layer: Any, arguments: Any, options: Any) -> Read:
+    settings, roles = _recurrent(layer, arguments, options)
+    return {**settings, "reset_after": bool(layer.reset_after)}, roles
+
+
+def _recurrent(layer: Any, arguments: Any, options: Any) -> Read:
+    """A layer that Keras unrolls computes the same, and is read."""
+    _require(layer, return_state=False, stateful=False, dropout=0.0, recurrent_dropout=0.0)
+    _require(layer, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None)
+    for role, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
+        found = getattr(getattr(layer, role), "__name__", "one of its own")
+        if found != expected:
+            raise StartError(f"native: {type(layer).__name__} ({layer.path}) with {role} {found}; {expected} is read")
+    if len(arguments) > 1 or options.get("initial_state") is not None:
+        raise StartError(f"native: {type(layer).__name__} ({layer.path}) with an initial state, not read")
+    settings = {"sequences": bool(layer.return_sequences), "backwards": bool(layer.go_backwards)}
+    cell = layer.cell
+    return settings, {"kernel": cell.kernel, "recurrent kernel": cell.recurrent_kernel, "bias": cell.bias}
+
+
+def _embedding(layer: Any, _arguments: Any, _options: Any) -> Read:
+    _require(layer, mask_zero=False, embeddings_constraint=None, lora_enabled=False, quantization_mode=None)
+    return {}, {"table": layer.embeddings}
+
+
 def _add(_layer: Any, _arguments: Any, _options: Any) -> Read:
     return {}, {}
 
@@ -144,5 +170,8 @@ KINDS: dict[str, Callable[[Any, Any, Any], Read]] = {
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
     "MultiHeadAttention": _attention,
+    "LSTM": _recurrent,
+    "GRU": _gru,
+    "Embedding": _embedding,
     "Add": _add,
 }

@@ -186,3 +186,9 @@ def _check_loss(model: keras.Model) -> None:
 def float_type(network: Network) -> np.dtype[Any]:
     """The type of the network's weights."""
     return next(iter(network.weights.values())).dtype
+
+
+def input_type(network: Network) -> np.dtype[Any]:
+    """The type that samples are handed over in: whole numbers where embeddings alone read them, else the weights'."""
+    readers = {node.kind for node in network.nodes if 0 in node.inputs}
+    return np.dtype(np.int32) if readers == {"Embedding"} else float_type(network)

@@ -9,10 +9,16 @@ import numpy as np
 import optax
 
 from bench.worker.backends import Knobs, Pass, network, placed
+from bench.worker.backends.jax import recurrent
 from bench.worker.backends.network import Network, Node
 
 # `patches` writes a convolution as a matrix product: XLA's own convolution is slow on a CPU, slowest inside a scan.
-KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "convolution": ("xla", "patches")}
+# `unroll` is how many steps of a sequence stand in the body of a recurrent layer's loop.
+KNOBS: Mapping[str, Sequence[Any]] = {
+    "steps": ("scan", "call"),
+    "convolution": ("xla", "patches"),
+    "unroll": (1, 4),
+}
 
 Array = Any  # jax.Array, which is not there when the types are checked
 Weights = dict[str, Array]
@@ -93,7 +99,7 @@ def _optimizer(read: Network) -> optax.GradientTransformation:
 
 def forward(read: Network, weights: Weights, x: Array, key: Array, knobs: Knobs) -> tuple[Array, Weights]:
     """The logits of a batch, training, and the weights that are no parameters as they are afterwards."""
-    values, updated = [x.astype(network.float_type(read))], Weights()
+    values, updated = [x.astype(network.input_type(read))], Weights()
     for number, node in enumerate(read.nodes):
         call = Call(node, {role: weights[path] for role, path in node.weights.items()}, knobs, updated)
         call.key = jax.random.fold_in(key, number) if node.kind == "Dropout" else key
@@ -235,6 +241,18 @@ def _attention(call: Call, query: Array, value: Array, key: Array | None = None)
     return product + given["output bias"]
 
 
+def _lstm(call: Call, x: Array) -> Array:
+    return recurrent.lstm(call, _product(recurrent.in_steps(call, x), call.weights["kernel"]))
+
+
+def _gru(call: Call, x: Array) -> Array:
+    return recurrent.gru(call, _product(recurrent.in_steps(call, x), call.weights["kernel"]))
+
+
+def _embedding(call: Call, x: Array) -> Array:
+    return jnp.take(call.weights["table"], x.astype(jnp.int32), axis=0)
+
+
 def _add(_call: Call, *terms: Array) -> Array:
     return sum(terms[1:], start=terms[0])
 
@@ -254,5 +272,8 @@ KINDS: dict[str, Callable[..., Array]] = {
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
     "MultiHeadAttention": _attention,
+    "LSTM": _lstm,
+    "GRU": _gru,
+    "Embedding": _embedding,
     "Add": _add,
 }

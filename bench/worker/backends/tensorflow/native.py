@@ -8,9 +8,12 @@ import tensorflow as tf
 
 from bench.worker.backends import Knobs, Pass, network, placed
 from bench.worker.backends.network import Network, Node
+from bench.worker.backends.tensorflow import recurrent
+from bench.worker.backends.tensorflow.optimizers import SGD, Adam
 
 # On a CPU XLA is the faster where operations are small, and the slower by far where there are convolutions.
-KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "xla": (False, True)}
+# `unroll` writes a recurrent layer out, step by step, instead of in a loop.
+KNOBS: Mapping[str, Sequence[Any]] = {"steps": ("scan", "call"), "xla": (False, True), "unroll": (False, True)}
 
 Tensor = Any  # tf.Tensor, which is not there when the types are checked
 Variables = dict[str, Any]
@@ -25,7 +28,7 @@ class Native:
     """See `Trainer`."""
 
     def __init__(self, model: Any, read: Network, knobs: Knobs) -> None:
-        self._model, self._network = model, read
+        self._model, self._network, self._knobs = model, read, knobs
         self._whole = knobs["steps"] == "scan"
         self._variables = {path: tf.Variable(value) for path, value in read.weights.items()}
         self._trainable = [self._variables[path] for path in read.trainable]
@@ -59,87 +62,18 @@ class Native:
     def _step(self, x: Tensor, y: Tensor) -> Any:
         labels = tf.cast(y, tf.int64)
         with tf.GradientTape() as tape:
-            logits = forward(self._network, self._variables, x)
+            logits = forward(self._network, self._variables, x, self._knobs)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-        self._optimizer.apply(tape.gradient(loss, self._trainable))
+        gradients = tape.gradient(loss, self._trainable)
+        self._optimizer.apply([tf.convert_to_tensor(one) for one in gradients])  # an embedding's is sparse
         return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, axis=-1) == labels, loss.dtype))
 
 
-class Rate:
-    """The rate of learning, which may change after some steps, and how many `steps` were taken."""
-
-    def __init__(self, read: Network) -> None:
-        self._first, self._following = read.constants["learning_rate"], read.rates
-        self.steps = tf.Variable(0, dtype=tf.int64)
-
-    def next(self, kind: Any) -> Tensor:
-        """The rate of the step that begins, which is counted."""
-        rate, step = tf.constant(self._first, kind), self.steps.assign_add(1) - 1
-        for last, following in self._following:
-            rate = tf.where(step > last, tf.constant(following, kind), rate)
-        return rate
-
-
-class SGD:
-    """Keras's SGD, with its momentum and Nesterov's, in one fused operation a variable."""
-
-    def __init__(self, variables: Sequence[Any], read: Network) -> None:
-        self._variables, self._given = variables, read.constants
-        self._rate = Rate(read)
-        self.memory = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
-
-    def apply(self, gradients: Sequence[Tensor]) -> None:
-        kind = gradients[0].dtype
-        rate, momentum = self._rate.next(kind), tf.constant(self._given["momentum"], kind)
-        for variable, velocity, gradient in zip(self._variables, self.memory, gradients, strict=True):
-            if not self._given["momentum"]:
-                tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
-                continue
-            tf.raw_ops.ResourceApplyKerasMomentum(
-                var=variable.handle,
-                accum=velocity.handle,
-                lr=rate,
-                grad=gradient,
-                momentum=momentum,
-                use_nesterov=bool(self._given["nesterov"]),
-            )
-
-
-class Adam:
-    """Adam in one fused operation a variable, with the formula that Keras has too."""
-
-    def __init__(self, variables: Sequence[Any], read: Network) -> None:
-        self._variables, self._given = variables, read.constants
-        self._rate = Rate(read)
-        self._moments = [[tf.Variable(tf.zeros_like(variable)) for _ in range(2)] for variable in variables]
-        self.memory = [moment for pair in self._moments for moment in pair]
-
-    def apply(self, gradients: Sequence[Tensor]) -> None:
-        kind = gradients[0].dtype
-        beta_1, beta_2, epsilon = (tf.constant(self._given[name], kind) for name in ("beta_1", "beta_2", "epsilon"))
-        rate = self._rate.next(kind)
-        step = tf.cast(self._rate.steps, kind)
-        powers = beta_1**step, beta_2**step
-        for variable, (first, second), gradient in zip(self._variables, self._moments, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
-                lr=rate,
-                beta1=beta_1,
-                beta2=beta_2,
-                epsilon=epsilon,
-                grad=gradient,
-            )
-
-
-def forward(read: Network, variables: Variables, x: Tensor) -> Tensor:
+def forward(read: Network, variables: Variables, x: Tensor, knobs: Knobs) -> Tensor:
     """The logits of a batch, training; the variables that are no parameters are updated."""
-    values = [tf.cast(x, network.float_type(read))]
+    values = [tf.cast(x, network.input_type(read))]
     for node in read.nodes:
-        call = Call(node, {role: variables[path] for role, path in node.weights.items()})
+        call = Call(node, {role: variables[path] for role, path in node.weights.items()}, knobs)
         values.append(KINDS[node.kind](call, *(values[index] for index in node.inputs)))
     return values[-1]
 
@@ -147,8 +81,8 @@ def forward(read: Network, variables: Variables, x: Tensor) -> Tensor:
 class Call:
     """One node being computed: its settings and weights."""
 
-    def __init__(self, node: Node, weights: Variables) -> None:
-        self.settings, self.weights = node.settings, weights
+    def __init__(self, node: Node, weights: Variables, knobs: Knobs) -> None:
+        self.settings, self.weights, self.knobs = node.settings, weights, knobs
 
     def activate(self, x: Tensor) -> Tensor:
         return ACTIVATIONS[self.settings["activation"]](x)
@@ -274,6 +208,10 @@ def _attention(call: Call, query: Tensor, value: Tensor, key: Tensor | None = No
     return _shaped(call.biased(product, "output bias"), query.shape[:-1])
 
 
+def _embedding(call: Call, x: Tensor) -> Tensor:
+    return tf.gather(call.weights["table"], tf.cast(x, tf.int32))
+
+
 def _add(_call: Call, *terms: Tensor) -> Tensor:
     return tf.add_n(terms)
 
@@ -293,5 +231,8 @@ KINDS: dict[str, Callable[..., Tensor]] = {
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
     "MultiHeadAttention": _attention,
+    "LSTM": recurrent.lstm,
+    "GRU": recurrent.gru,
+    "Embedding": _embedding,
     "Add": _add,
 }

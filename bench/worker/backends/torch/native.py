@@ -9,6 +9,8 @@ from torch.optim import SGD, Adam, Optimizer
 
 from bench.worker.backends import Knobs, Pass, network
 from bench.worker.backends.network import Network, Node
+from bench.worker.backends.torch import recurrent
+from bench.worker.backends.torch.orders import to_keras, to_torch
 
 # `layout` is that of images in memory. `attention` is torch's own in one call, or matrix products and a softmax, which
 # are faster where there are few tokens on a CPU.
@@ -20,16 +22,6 @@ KNOBS: Mapping[str, Sequence[Any]] = {
 
 Tensor = Any  # torch.Tensor, which is not there when the types are checked
 Weights = dict[str, Tensor]
-
-# Where torch has another order of axes than Keras: by the layer's kind and the weight's role, Keras's axes in it.
-AXES: dict[tuple[str, str], tuple[int, ...]] = {
-    ("Dense", "kernel"): (1, 0),
-    ("Conv2D", "kernel"): (3, 2, 0, 1),
-    ("MultiHeadAttention", "query kernel"): (1, 2, 0),
-    ("MultiHeadAttention", "key kernel"): (1, 2, 0),
-    ("MultiHeadAttention", "value kernel"): (1, 2, 0),
-    ("MultiHeadAttention", "output kernel"): (2, 0, 1),
-}
 
 
 def make(model: Any, metric: str, knobs: Knobs) -> "Native":  # noqa: ARG001 - `read` refuses all but accuracy
@@ -46,7 +38,7 @@ class Native:
 
     def __init__(self, model: Any, read: Network, knobs: Knobs) -> None:
         self._model, self._network, self._knobs = model, read, knobs
-        self._axes = {path: AXES.get((node.kind, role)) for node in read.nodes for role, path in node.weights.items()}
+        self._roles = {path: (node.kind, role) for node in read.nodes for role, path in node.weights.items()}
         self._device = model.weights[0].value.device
         self._weights = {path: self._tensor(path) for path in read.weights}
         self._factors: dict[str, float] | None = None
@@ -57,8 +49,7 @@ class Native:
 
     def place(self, *parts: Any) -> Any:
         x, y = parts
-        kind = next(iter(self._weights.values())).dtype
-        inputs = torch.from_numpy(x).to(self._device, kind)
+        inputs = torch.from_numpy(x).to(self._device, getattr(torch, network.input_type(self._network).name))
         if self._factors is None:
             self._begin(inputs[0])
         labels = torch.from_numpy(y).to(self._device, torch.int64)  # the only ones that F.cross_entropy takes
@@ -85,9 +76,8 @@ class Native:
     def store(self) -> None:
         found = {}
         for path, value in self._weights.items():
-            axes = self._axes[path]
             kept = value.detach() / (self._factors or {}).get(path, 1.0)
-            found[path] = (kept.permute(_inverse(axes)) if axes else kept).cpu().numpy()
+            found[path] = to_keras(kept, *self._roles[path]).cpu().numpy()
         self._network.store(self._model, found)
 
     def copies(self) -> Sequence[Any]:
@@ -95,8 +85,8 @@ class Native:
         return [*self._weights.values(), *(value for value in memory if torch.is_tensor(value) and value.ndim)]
 
     def _tensor(self, path: str) -> Tensor:
-        value, axes = torch.tensor(self._network.weights[path], device=self._device), self._axes[path]
-        value = value.permute(axes) if axes else value
+        value = torch.tensor(self._network.weights[path], device=self._device)
+        value = to_torch(value, *self._roles[path])
         return _laid(value, self._knobs) if value.ndim == 4 else value.contiguous()
 
     def _begin(self, x: Tensor) -> None:
@@ -109,11 +99,8 @@ class Native:
 
     def _loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         logits, _ = forward(self._network, self._weights, x, self._knobs)
-        return F.cross_entropy(logits, y), (logits.argmax(-1) == y).to(logits.dtype).mean()
-
-
-def _inverse(axes: tuple[int, ...]) -> list[int]:
-    return sorted(range(len(axes)), key=axes.__getitem__)
+        loss = F.cross_entropy(logits.flatten(0, -2), y.flatten())  # it takes the classes for the second axis
+        return loss, (logits.argmax(-1) == y).to(logits.dtype).mean()
 
 
 def _optimizer(read: Network, trainable: list[Tensor]) -> Optimizer:
@@ -256,6 +243,10 @@ def _attention(call: Call, query: Tensor, value: Tensor, key: Tensor | None = No
     return F.linear(mixed.transpose(1, 2).flatten(2), given["output kernel"].flatten(1), given["output bias"])
 
 
+def _embedding(call: Call, x: Tensor) -> Tensor:
+    return F.embedding(x.to(torch.int32), call.weights["table"])
+
+
 def _add(_call: Call, *terms: Tensor) -> Tensor:
     return sum(terms[1:], start=terms[0])
 
@@ -275,5 +266,8 @@ KINDS: dict[str, Callable[..., Tensor]] = {
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
     "MultiHeadAttention": _attention,
+    "LSTM": recurrent.lstm,
+    "GRU": recurrent.gru,
+    "Embedding": _embedding,
     "Add": _add,
 }
