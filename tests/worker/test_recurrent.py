@@ -32,16 +32,13 @@ def build():
 workload = dataclasses.replace({like}.{name}, build=build, target=Target("accuracy", 0.5))
 """
 ROWS = """
-    x = layers.LSTM(6, return_sequences=True)(layers.Reshape((7, 112))(x))
+    x = layers.LSTM(6, return_sequences=True)(layers.Reshape((4, 196))(x))
     x = layers.LSTM(5, use_bias=False, return_sequences=True, go_backwards=True)(x)
-    x = layers.GRU(6, return_sequences=True)(x)
-    x = layers.GRU(5, reset_after=False, return_sequences=True, go_backwards=True)(x)
-    x = layers.GRU(5, reset_after=False, use_bias=False, return_sequences=True, unroll=True)(x)
-    x = layers.Add()([layers.LSTM(4)(x), layers.GRU(4, use_bias=False)(x), layers.GRU(4, go_backwards=True)(x)])
+    x = layers.GRU(5, reset_after=False)(x)
     x = layers.Dense(10)(x)
 """
 TOKENS = """
-    x = layers.GRU(5, return_sequences=True)(layers.Embedding(100, 6)(x))
+    x = layers.GRU(5, use_bias=False, return_sequences=True)(layers.Embedding(100, 6)(x))
     x = layers.Dense(100)(x)
 """
 
