@@ -25,20 +25,23 @@ RUNGS = ["weights", "outputs", "loss", "gradients", "losses", "one step", "all s
 def climb(request, tmp_path_factory):
     """The recordings of one process in some numerics, climbed once, by workload number.
 
-    It climbs for: 0 the perceptron, 1 it once more, 2 one made for a GPU, 3 one whose optimizer fails.
+    It climbs for: 0 the perceptron, 1 it once more, 2 one made for a GPU, 3 one whose optimizer fails, 4 the perceptron
+    as a class of its own, which computes something else from what is not float64.
     """
     folder = tmp_path_factory.mktemp("ladders")
     source = (ROOT / "models" / "perceptron.py").read_text()
-    large, broken = folder / "large.py", folder / "broken.py"
+    large, broken, tells = (folder / f"{name}.py" for name in ("large", "broken", "tells"))
+    tells.write_text(f"{source.replace('build=build', 'build=Tells')}".replace("workload = ", f"{TELLS}workload = "))
     large.write_text(source.replace("quick_samples=", "memory_mib=10**6, quick_samples="))
     broken.write_text(source.replace("keras.optimizers.Adam()", "Broken()") + BROKEN)
     for number in (0, 1):
         describe("perceptron", [0], folder / f"{number}-perceptron")
+    (folder / "4-tells-seed0.npz").write_bytes((folder / "0-perceptron-seed0.npz").read_bytes())
     load.save_weights(folder / "3-broken-seed0.npz", [np.zeros((784, 10), np.float32), np.zeros(10, np.float32)])
 
     @functools.cache
     def once(numerics, steps=3):
-        workloads = ["perceptron", "perceptron", large, broken]
+        workloads = ["perceptron", "perceptron", large, broken, tells]
         return climbed(request.config.getoption("backend"), folder, numerics, workloads, steps)
 
     return once
@@ -68,6 +71,15 @@ def test_exact_mode_records_every_rung_in_float64(climb):
     assert {array.dtype for array in arrays.values()} == {np.dtype("float64")}
     assert arrays["losses/loss"].shape == (3,)
     assert arrays["predictions/output 0"].shape == (1_000, 10)
+
+
+def test_a_model_of_its_own_class_is_given_float64_wherever_exact_mode_calls_it(climb):
+    recordings = climb("float64")
+    (about, told), (_, plain) = recordings[4], recordings[0]
+
+    assert about["error"] == ""
+    for name in ("loss/loss", "losses/loss", "predictions/output 0", "metric/accuracy"):
+        assert told[name] == pytest.approx(plain[name], rel=1e-12)
 
 
 def test_the_rungs_hang_together(climb):
@@ -210,6 +222,18 @@ BROKEN = """
 class Broken(keras.optimizers.SGD):
     def apply(self, *arguments, **options):
         raise RuntimeError("no step today")
+"""
+TELLS = """
+class Tells(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flat, self.dense = keras.layers.Flatten(), keras.layers.Dense(10)
+
+    def call(self, inputs):
+        wide = keras.backend.standardize_dtype(inputs.dtype) == "float64"
+        return self.dense(self.flat(inputs)) * (1.0 if wide else 2.0)
+
+
 """
 LAYERS = """
 

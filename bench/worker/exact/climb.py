@@ -182,7 +182,8 @@ class Climb:
     def evaluate(self, dataset: Any) -> None:
         """Record what the trained model predicts for the test samples, and its metric on them."""
         model, tested = self._model, slice(self._about["test_samples"] or None)
-        x, y = (whole_batches(taken(part, tested), self._fixed) for part in (dataset.x_test, dataset.y_test))
+        parts = (dataset.x_test, dataset.y_test)
+        x, y = (_widened(whole_batches(taken(part, tested), self._fixed)) for part in parts)
         outputs = model.predict(x, batch_size=self._fixed or EVALUATION_BATCH, verbose=0)
         flat = keras.tree.flatten(outputs)
         self.note("predictions", [f"output {index}" for index in range(len(flat))], flat)
@@ -203,7 +204,8 @@ class Climb:
 
     def _first_samples(self) -> tuple[Any, ...]:
         first = slice(self._fixed or OBSERVED)
-        return tuple(mapped(keras.ops.convert_to_tensor, taken(part, first)) for part in self._batches.parts)
+        parts = (_widened(taken(part, first)) for part in self._batches.parts)
+        return tuple(mapped(keras.ops.convert_to_tensor, part) for part in parts)
 
 
 def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
@@ -239,7 +241,18 @@ def _by_trainer(backend: str, track: str, model: Any, metric: str, batches: Any,
 
 def _batch(batches: Any, step: int, batch_size: int) -> tuple[Any, ...]:
     first = step * batch_size % count(batches.x)
-    return tuple(taken(part, slice(first, first + batch_size)) for part in batches.parts)
+    return tuple(_widened(taken(part, slice(first, first + batch_size))) for part in batches.parts)
+
+
+def _widened(part: Any) -> Any:
+    """In exact mode floating-point data as float64.
+
+    Keras casts what a model is called on, but on JAX `fit` calls a model of a user's own class without it
+    (`stateless_call`, Keras 3.15.1): a layer that follows its input's type then computes in float32.
+    """
+    if keras.config.floatx() != EXACT:
+        return part
+    return mapped(lambda array: array.astype(EXACT) if array.dtype.kind == "f" else array, part)
 
 
 def _stacked(batches: Sequence[Any]) -> Any:
