@@ -30,7 +30,11 @@ def read(path: Path, label: str) -> tuple[Samples, list[str]]:
 def load(path: Path) -> pd.DataFrame:
     """The table; UsageError where it cannot be read."""
     try:
-        return pd.read_csv(path, sep=_separator(path)) if path.suffix == ".csv" else pd.read_parquet(path)
+        return (
+            pd.read_csv(path, sep=_separator(path), keep_default_na=False, na_values=[""])
+            if path.suffix == ".csv"
+            else pd.read_parquet(path)
+        )
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise UsageError(f"{path.name}: cannot be read: {' '.join(str(error).split())[:200]}") from None
 

@@ -84,8 +84,7 @@ class OwnModel:
             )
         if optimizer is None:
             optimizer = keras.optimizers.Adam()
-        brings_its_loss = model in self._compiled and has_own_step(model)  # as a variational autoencoder does
-        if loss is None and (self._asked or not brings_its_loss):
+        if loss is None and (self._asked or not (model in self._compiled and brings_its_loss(model))):
             loss, metrics = self._fitting(model, labels)
             settings = {**settings, "metrics": settings.get("metrics") or metrics}
         return Compilation(optimizer, loss, settings)
@@ -206,6 +205,21 @@ def _ending(output: Any) -> str:
         (given,) = operation._inbound_nodes[node].input_tensors
         return _ending(given)
     return LOGITS if getattr(inner, "kernel", None) is not None else ""
+
+
+def brings_its_loss(model: keras.Model) -> bool:
+    """Whether a model trains without a compiled loss, as a variational autoencoder does.
+
+    By a `train_step` or a `compute_loss` of its own, or by `add_loss` in a layer's `call`, whose code names it: what a
+    layer adds is there only once it was called on data.
+    """
+    own_loss = type(model).compute_loss is not keras.Model.compute_loss
+    return has_own_step(model) or own_loss or any(map(_adds_loss, model._flatten_layers()))
+
+
+def _adds_loss(layer: keras.Layer) -> bool:
+    code = getattr(type(layer).call, "__code__", None)
+    return code is not None and "add_loss" in code.co_names
 
 
 def has_own_step(model: keras.Model) -> bool:

@@ -15,6 +15,7 @@ from bench.contract import run_json
 from bench.contract.catalog import facts_of_all
 from bench.contract.paths import ROOT
 from bench.report.parts.parity import proved, remarks, tables
+from bench.report.parts.verdicts import _parity
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -493,6 +494,13 @@ def test_float32_inside_a_layer_is_a_remark_in_exact_mode_and_no_proof(compare):
     assert found.problems == []
     assert found.remarks[0].endswith("; a known difference, docs/findings.md: Resizing, TensorFlow")
     assert {ladder[1] for ladder in found.proved} == {"torch"}
+    assert {ladder[1] for ladder in found.known} == {"tensorflow"}
+    (table,) = [one for one in tables(found) if "exact mode" in one.title]
+    assert {row[1]: row[table.columns.index("parity")] for row in table.rows} == {
+        "tensorflow cpu": "known inaccuracy",
+        "torch cpu": "proved",
+    }
+    assert _parity("mlp", found) == "parity is not proved: tensorflow is inaccurate in a known way at flatten"
 
 
 def test_a_fault_after_float32_inside_a_layer_is_blamed_where_it_is_larger_than_that_explains(compare):

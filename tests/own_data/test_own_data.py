@@ -68,6 +68,13 @@ def picture(path, shade, size=(8, 6), mode="RGB"):
     Image.new(mode, size, shade).save(path)
 
 
+def test_a_word_that_some_take_for_nothing_is_a_word(arrays, tmp_path):
+    (tmp_path / "a.csv").write_text("country,y\n" + "NA,1\nNone,2\nnull,3\nAT,4\n" * 5)
+    found = arrays(f"{tmp_path / 'a.csv'}:y")
+
+    assert "country has 4 different words" in str(found["note"])
+
+
 def test_a_folder_of_images_keeps_its_bytes(arrays, tmp_path):
     for number in range(10):
         picture(tmp_path / "photos" / "cats" / f"{number}.png", (number, 0, 0))
@@ -147,6 +154,7 @@ def test_images_that_datasets_saved_are_decoded(arrays, tmp_path):
     [
         ("a.csv", "x,y\n1,2\n", "has no column z, but x, y"),
         ("a.csv", "x,y\n1,\n", "has empty cells in y"),
+        ("a.csv", "x,y\nNA,2\n,3\n", "has empty cells in x"),
         ("a.parquet", "none", "cannot be read"),
         ("a.csv", "z\n1\n", "has no column besides the label z"),
     ],

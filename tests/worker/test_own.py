@@ -15,7 +15,7 @@ from bench.worker.errors import StartError
 from bench.worker.programs.prepare import describe
 from bench.worker.workload import load
 from bench.worker.workload.compiled import metric_name
-from bench.worker.workload.model import compilation, fresh, keras_loss
+from bench.worker.workload.model import compilation, fresh, hand_as_fit, keras_loss
 from models import own
 
 FEATURES, CLASSES = 4, 3
@@ -296,6 +296,59 @@ def test_an_own_train_step_is_handed_two_values_and_no_loop(workload):
     assert described["without_native"].startswith("native: the model is a subclass (Scaled)")
 
 
+LOSSES = """
+class Adds(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(keras.ops.mean(keras.ops.square(x)))
+        return x
+
+class Measures(keras.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean(keras.ops.square(y_pred))
+"""
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["keras.Model(i, Adds()(keras.layers.Dense(3)(i)))", "Measures(i, keras.layers.Dense(3)(i))"],
+    ids=["add_loss", "compute_loss"],
+)
+def test_a_model_that_brings_its_loss_is_trained_with_no_other(workload, model):
+    text = f"def build():\n    i = keras.Input((4,))\n    model = {model}\n    model.compile('sgd')\n    return model\n"
+    path = workload(f"import keras\n{LOSSES}\n{text}")
+    described = describe(path, [0], None)
+    loaded = load.load_workload(path)
+
+    assert compilation(loaded, loaded.build(), Y[:160]).loss is None
+    assert described["target"]["metric"] == "loss"
+    assert any(note.startswith("is trained with SGD, a loss of its own") for note in described["notes"])
+
+
+def test_a_model_is_handed_two_values_however_often_it_is_climbed():
+    model = network(keras.layers.Dense(1))
+    seen = []
+
+    class Sees(type(model)):
+        def train_step(self, *given):
+            seen.append(given[-1])
+
+    model.__class__ = Sees
+    for _ in range(2):
+        hand_as_fit(model)
+    model.train_step((X[:8], Y[:8], None))
+
+    assert [len(parts) for parts in seen] == [2]
+
+
+def test_inputs_that_a_model_does_not_take_are_said(workload):
+    text = "(lambda i: keras.Model({'a': i}, keras.layers.Dense(3)(i)))(keras.Input((4,), name='a'))"
+    changes = {"x_train": None, "x_test": None}
+    changes |= {f"x_{part}/{name}": DATA[f"x_{part}"] for part in ("train", "test") for name in ("a", "watched")}
+    described = describe(workload(function(text), **changes), [0], None)
+
+    assert "has no input for watched of its data set, which nothing is done with" in described["notes"]
+
+
 def test_an_error_tells_what_began_it_and_the_users_line(workload):
     text = function("keras.Sequential([keras.Input((4,)), Odd(), keras.layers.Dense(3)])", ODD)
 
@@ -537,7 +590,7 @@ def test_a_metric_that_counts_samples_is_not_the_one_compared(workload):
 
 @pytest.mark.parametrize(
     ("name", "lower"),
-    [("rmse", True), ("MeanAbsDeviation", True), ("dice_loss", True), ("dice", False), ("max_score", False)],
+    [("rmse", True), ("mase", True), ("smape", True), ("MeanAbsDeviation", True), ("dice_loss", True), ("dice", False), ("max_score", False)],
 )
 def test_what_is_better_of_a_metric_of_the_users_own_is_read_from_its_name_and_said(workload, name, lower):
     metric = f"def {name}(true, found):\n    return keras.ops.mean((true - found) ** 2)\n\n"

@@ -13,7 +13,8 @@ def main(folder: Path) -> None:
     for problem in parity.problems if parity else []:
         print(problem.removeprefix("parity: "))
     if parity and not parity.problems:
-        print(f"all ladders of {parity.steps} steps agree" if len(parity.exact) else "nothing could be compared")
+        agree = f"all ladders of {parity.steps} steps agree{', but for known inaccuracy' if parity.known else ''}"
+        print(agree if len(parity.exact) else "nothing could be compared")
 
 
 if __name__ == "__main__":

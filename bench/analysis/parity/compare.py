@@ -75,7 +75,8 @@ GROUP = ("workload", "seed", "optimizer")  # recordings of the same computation
 class Parity(NamedTuple):
     """The rows of parity.csv, in words what broke, and the ladders (`LADDER` columns) that agree on every rung.
 
-    `remarks` are said and break nothing: inaccuracy of a known kind, and how far rounding takes a training.
+    `remarks` are said and break nothing: inaccuracy of a known kind, and how far rounding takes a training. `known` are
+    the ladders that part in such a way alone.
     """
 
     table: pd.DataFrame
@@ -85,6 +86,7 @@ class Parity(NamedTuple):
     crossings: list[rounded.Crossing]
     steps: int
     seeds: int
+    known: frozenset[tuple[Hashable, ...]] = frozenset()
 
     @property
     def exact(self) -> pd.DataFrame:
@@ -125,11 +127,18 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
                 crossings += crossed
     table = pd.DataFrame(rows, columns=COLUMNS)
     proved = _proved(table, recordings, planned.seeds)
-    broken, inaccurate = _broken(
+    broken, inaccurate, known = _broken(
         table, {(one.about["workload"], one.about["seed"]): one.about["kinds"] for one in recordings}
     )
     return Parity(
-        table, [*problems, *broken], [*remarks, *inaccurate], proved, crossings, planned.steps, len(planned.seeds)
+        table,
+        [*problems, *broken],
+        [*remarks, *inaccurate],
+        proved,
+        crossings,
+        planned.steps,
+        len(planned.seeds),
+        known,
     )
 
 
@@ -277,12 +286,15 @@ def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequenc
     return proved
 
 
-def _broken(table: pd.DataFrame, kinds: Mapping[tuple[str, int], Mapping[str, str]]) -> tuple[list[str], list[str]]:
+def _broken(
+    table: pd.DataFrame, kinds: Mapping[tuple[str, int], Mapping[str, str]]
+) -> tuple[list[str], list[str], frozenset[tuple[Hashable, ...]]]:
     """For each ladder that failed, the first rung that did, with both values; and likewise what is only a remark.
 
-    `kinds` are the classes of layers by location, of each workload and seed.
+    The third are the ladders of remarks. `kinds` are the classes of layers by location, of each workload and seed.
     """
     problems, remarks = list[str](), list[str]()
+    ways = set[tuple[Hashable, ...]]()
     failed = table[table["passed"].eq(False)]
     first = {"numerics": EXACT, "track": "fit", "optimizer": "own"}
     by_fit = failed[(failed[list(first)] == list(first.values())).all(axis=1)]
@@ -300,6 +312,8 @@ def _broken(table: pd.DataFrame, kinds: Mapping[tuple[str, int], Mapping[str, st
         is_rounding = row["numerics"] != EXACT and row["rung"] != "weights"
         says = "is far less accurate than the others, judged by" if is_rounding else "parts from"
         is_inaccurate = known is not None and (known.rounded or beyond.empty)
+        if is_inaccurate:
+            ways.add((*ladder, numerics, track, optimizer))
         if known and known.float32_inside and not beyond.empty:
             explained = f"; more than float32 inside makes of it ({KNOWN}{known.title})"
         else:
@@ -308,4 +322,4 @@ def _broken(table: pd.DataFrame, kinds: Mapping[tuple[str, int], Mapping[str, st
             f"parity: {title(row)} {says} {row['reference']} float64 at {row['rung']}, {place}: {values}"
             f"error {row['error']:.1e}, tolerance {row['tolerance']:.1e}, seed {row['seed']}{more}{explained}"
         )
-    return problems, remarks
+    return problems, remarks, frozenset(ways)

@@ -32,7 +32,7 @@ def _exact(parity: Parity) -> Iterator[Table]:
     yield table(
         Kind.EXACT,
         f"Parity with {reference} in exact mode (float64): {parity.steps} steps of batch {LADDER_BATCH}{seeds}",
-        [_ladder(rows, key in parity.proved) for key, rows in ladders],
+        [_ladder(rows, key in parity.proved, key in parity.known) for key, rows in ladders],
         notes=[
             "largest relative error of any layer's output, gradient, step's loss, weight after the steps, and "
             "output on the test set; tolerances " + ", ".join(f"{name} {RUNGS[name]:.0e}" for name in LADDER_ERRORS)
@@ -41,11 +41,12 @@ def _exact(parity: Parity) -> Iterator[Table]:
     )
 
 
-def _ladder(rows: pd.DataFrame, proved: bool) -> Row:
+def _ladder(rows: pd.DataFrame, proved: bool, known: bool) -> Row:
     """The columns of a ladder, the largest error of each rung under its name, and how it ended."""
     first, metric = rows.iloc[0], rows[rows["rung"].eq("metric")]
     failed = rows[rows["passed"].eq(False)]
     verdict = "proved" if proved else "not climbed to the end" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
+    verdict = "known inaccuracy" if known else verdict
     ladder = {**rows.groupby("rung")["error"].max().to_dict(), **first.to_dict(), "parity": verdict}
     if len(metric):
         values = metric.iloc[0]

@@ -9,6 +9,7 @@ from bench.analysis import Analysis
 from bench.analysis.comparisons import PER_SAMPLE, TIME_MARGIN, family
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
+from bench.analysis.parity.recordings import LADDER
 from bench.contract.case import case_key, stem
 from bench.report.rows import comparisons
 from bench.report.text import by_disturbance, difference, launches, missing, says_nothing, seeds, with_interval
@@ -141,9 +142,14 @@ def _parity(workload: str, parity: Parity) -> str:
     if rows.empty:
         return "parity was not climbed"
     failed = rows[rows["passed"].eq(False)]
+    known = [tuple(row) in parity.known for row in failed[LADDER].itertuples(index=False)]
+    broken = failed[[not one for one in known]]
+    if len(broken):
+        first = broken.iloc[0]
+        return f"parity is broken: {first['backend']} parts at {first['rung']} of {first['location']}"
     if len(failed):
         first = failed.iloc[0]
-        return f"parity is broken: {first['backend']} parts at {first['rung']} of {first['location']}"
+        return f"parity is not proved: {first['backend']} is inaccurate in a known way at {first['location']}"
     proved = {ladder[:2] for ladder in parity.proved if ladder[0] == workload}
     climbed = {(workload, backend) for backend in rows["backend"]}
     return "parity is proved in exact mode" if climbed <= proved else "parity was not climbed to the end"

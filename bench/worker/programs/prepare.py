@@ -72,7 +72,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
 
     from bench.worker.backends import network
     from bench.worker.workload import load, target
-    from bench.worker.workload.check import check, check_samples
+    from bench.worker.workload.check import check, check_samples, unused
     from bench.worker.workload.compiled import in_words, says_direction
     from models import Workload
 
@@ -91,6 +91,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     check_samples(name, model, workload.batch_size, dataset)
     given = _compilation(name, workload, model, dataset)
     notes = check(name, given, model.compiled, model, _outputs(name, model, dataset), dataset)
+    notes += unused(model, dataset)
     digests = {}
     if prefix is not None:
         for seed in seeds:

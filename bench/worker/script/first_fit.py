@@ -130,7 +130,8 @@ def until_fit_is_done(script: Script, do: Callable[[Fit], Any]) -> dict[str, flo
     except (Exception, SystemExit) as error:
         if watch.trained is None:
             where = f"its {which} fails" if watch.calls == script.fit else f"does not come to its {which}"
-            raise StartError(f"{name}: {where}: {reason(error)}") from error
+            asks = "; words that it needs come after its name, in quotes" if isinstance(error, SystemExit) else ""
+            raise StartError(f"{name}: {where}: {reason(error)}{asks}") from error
         print(f"{name}: after its {which}: {reason(error)}", file=sys.stderr)
     finally:
         keras.Model.fit, keras.Model.evaluate = watch.keras_fit, watch.keras_evaluate

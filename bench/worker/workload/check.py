@@ -63,6 +63,15 @@ def check_samples(name: str, model: keras.Model, batch_size: int, dataset: Datas
             )
 
 
+def unused(model: keras.Model, dataset: Dataset) -> list[str]:
+    """A note where the data set has inputs that the model does not take."""
+    given, wanted = dataset.x_train, _inputs(model)
+    if not (isinstance(given, dict) and isinstance(wanted, dict)):
+        return []
+    idle = [name for name in given if name not in wanted]
+    return [f"has no input for {', '.join(idle)} of its data set, which nothing is done with"] if idle else []
+
+
 def _inputs(model: keras.Model) -> Part:
     """The symbolic inputs of a model: a dictionary by name or a tuple; an empty tuple where nobody knows them."""
     try:

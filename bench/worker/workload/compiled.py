@@ -21,8 +21,8 @@ COUNTS = (
 )
 # In the name of a metric that does not say whether less is better: parts of words, and whole words.
 LESS_IS_BETTER = re.compile(
-    r"error|loss|entropy|distance|divergence|deviation|perplexity|hinge|huber|log_?cosh|poisson|residual"
-    r"|(^|_)(r?mse|mae|mape|r?msle|kld?|nll|wer|cer|brier|fid)(_|$)"
+    r"error|loss|entropy|distance|divergence|deviation|perplexity|hinge|huber|log_?cosh|poisson|residual|pinball|quantile"
+    r"|(^|_)(n?r?mse|rmsse|mae|[mw]ase|s?mape|w?m?ape|r?msle|kld?|nll|wer|cer|eer|brier|crps|ece|ppl|bpc|bpd|fid)(_|$)"
 )
 
 

@@ -72,7 +72,7 @@ def hand_as_fit(model: keras.Model) -> None:
 
     def taken(*arguments: Any) -> Any:
         *state, parts = arguments  # on JAX the state comes first
-        return step(*state, parts[:2] if parts[2] is None else parts)
+        return step(*state, parts[:2] if len(parts) > 2 and parts[2] is None else parts)
 
     model.train_step = taken
 

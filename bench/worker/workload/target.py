@@ -43,8 +43,8 @@ def found(name: str, workload: Workload, given: Compilation, model: keras.Model,
         raise StartError(f"workload {name} cannot be evaluated: {reason(error)}") from error
     if metric not in untrained:
         raise StartError(
-            f"workload {name}: its logs have {', '.join(untrained)}, and not {metric}, the first metric that it was "
-            "compiled with"
+            f"workload {name}: its logs have {', '.join(untrained)}, and no {metric}, which is what backends are "
+            "compared by; let its train_step and test_step give one of that name"
         )
     if not is_number(untrained[metric]):
         raise StartError(
