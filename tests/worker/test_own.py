@@ -324,6 +324,16 @@ def test_a_model_that_brings_its_loss_is_trained_with_no_other(workload, model):
     assert any(note.startswith("is trained with SGD, a loss of its own") for note in described["notes"])
 
 
+def test_what_layers_add_to_the_loss_is_in_the_metric_that_is_climbed(workload, tmp_path, backend_name):
+    text = "def build():\n    i = keras.Input((4,))\n    model = keras.Model(i, Adds()(keras.layers.Dense(3)(i)))\n"
+    path = workload(f"import keras\n{LOSSES}\n{text}    model.compile('sgd')\n    return model\n")
+    describe(path, [0], tmp_path / f"0-{Path(path).stem}")
+    about, arrays = climbed(backend_name, tmp_path, "float64", [path])[0]
+
+    assert about["error"] == ""
+    assert arrays["metric/loss"] == pytest.approx(np.square(arrays["predictions/output 0"]).mean(), rel=1e-9)
+
+
 def test_a_model_is_handed_two_values_however_often_it_is_climbed():
     model = network(keras.layers.Dense(1))
     seen = []
@@ -590,7 +600,15 @@ def test_a_metric_that_counts_samples_is_not_the_one_compared(workload):
 
 @pytest.mark.parametrize(
     ("name", "lower"),
-    [("rmse", True), ("mase", True), ("smape", True), ("MeanAbsDeviation", True), ("dice_loss", True), ("dice", False), ("max_score", False)],
+    [
+        ("rmse", True),
+        ("mase", True),
+        ("smape", True),
+        ("MeanAbsDeviation", True),
+        ("dice_loss", True),
+        ("dice", False),
+        ("max_score", False),
+    ],
 )
 def test_what_is_better_of_a_metric_of_the_users_own_is_read_from_its_name_and_said(workload, name, lower):
     metric = f"def {name}(true, found):\n    return keras.ops.mean((true - found) ** 2)\n\n"

@@ -28,6 +28,7 @@ from bench.worker.workload.model import (
     keras_loss,
     tensors,
 )
+from models import own
 from models.datasets import count, mapped, taken
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
@@ -189,7 +190,10 @@ class Climb:
         self.note("predictions", [f"output {index}" for index in range(len(flat))], flat)
         model.reset_metrics()
         predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
-        if self._metric == LOSS:
+        if self._metric == LOSS and own.brings_its_loss(model):  # what its layers added belongs to the predicting step
+            batch_size = self._fixed or EVALUATION_BATCH
+            found = model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)[LOSS]
+        elif self._metric == LOSS:
             found = model.compute_loss(x, mapped(keras.ops.convert_to_tensor, y), predicted, training=False)
         else:
             found = model.compute_metrics(x, y, predicted)[self._metric]
