@@ -1,7 +1,5 @@
 """From what processes measured of a step to its parts, to why a backend is slower, and to what to do."""
 
-import json
-
 import pytest
 
 from bench.analysis.explain import RULES, explained
@@ -36,19 +34,6 @@ def launch(seed=0, backend="torch", epoch=0.0, changed=None, **more):
     about = {"workload": "mlp", "backend": backend, "device": "cpu", "numerics": "float32", "seed": seed}
     about |= {"metrics": ["accuracy"], "callbacks": ["Slow"], "steps_per_epoch": 468, "compilations": 0}
     return {**about, "memory_mib": [100.0 + 0.01 * seed] * 10, "trainings": trainings, **more}
-
-
-@pytest.fixture
-def explanation(tmp_path):
-    """What is made of launches."""
-
-    def make(*launches):
-        (tmp_path / "explain").mkdir()
-        for number, one in enumerate(launches):
-            (tmp_path / "explain" / f"{number}.json").write_text(json.dumps(one))
-        return explained(tmp_path)
-
-    return make
 
 
 def seconds(found, backend="torch"):

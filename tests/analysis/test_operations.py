@@ -1,10 +1,7 @@
 """From traced epochs to layers side by side, and to the known causes among them."""
 
-import json
-
 import pytest
 
-from bench.analysis.explain import explained
 from bench.analysis.operations import by_layer
 from bench.contract import explain
 from bench.report.parts import operations as shown
@@ -30,19 +27,6 @@ def launch(rows, backend="jax", device=DEVICE):
     about = {"workload": WORKLOAD, "backend": backend, "device": device, "numerics": "float32", "seed": 0}
     about |= {"metrics": [], "callbacks": [], "steps_per_epoch": 64, "compilations": 0, "memory_mib": [1.0] * 10}
     return {**about, "trainings": trainings, "operations": told}
-
-
-@pytest.fixture
-def explanation(tmp_path):
-    """What is made of launches."""
-
-    def make(*launches):
-        (tmp_path / "explain").mkdir()
-        for number, one in enumerate(launches):
-            (tmp_path / "explain" / f"{number}.json").write_text(json.dumps(one))
-        return explained(tmp_path)
-
-    return make
 
 
 def test_shares_are_of_all_operations(explanation):
