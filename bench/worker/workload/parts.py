@@ -68,19 +68,24 @@ class Training:
         if self.error:
             return
         try:
-            spans, handed = Spans(barrier, note), self.handed()
-            began = time.perf_counter()
-            self.model.fit(**handed, epochs=epochs, shuffle=False, verbose=0, callbacks=[spans, *self.callbacks])
-            besides = time.perf_counter() - began - sum(spans.seconds)
+            (first, *others), besides = self.train(barrier, epochs, note)
         except Exception as error:  # whatever a setting makes a framework do
             self.error = reason(error)
             return
-        first, *others = spans.seconds
         if self.cold_seconds is None:
             self.cold_seconds = first
         else:
             self.fit_seconds = min(besides, self.fit_seconds or besides)
         self.epoch_seconds = min([*others, *([] if self.epoch_seconds is None else [self.epoch_seconds])])
+
+    def train(
+        self, barrier: Callable[[], None], epochs: int, note: Callable[[], None] = lambda: None
+    ) -> tuple[list[float], float]:
+        """The seconds of each of so many epochs, and what `fit` took besides; raises what it raises."""
+        spans, handed = Spans(barrier, note), self.handed()
+        began = time.perf_counter()
+        self.model.fit(**handed, epochs=epochs, shuffle=False, verbose=0, callbacks=[spans, *self.callbacks])
+        return spans.seconds, time.perf_counter() - began - sum(spans.seconds)
 
     def to_json(self) -> dict[str, Any]:
         """What is told of it."""

@@ -15,7 +15,7 @@ from bench.contract.operations import BACKWARD, FORWARD, LOSS, METRICS, OPTIMIZE
 from bench.worker import backends
 from bench.worker.backends.spans import Operation, Trace, home, scope_name
 from bench.worker.errors import reason
-from bench.worker.workload.parts import Bench, Spans, Training
+from bench.worker.workload.parts import Bench, Training
 
 # Steps of the traced epoch: enough to even out, and few enough for a trace of some MiB that is read within seconds.
 LEAST_STEPS, MOST_STEPS, LONGEST_SECONDS = 4, 24, 2.0
@@ -76,10 +76,8 @@ def _training(bench: Bench) -> Training:
 
 def _epoch(training: Training, backend: backends.Backend) -> float:
     """Train one epoch and say what it took."""
-    spans, handed = Spans(backend.barrier), training.handed()
-    callbacks = [spans, *training.callbacks]
-    training.model.fit(**handed, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
-    return spans.seconds[0]
+    (seconds,), _ = training.train(backend.barrier, 1)
+    return seconds
 
 
 def named(model: Any, scope: Callable[[str], Any]) -> Sequence[Home]:
