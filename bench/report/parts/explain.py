@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from bench.analysis.advice import Advice
+import pandas as pd
+
+from bench.analysis.advice import PLACE, Advice
 from bench.analysis.explain import FIXED, Explanation
 from bench.analysis.memory import EPOCH, LEAK_MIB
 from bench.contract.case import stem
 from bench.contract.explain import PARTS
 from bench.report.cells import plain
 from bench.report.columns import Column, Kind, table
-from bench.report.text import missing, number_of
+from bench.report.text import number_of
 from bench.report.view import Sentence, Table, facets
 
 HEADINGS = {
@@ -30,60 +31,60 @@ HEADINGS = {
 
 def tables(explanation: Explanation | None) -> Iterator[Table]:
     """A table for each workload and device: a row for each part, a column for each backend."""
-    if explanation is None or explanation.table.empty:
-        return
-    for (workload, device), rows in explanation.table.groupby(["workload", "device"], sort=False):
-        cells = {(row["part"], row["backend"]): row for row in rows.to_dict("records")}
-        backends = list(dict.fromkeys(rows["backend"]))
+    for rows in _places(explanation and explanation.table):
         launches = number_of(int(rows["launches"].max()), "launch", "launches")
-        parts = [part for part in ("step", *PARTS, *FIXED) if _is_there(part, cells, backends)]
-        yield table(
+        parts = [part for part in ("step", *PARTS, *FIXED) if _is_there(part, rows)]
+        yield _side_by_side(
             Kind.EXPLAIN,
-            f"Where a step's time goes: {stem(workload)} on {device}, milliseconds",
-            [
-                {"part": HEADINGS.get(part, part), **{name: cells.get((part, name)) for name in backends}}
-                for part in parts
-            ],
-            notes=[
-                f"parts add up to the step; explain.csv has their intervals over {launches}",
-                "besides: what an epoch or a fit costs that no step does; the first epoch compiles, and a last batch "
-                "of another size, the first time",
-            ],
-            names=[Column("part", plain("part"), (), name=True)],
-            backends=backends,
-            facets=[facets({"workload": workload, "device": device}, "workload", "device")] * len(parts),
+            "Where a step's time goes: {place}, milliseconds",
+            rows,
+            {part: HEADINGS.get(part, part) for part in parts},
+            f"parts add up to the step; explain.csv has their intervals over {launches}",
+            "besides: what an epoch or a fit costs that no step does; the first epoch compiles, and a last batch "
+            "of another size, the first time",
         )
-
-
-def _is_there(part: str, cells: Mapping[tuple[Any, Any], Any], backends: list[str]) -> bool:
-    found = [cells.get((part, name)) for name in backends]
-    return any(row and not missing(row["seconds"]) and (row["seconds"] or part != "callbacks") for row in found)
 
 
 def calls(explanation: Explanation | None) -> Iterator[Table]:
     """A table for each workload and device: calls in a row, what each takes and whether memory grows over them."""
-    if explanation is None or explanation.memory.empty:
-        return
-    for (workload, device), rows in explanation.memory.groupby(["workload", "device"], sort=False):
-        cells = {(row["over"], row["backend"]): row for row in rows.to_dict("records")}
-        backends = list(dict.fromkeys(rows["backend"]))
-        sizes = {row["over"]: row["batch_size"] for row in rows.to_dict("records")}
-        yield table(
+    for rows in _places(explanation and explanation.memory):
+        yield _side_by_side(
             Kind.MEMORY,
-            f"Calls in a row, and memory over them: {stem(workload)} on {device}",
-            [
-                {"over": _over(over, size), **{name: cells.get((over, name)) for name in backends}}
-                for over, size in sizes.items()
-            ],
-            notes=[
-                "a call ends when its outputs are on the host; predict sets up a whole loop each time, and for a few "
-                "samples predict_on_batch or model(x) does not",
-                f"memory grows where its whole interval is above {LEAK_MIB:g} MiB an epoch, or a hundred calls",
-            ],
-            names=[Column("over", plain("over"), (), name=True)],
-            backends=backends,
-            facets=[facets({"workload": workload, "device": device}, "workload", "device")] * len(sizes),
+            "Calls in a row, and memory over them: {place}",
+            rows,
+            {row["over"]: _over(row["over"], row["batch_size"]) for row in rows.to_dict("records")},
+            "a call ends when its outputs are on the host; predict sets up a whole loop each time, and for a few "
+            "samples predict_on_batch or model(x) does not",
+            f"memory grows where its whole interval is above {LEAK_MIB:g} MiB an epoch, or a hundred calls",
         )
+
+
+def _places(frame: pd.DataFrame | None) -> Iterator[pd.DataFrame]:
+    """The rows of each workload and device."""
+    if frame is not None and not frame.empty:
+        yield from (rows for _, rows in frame.groupby(["workload", "device"], sort=False))
+
+
+def _side_by_side(kind: Kind, title: str, rows: pd.DataFrame, headings: Mapping[str, str], *notes: str) -> Table:
+    """A row for each heading, by the value that it stands for in the column after the place; a column a backend."""
+    of = rows.columns[len(PLACE)]
+    cells = {(row[of], row["backend"]): row for row in rows.to_dict("records")}
+    backends = list(dict.fromkeys(rows["backend"]))
+    place = rows.iloc[0]
+    return table(
+        kind,
+        title.format(place=f"{stem(place['workload'])} on {place['device']}"),
+        [{of: heading, **{name: cells.get((value, name)) for name in backends}} for value, heading in headings.items()],
+        notes=list(notes),
+        names=[Column(of, plain(of), (), name=True)],
+        backends=backends,
+        facets=[facets(place, "workload", "device")] * len(headings),
+    )
+
+
+def _is_there(part: str, rows: pd.DataFrame) -> bool:
+    seconds = rows.loc[rows["part"].eq(part), "seconds"].dropna()
+    return bool(len(seconds)) and (part != "callbacks" or bool(seconds.any()))
 
 
 def _over(name: str, batch_size: int) -> str:
