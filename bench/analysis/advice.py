@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+LEVEL = 0.95  # of an interval over the launches of an explanation
 PLACE = ["workload", "device", "backend"]
 Launch = Mapping[str, Any]  # what one process of an explanation wrote
 

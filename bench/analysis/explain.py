@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.advice import PLACE, Advice, Launch
+from bench.analysis.advice import LEVEL, PLACE, Advice, Launch
 from bench.analysis.memory import leaks, memory
 from bench.analysis.operations import Operations, operations
 from bench.analysis.statistics import Interval
 from bench.contract import explain
 from bench.contract.case import RESIDENT, input_kinds, stem
 
-LEVEL = 0.95
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import statistics
-from bench.analysis.advice import PLACE, Advice, Launch
+from bench.analysis.advice import LEVEL, PLACE, Advice, Launch
 from bench.analysis.statistics import Interval
 from bench.contract import explain
 
-LEVEL = 0.95
 LEAK_MIB = 0.1  # for each epoch, or a hundred calls: memory that grows by more
 PAGES_MIB = 0.02  # from one look to the next: what an allocator may take for nothing
 SETTLING = 2  # looks before memory has settled

@@ -84,7 +84,8 @@ def _read(place: tuple[str, str, str], found: Mapping[str, Any]) -> tuple[pd.Dat
 def _advice(place: tuple[str, str, str], rows: pd.DataFrame) -> Iterator[Advice]:
     """The known causes that take as much of a step here as makes them worth a sentence."""
     _, device, backend = place
-    for cause in _causes(backend):
+    known = catalog.facts_of(backend).causes if backend in catalog.backend_names() else ()
+    for cause in known:
         if cause.device != device:
             continue
         of_it = rows.loc[[_fits(cause, row) for row in rows.to_dict("records")]]
@@ -94,10 +95,6 @@ def _advice(place: tuple[str, str, str], rows: pd.DataFrame) -> Iterator[Advice]
             where = ", ".join(layers[:NAMED]) + (f" and {len(layers) - NAMED} more" if layers[NAMED:] else "")
             text = f"{share:.0%} of what its operations take is {cause.what} ({where}): {cause.cure} ({cause.source})"
             yield Advice(*place, 1 - share, text)
-
-
-def _causes(backend: str) -> Sequence[Cause]:
-    return next((facts.causes for facts in catalog.facts_of_all() if facts.name == backend), ())
 
 
 def _fits(cause: Cause, row: Mapping[Any, Any]) -> bool:

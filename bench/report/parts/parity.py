@@ -45,8 +45,8 @@ def _ladder(rows: pd.DataFrame, proved: bool, known: bool) -> Row:
     """The columns of a ladder, the largest error of each rung under its name, and how it ended."""
     first, metric = rows.iloc[0], rows[rows["rung"].eq("metric")]
     failed = rows[rows["passed"].eq(False)]
-    verdict = "proved" if proved else "not climbed to the end" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
-    verdict = "known inaccuracy" if known else verdict
+    parts = "known inaccuracy" if known else "" if failed.empty else f"parts at {failed.iloc[0]['rung']}"
+    verdict = "proved" if proved else parts or "not climbed to the end"
     ladder = {**rows.groupby("rung")["error"].max().to_dict(), **first.to_dict(), "parity": verdict}
     if len(metric):
         values = metric.iloc[0]

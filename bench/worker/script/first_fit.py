@@ -151,12 +151,10 @@ class _Watch:
 
     def __init__(self, script: Script, do: Callable[[Fit], Any]) -> None:
         self.keras_fit, self.keras_evaluate = keras.Model.fit, keras.Model.evaluate
-        self.calls, self.trained, self.evaluated = 0, None, None
+        self.calls = 0
+        self.trained: keras.Model | None = None
+        self.evaluated: dict[str, float] | None = None
         self._script, self._do, self._is_fitting = script, do, False
-
-    calls: int
-    trained: keras.Model | None
-    evaluated: dict[str, float] | None
 
     def fit_of(self) -> Callable[..., Any]:
         """What is called as a model's `fit`."""
