@@ -305,10 +305,12 @@ def test_a_tensorboard_started_on_these_files_answers_with_the_tags_of_all_runs(
     once = ["--reload_interval=0", "--reload_task=blocking", "--load_fast=false"]
     words = [sys.executable, "-m", "tensorboard.main", f"--logdir={tmp_path}", "--host=127.0.0.1", "--port=0", *once]
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as board:
-        url = next(found[0] for line in board.stderr if (found := re.search(r"http://[\d.]+:\d+/", line)))
-        with urllib.request.urlopen(f"{url}data/plugin/scalars/tags") as answer:  # noqa: S310 (http, by the pattern)
-            tags = json.load(answer)
-        board.terminate()
+        try:
+            url = next(found[0] for line in board.stderr if (found := re.search(r"http://[\d.]+:\d+/", line)))
+            with urllib.request.urlopen(f"{url}data/plugin/scalars/tags") as answer:  # noqa: S310 (http, by the pattern)
+                tags = json.load(answer)
+        finally:
+            board.kill()  # asked to end, it was once still waiting for itself after ten minutes
 
     assert set(tags) == {f"{one}/seed-{seed}" for one in ("jax", "tensorflow", "torch") for seed in (0, 1, 2)}
     shown = [sorted(found) for found in tags.values()]
