@@ -89,10 +89,16 @@ def play_back(patch):
 
 
 @pytest.fixture
-def fake(tmp_path, fake_python, monkeypatch):
-    """Options that make every backend's interpreter the fake one."""
+def played(fake_python, monkeypatch):
+    """The fake interpreter, with a recording to play back."""
     play_back(monkeypatch)
-    return fake_options(fake_python, tmp_path / "results")
+    return fake_python
+
+
+@pytest.fixture
+def fake(tmp_path, played):
+    """Options that make every backend's interpreter the fake one."""
+    return fake_options(played, tmp_path / "results")
 
 
 def starter(fake):

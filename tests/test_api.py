@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import play_back
 
 import bench
 from bench.contract.errors import UsageError
@@ -17,10 +16,9 @@ def build():
 
 
 @pytest.fixture
-def given(tmp_path, fake_python, monkeypatch):
+def given(tmp_path, played):
     """Options of a run that is played back."""
-    play_back(monkeypatch)
-    pythons = dict.fromkeys(("jax", "torch"), fake_python)
+    pythons = dict.fromkeys(("jax", "torch"), played)
     return {"python": pythons, "backends": ("jax", "torch"), "devices": ("cpu",), "output": tmp_path / "results"}
 
 
