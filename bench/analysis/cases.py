@@ -135,7 +135,8 @@ def _status(group: pd.DataFrame, planned: Planned, description: RunDescription) 
         return "ok", ""
     bad = group[~group["repetition"].isin(repetitions)]
     if bad.empty:
-        return "skipped" if group.empty else "failed", f"{good} of {wanted} launches; the run is {description.state}"
+        cut = group.empty or description.state == "interrupted"  # rather than that a record is gone
+        return "skipped" if cut else "failed", f"{good} of {wanted} launches; the run is {description.state}"
     counted = f"{good} of {wanted} launches ok; " if wanted > 1 else ""
     first = bad.sort_values(["attempt", "repetition"]).iloc[0]  # later ones may only say that it was given up
     return str(first["status"]), f"{counted}{first['reason']}"

@@ -373,6 +373,7 @@ def test_an_interrupted_run_says_so_and_keeps_its_figures(recorded_run):
     analysis = analyse(recorded_run)
 
     assert set(analysis.cases["launches"]) == {2}
+    assert set(analysis.cases["status"]) == {"skipped"}  # none failed
     assert "the run is interrupted" in analysis.problems
 
 

@@ -291,17 +291,20 @@ def _broken(
 ) -> tuple[list[str], list[str], frozenset[tuple[Hashable, ...]]]:
     """For each ladder that failed, the first rung that did, with both values; and likewise what is only a remark.
 
-    The third are the ladders of remarks. `kinds` are the classes of layers by location, of each workload and seed.
+    The third are the ladders of remarks, and what follows from these. `kinds` are the classes of layers by location, of
+    each workload and seed.
     """
     problems, remarks = list[str](), list[str]()
     ways = set[tuple[Hashable, ...]]()
+    consequences = set[tuple[Hashable, ...]]()
     failed = table[table["passed"].eq(False)]
     first = {"numerics": EXACT, "track": "fit", "optimizer": "own"}
     by_fit = failed[(failed[list(first)] == list(first.values())).all(axis=1)]
     parted = {(row.workload, row.backend, row.device) for row in by_fit.itertuples()}
     for (*ladder, numerics, track, optimizer), rows in failed.groupby(LADDER, sort=False):
         if [numerics, track, optimizer] != list(first.values()) and tuple(ladder) in parted:
-            continue  # a consequence
+            consequences.add((*ladder, numerics, track, optimizer))
+            continue
         known = finding(rows.iloc[0], kinds.get((rows.iloc[0]["workload"], rows.iloc[0]["seed"]), {}))
         beyond = rows[_is_beyond_float32(rows)] if known and known.float32_inside else rows
         row = rows.iloc[0] if beyond.empty else beyond.iloc[0]
@@ -322,4 +325,6 @@ def _broken(
             f"parity: {title(row)} {says} {row['reference']} float64 at {row['rung']}, {place}: {values}"
             f"error {row['error']:.1e}, tolerance {row['tolerance']:.1e}, seed {row['seed']}{more}{explained}"
         )
+    accepted = {way[:3] for way in ways if way[3:] == tuple(first.values())}
+    ways |= {ladder for ladder in consequences if ladder[:3] in accepted}
     return problems, remarks, frozenset(ways)
