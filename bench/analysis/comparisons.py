@@ -181,6 +181,8 @@ def compared(
     """A row of comparisons.csv but for the ratio: the counted launches of a case against those of its opponent."""
     paired = ours.set_index("seed")["test_metric"].astype(float) - theirs.set_index("seed")["test_metric"].astype(float)
     values = paired.dropna()
+    if workload.own_seed:
+        values = values.iloc[:1]  # launches that draw alike say nothing of other draws, however little they differ
     margin = workload.target.margin
     has_metric = case.task == "train" and family(against) not in PER_SAMPLE
     counts = workload.target.metric.endswith("accuracy")  # of test samples, so it moves in steps

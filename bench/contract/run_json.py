@@ -80,6 +80,7 @@ class Workload(Typed, frozen=True, kw_only=True):
     cpu_samples: Whole | None = None
     target: Target
     drawn: bool = False
+    own_seed: bool = False  # a script that sets its random seed itself, so that all its launches draw alike
     memory_mib: Amount = 0
     parameters: Whole | None = None
     step_seconds: Number | None = None

@@ -377,6 +377,24 @@ def test_an_interrupted_run_says_so_and_keeps_its_figures(recorded_run):
     assert "the run is interrupted" in analysis.problems
 
 
+@pytest.mark.parametrize(("own_seed", "verdict"), [(False, "different"), (True, "undecided")])
+def test_launches_that_draw_alike_give_a_metric_no_interval(recorded_run, own_seed, verdict):
+    description = json.loads((recorded_run / "run.json").read_text())
+    for workload in description["workloads"]:
+        workload["own_seed"] = own_seed
+    (recorded_run / "run.json").write_text(json.dumps(description))
+    for path in (recorded_run / "launches").glob("*mlp-torch*"):
+        content = json.loads(path.read_text())
+        content["launch"]["test"]["metric"] -= 0.1
+        path.write_text(json.dumps(content))
+    table = analyse(recorded_run).comparisons.table
+    (row,) = table[(table["workload"] == "mlp") & (table["backend"] == "torch")].to_dict("records")
+
+    assert row["metric_verdict"] == verdict
+    assert row["metric_difference"] == pytest.approx(-0.1, abs=0.02)
+    assert math.isnan(row["metric_low"]) is own_seed
+
+
 def test_a_run_without_any_record_gives_empty_tables(recorded_run):
     for path in (recorded_run / "launches").iterdir():
         path.unlink()

@@ -238,8 +238,10 @@ def test_what_weights_and_seeds_of_its_own_do_is_said(script, tmp_path):
     model = MODEL.replace(
         '"adam"', "keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 9), clipnorm=1.0)"
     )
-    notes = describe(script(HEAD + model + fit), [0], tmp_path / "0-train")["notes"]
+    described = describe(script(HEAD + model + fit), [0], tmp_path / "0-train")
+    notes = described["notes"]
 
+    assert described["own_seed"]
     (trained,) = [note for note in notes if note.startswith("is trained with")]
     assert trained == (
         "is trained with Adam (learning_rate=CosineDecay, clipnorm=1), sparse_categorical_crossentropy "

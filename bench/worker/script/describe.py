@@ -102,6 +102,7 @@ def describe(name: str, script: Script, seeds: Iterable[int], prefix: Path | Non
         "quick_samples": samples,
         "cpu_samples": None,
         "drawn": False,
+        "own_seed": bool(SETS_SEED.search(script.text)),
         "memory_mib": 0,
         "target": {**vars(Target(metric)), "margin": float(margin or 0.0), "lower_is_better": lower},
         "parameters": seen.parameters,
@@ -134,7 +135,7 @@ def _notes(fit: Fit, script: Script) -> Iterable[str]:
     if ways:
         yield f"backends are known to part in layers that it has, or may: {', '.join(KNOWN + one for one in ways)}"
     if SETS_SEED.search(script.text):
-        yield "sets a random seed itself: all launches draw alike, so that what other draws change is not seen"
+        yield "sets a random seed itself: all launches draw alike, so that a metric has no interval"
     if fit.epochs < LEAST_EPOCHS:
         yield f"its fit asks for {fit.epochs} epoch; {LEAST_EPOCHS} are trained, since the first is cold"
     names = [type(one).__name__ for one in fit.callbacks]
