@@ -98,9 +98,10 @@ def _parts(path: str, name: str) -> tuple[dict[str, Part], Array | None, list[st
             missing = [part for part in names if not names[part]]
             if missing and missing != TEST:
                 there = ", ".join(archive.files) or "nothing"
+                itself = "; of an autoencoder, y_train is x_train once more" if "y_train" in missing else ""
                 raise DatasetError(
                     f"{name}: lacks {', '.join(missing)} (it has {there}); x_train and y_train are needed, x_test and "
-                    "y_test both or neither"
+                    f"y_test both or neither{itself}"
                 )
             arrays = {one: _checked(name, one, archive[one]) for found in names.values() for one in found}
             weight = _checked(name, WEIGHT, archive[WEIGHT]) if WEIGHT in archive.files else None

@@ -16,6 +16,7 @@ from bench.contract import run_json
 from bench.contract.catalog import facts_of_all
 from bench.contract.paths import ROOT
 from bench.report.parts.parity import proved, remarks, tables
+from bench.report.parts.training import _parity as in_a_word
 from bench.report.parts.verdicts import _parity
 
 BACKENDS = ("jax", "tensorflow", "torch")
@@ -502,6 +503,8 @@ def test_float32_inside_a_layer_is_a_remark_in_exact_mode_and_no_proof(compare):
         "torch cpu": "proved",
     }
     assert _parity("mlp", found) == "parity is not proved: tensorflow is inaccurate in a known way at flatten"
+    places = [{"workload": "mlp", "backend": name, "device": "cpu"} for name in ("tensorflow", "torch")]
+    assert [in_a_word(place, found) for place in places] == ["inaccurate", "proved"]
 
 
 def test_what_follows_from_known_inaccuracy_is_not_said_to_part(tmp_path):

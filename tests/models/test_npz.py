@@ -75,6 +75,7 @@ def test_without_a_test_part_it_is_the_last_tenth_which_is_said(save):
     [
         ({"x_train": None}, "lacks x_train (it has y_train, x_test, y_test)"),
         ({"y_test": None}, "lacks y_test"),
+        ({"y_train": None, "y_test": None}, "of an autoencoder, y_train is x_train once more"),
         ({"x_train": None, "X_train": X}, "it has y_train, x_test, y_test, X_train"),
         ({"y_train": Y[:-1]}, "x_train has 40 samples and y_train 39"),
         ({"y_test": Y}, "x_test has 8 samples and y_test 40"),

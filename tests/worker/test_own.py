@@ -334,6 +334,44 @@ def test_what_layers_add_to_the_loss_is_in_the_metric_that_is_climbed(workload, 
     assert arrays["metric/loss"] == pytest.approx(np.square(arrays["predictions/output 0"]).mean(), rel=1e-9)
 
 
+CALLED_OTHERWISE = """
+class Measures(keras.Model):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.parts = [keras.metrics.Mean(name="reconstruction_loss"), keras.metrics.Mean(name="total_loss")]
+
+    @property
+    def metrics(self):
+        return self.parts
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = keras.ops.mean(keras.ops.square(y_pred))
+        for part, times in zip(self.parts, (1, 2)):
+            part.update_state(times * loss)
+        return 2 * loss
+
+def build():
+    model = Measures(i := keras.Input((4,)), keras.layers.Dense(3)(i))
+    model.compile("sgd")
+    return model
+"""
+
+
+def test_a_loss_that_its_logs_call_otherwise_is_found(workload, tmp_path, backend_name, launch):
+    path = workload(f"import keras\n{CALLED_OTHERWISE}")
+    described = describe(path, [0], tmp_path / f"0-{Path(path).stem}")
+    about, arrays = climbed(backend_name, tmp_path, "float64", [path])[0]
+    done, measured = launch(workload=path, samples=160, batch_size=32, epochs=2)
+
+    assert described["target"]["metric"] == "total_loss"
+    assert described["target"]["lower_is_better"]
+    assert about["error"] == ""
+    assert arrays["metric/loss"] == pytest.approx(2 * np.square(arrays["predictions/output 0"]).mean(), rel=1e-9)
+    assert done.returncode == 0
+    assert measured["launch"]["test"]["loss"] == measured["launch"]["test"]["metric"]
+    assert all(epoch["loss"] > 0 for epoch in measured["launch"]["epochs"])
+
+
 def test_a_model_is_handed_two_values_however_often_it_is_climbed():
     model = network(keras.layers.Dense(1))
     seen = []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
+from bench.analysis.parity.recordings import LADDER
 from bench.contract.case import case_key, stem, title
 from bench.contract.run_json import Target
 from bench.report.columns import Kind, case_column, table
@@ -60,8 +61,10 @@ def _parity(row: Row, parity: Parity | None) -> str | None:
     mine = climbed[climbed["backend"].eq(row["backend"]) & climbed["device"].eq(row["device"])]
     if mine.empty:
         return None
-    if mine["passed"].eq(False).any():
-        return "parts"
+    failed = mine[mine["passed"].eq(False)]
+    if len(failed):
+        known = all(tuple(ladder) in parity.known for ladder in failed[LADDER].itertuples(index=False))
+        return "inaccurate" if known else "parts"
     proved = {ladder[:3] for ladder in parity.proved}
     return "proved" if (row["workload"], row["backend"], row["device"]) in proved else None
 

@@ -16,8 +16,9 @@ from bench.contract.parity import EXACT, LADDER_BATCH, NUDGED, ROUNDED_STEPS
 from bench.worker import backends
 from bench.worker.backends import network
 from bench.worker.exact.observed import array, observed
+from bench.worker.logs import LOSS, entry
 from bench.worker.workload import load, numerics, train
-from bench.worker.workload.compiled import LOSS, metric_name
+from bench.worker.workload.compiled import metric_name
 from bench.worker.workload.load import EVALUATION_BATCH, whole_batches
 from bench.worker.workload.model import (
     compilation,
@@ -192,7 +193,7 @@ class Climb:
         predicted = keras.tree.map_structure(keras.ops.convert_to_tensor, outputs)
         if self._metric == LOSS and own.brings_its_loss(model):  # what its layers added belongs to the predicting step
             batch_size = self._fixed or EVALUATION_BATCH
-            found = model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)[LOSS]
+            found = entry(model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True), LOSS)
         elif self._metric == LOSS:
             found = model.compute_loss(x, mapped(keras.ops.convert_to_tensor, y), predicted, training=False)
         else:
@@ -220,7 +221,7 @@ def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
         losses = []
         for step in range(first, first + number):
             batch = [None if part is None else tensors(part) for part in _batch(batches, step, batch_size)]
-            losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
+            losses.append(entry(model.train_on_batch(*batch, return_dict=True), LOSS))
             if not math.isfinite(losses[-1]):
                 break
         return losses

@@ -11,6 +11,7 @@ from bench.worker.process.launch import Launch, Rounds, run
 def measure(launch: Launch) -> Rounds:
     """Train the case once; the steady epochs are the rounds."""
     # Late, since Keras asks for its backend when it is imported.
+    from bench.worker.logs import LOSS, entry
     from bench.worker.timing import memory
     from bench.worker.timing.clock import EpochClock
     from bench.worker.workload import load, train
@@ -72,7 +73,7 @@ def measure(launch: Launch) -> Rounds:
     began = time.perf_counter()
     launch.messenger.send("evaluate")
     result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
-    record["test"] = {"metric": float(result[metric]), "loss": float(result["loss"])}
+    record["test"] = {"metric": entry(result, metric), "loss": entry(result, LOSS)}
     phases["evaluate"] = time.perf_counter() - began
     by_keras = {} if case.track in train.OWN_LOOP else {"jit_compile": model.jit_compile}
     record["resolved"] = resolved(launch, model, **by_keras, optimizer=type(model.optimizer).__name__)

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 
 from bench.worker.errors import StartError, reason
-from bench.worker.workload.compiled import LOSS, first_metric, is_lower_better, is_number
+from bench.worker.logs import LOSS
+from bench.worker.workload.compiled import first_metric, is_lower_better, is_number
 from bench.worker.workload.model import symbol
 from models import Compilation, own
 from models.own.script import Script
@@ -218,11 +219,6 @@ def check_built(model: keras.Model) -> None:
             f"{type(model).__name__} has no weights before its first step here; let it begin with keras.Input, or call "
             "it once before fit"
         )
-
-
-def loss_in(logs: Mapping[str, Any]) -> float:
-    """The loss in a fit's logs: of a `train_step` of its own that calls none so, the first entry."""
-    return float(logs[LOSS] if LOSS in logs else next(iter(logs.values())))
 
 
 def is_better_lower(fit: Fit, metric: str) -> bool:

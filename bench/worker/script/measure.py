@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from bench.worker.errors import StartError
+from bench.worker.logs import LOSS, entry
 from bench.worker.process.launch import Launch, Rounds
-from bench.worker.script.first_fit import Fit, check_built, is_arrays, loss_in, metric_of, until_fit_is_done
+from bench.worker.script.first_fit import Fit, check_built, is_arrays, metric_of, until_fit_is_done
 from bench.worker.timing import memory
 from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import load
@@ -44,7 +45,7 @@ class Begin(keras.callbacks.Callback):
 
 
 class ScriptClock(EpochClock):
-    """The epoch clock, for logs in which the metric and the loss have names of the script's own."""
+    """The epoch clock, for logs in which the metric has a name of the script's own."""
 
     def __init__(self, fit: Fit, **settings: Any) -> None:
         super().__init__("", **settings)
@@ -52,7 +53,7 @@ class ScriptClock(EpochClock):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.metric = metric_of(self._fit, logs)
-        super().on_epoch_end(epoch, {**logs, "loss": loss_in(logs)})
+        super().on_epoch_end(epoch, logs)
 
 
 def measure(launch: Launch, script: Script) -> Rounds:
@@ -110,8 +111,8 @@ def _digest(fit: Fit) -> str:
 def _tested(clock: ScriptClock, evaluated: Mapping[str, float] | None) -> dict[str, float]:
     """The record's `test`: of the script's own evaluation, else of the last validation, else of the training."""
     if evaluated:
-        found = evaluated.get(clock.metric, loss_in(evaluated))
-        return {"metric": float(found), "loss": loss_in(evaluated)}
+        found = evaluated.get(clock.metric, entry(evaluated, LOSS))
+        return {"metric": float(found), "loss": entry(evaluated, LOSS)}
     for epoch in reversed(clock.epochs):
         if epoch.validation_metric is not None and epoch.validation_loss is not None:
             return {"metric": epoch.validation_metric, "loss": epoch.validation_loss}

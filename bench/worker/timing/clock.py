@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from bench.worker.logs import LOSS, loss_name
 from bench.worker.timing import gauges
 from bench.worker.timing.gauges import Counters, Noise
 from bench.worker.timing.nvml import Gpu, during, nothing
@@ -143,11 +144,13 @@ class EpochClock(keras.callbacks.Callback):
         return spent < (SPAN_SECONDS if self._waiting else SHORT_SECONDS) or left * spent < SHORT_SECONDS * trained
 
     def _scores(self, logs: Any) -> dict[str, float | None]:
+        loss = loss_name(logs)
+        metric = loss if self.metric == LOSS else self.metric
         return {
-            "loss": float(logs["loss"]),
-            "metric": float(logs[self.metric]),
-            "validation_loss": _number(logs.get("val_loss")),
-            "validation_metric": _number(logs.get(f"val_{self.metric}")),
+            "loss": float(logs[loss]),
+            "metric": float(logs[metric]),
+            "validation_loss": _number(logs.get(f"val_{loss}")),
+            "validation_metric": _number(logs.get(f"val_{metric}")),
         }
 
     def _close(self) -> None:

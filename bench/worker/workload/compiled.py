@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
+from bench.worker.logs import LOSS
 from models import Compilation, Target, Workload, own
 
 MARGIN_OF_UNTRAINED = 0.005  # half a percent of what the model gives before it is trained
-LOSS = "loss"  # under which Keras's logs have it
 LONGEST = 40  # characters of a setting that are told
 COUNTS = (
     keras.metrics.FalseNegatives,
@@ -136,7 +136,9 @@ def metric_names(given: Compilation) -> list[str]:
 
 def _direction(given: Compilation, metric: str) -> str | None:
     """Keras's `up` or `down`, which most of its metrics have and none of a user's own."""
-    compiled = next(one for one in _metrics(given) if metric.endswith(_name(one)))
+    compiled = next((one for one in _metrics(given) if metric.endswith(_name(one))), None)
+    if compiled is None:
+        return None
     direction: str | None = getattr(
         keras.metrics.get(compiled) if isinstance(compiled, str) else compiled, "_direction", None
     )

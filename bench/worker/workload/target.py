@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from bench.worker.errors import StartError, reason
+from bench.worker.logs import LOSS, loss_name
 from bench.worker.workload.compiled import is_lower_better, is_number, margin_of, metric_name
 from bench.worker.workload.load import whole_batches
 from bench.worker.workload.model import fixed_batch
@@ -41,6 +42,8 @@ def found(name: str, workload: Workload, given: Compilation, model: keras.Model,
         untrained = model.evaluate(x, y, batch_size=workload.batch_size, verbose=0, return_dict=True)
     except Exception as error:  # whatever a user's model raises
         raise StartError(f"workload {name} cannot be evaluated: {reason(error)}") from error
+    if metric == LOSS and untrained:
+        metric = loss_name(untrained)
     if metric not in untrained:
         raise StartError(
             f"workload {name}: its logs have {', '.join(untrained)}, and no {metric}, which is what backends are "
