@@ -84,6 +84,7 @@ class BackendFacts:
     causes: known reasons for a slow step.
     errors: words of an error of its own that a finding explains, to the finding's title.
     inputs: what only it can hand to `fit`, by the name that `--inputs` takes.
+    lacking: numerics that it does not compute in, each with the reason.
     other_devices: what it makes of accelerators that are not measured, as words that follow its name.
     """
 
@@ -100,6 +101,7 @@ class BackendFacts:
     causes: tuple[Cause, ...]
     errors: Mapping[str, str]
     inputs: Mapping[str, InputFacts]
+    lacking: Mapping[str, str]
     other_devices: Mapping[str, str]
 
 
@@ -193,6 +195,7 @@ OPTIONAL: dict[str, Any] = {
     "causes": [],
     "errors": {},
     "inputs": {},
+    "lacking": {},
     "other_devices": {},
 }
 SETTINGS = Key("a list of environment variables", _each(_text(r"[A-Z][A-Z0-9_]*")))
@@ -208,5 +211,6 @@ KEYS = {
     "causes": Key("a list of tables, each with the fields of Cause, share between 0 and 1", _each(_is_cause)),
     "errors": Key("a table of words, each with a finding's title", _are_words),
     "inputs": Key("a table of inputs, each with the texts call and before", _are_inputs),
+    "lacking": Key("a table of numerics, each with the reason in words", _are_words),
     "other_devices": Key("a table of accelerators, each with words", _are_words),
 }

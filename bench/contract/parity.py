@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.contract.case import NUMERICS
+from bench.contract.case import FLOAT64, NUMERICS
 
 if TYPE_CHECKING:  # which needs a library that a worker, which imports this module, does not have
     from bench.contract.run_json import Workload
 
-EXACT = "float64"  # the numerics of exact mode
-LADDER_NUMERICS = (EXACT, *NUMERICS)
+EXACT = FLOAT64  # the numerics of exact mode
+LADDER_NUMERICS = tuple(dict.fromkeys((EXACT, *NUMERICS)))  # exact mode first, and once where it is timed too
 NUDGED = "nudged "  # begins the rungs of the training from weights one rounding beside
 KNOWN = "docs/findings.md: "  # begins the title of the finding that explains what is said before
 LADDER_BATCH = 32  # samples of a step on parity's ladder

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract.case import MIXED, TRACKS_OF, Case, input_unavailable
+from bench.contract.catalog import facts_of
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
 
@@ -77,6 +78,7 @@ def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | N
         limits.without_gpu.get(case.backend) if case.device == "gpu" else None,
         _too_small(description, case.device, limits.memory_mib),
         limits.lacking.get((case.device, case.numerics)),
+        facts_of(case.backend).lacking.get(case.numerics),
         input_unavailable(case.input, case.backend),
     ]
     if case.track == "loop" and case.task == "train":
@@ -84,7 +86,7 @@ def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | N
     if case.track == "native" and case.task == "train":
         reasons.append(description.without_native)
         reasons.append(
-            f"native computes in float32 or tf32, not in {case.numerics}" if case.numerics in MIXED else None
+            f"native computes in float32, tf32 or float64, not in {case.numerics}" if case.numerics in MIXED else None
         )
     if case.track == "shipped" and case.numerics == "tf32":
         reasons.append("shipped takes the precision that its framework chooses; it stands in the rows of float32")

@@ -25,4 +25,5 @@ def found(module: str, name: str) -> Any:
 
 def replace(module: str, name: str, make: Callable[[Any], Any]) -> None:
     """Put `make(original)` in the place of a module's name."""
-    setattr(importlib.import_module(module), name, make(found(module, name)))
+    original = found(module, name)  # first, since it says what is gone
+    setattr(importlib.import_module(module), name, make(original))

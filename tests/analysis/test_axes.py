@@ -40,16 +40,17 @@ def rows(found, family):
     return table[table["against"].str.startswith(f"{family}=")]
 
 
-def test_numerics_are_compared_with_float32_on_each_backend(widened):
-    found = widened(0.5, numerics="bfloat16")
+@pytest.mark.parametrize("kind", ["bfloat16", "float64"])
+def test_numerics_are_compared_with_float32_on_each_backend(widened, kind):
+    found = widened(0.5, numerics=kind)
     compared = rows(found, "numerics")
     said = [one.text for one in verdicts(found)]
 
     assert compared["against"].eq("numerics=float32").all()
     assert compared["ratio"].tolist() == pytest.approx([0.5] * 6, rel=0.01)
-    assert any(
-        text.startswith("mlp on cpu, bfloat16: bfloat16 takes, as a multiple of float32, 0.50") for text in said
-    ), said
+    assert any(text.startswith(f"mlp on cpu, {kind}: {kind} takes, as a multiple of float32, 0.50") for text in said), (
+        said
+    )
 
 
 def test_a_metric_that_numerics_change_is_no_problem(widened, recorded_run):

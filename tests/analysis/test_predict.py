@@ -164,7 +164,15 @@ def test_outputs_that_are_not_the_references_are_a_problem(predicted):
     ]
 
 
-@pytest.mark.parametrize(("other", "numerics", "agrees"), [(1.00005, "float32", True), (1.001, "float32", False)])
+@pytest.mark.parametrize(
+    ("other", "numerics", "agrees"),
+    [
+        (1.00005, "float32", True),
+        (1.001, "float32", False),
+        (1 + 1e-7, "float64", True),
+        (1.00005, "float64", False),
+    ],
+)
 def test_outputs_agree_within_rounding(other, numerics, agrees):
     assert (disagreement([other], [1.0], numerics) == "") is agrees
 

@@ -162,7 +162,7 @@ def test_only_a_training_that_stopped_early_may_have_fewer_epochs_than_its_case(
         ("backend", "", "backend '' is not one plain word"),
         ("input", "a pipe", "unknown input 'a pipe', known: arrays, "),
         ("device", "tpu", "unknown device 'tpu', known: cpu, gpu"),
-        ("numerics", "float64", "unknown numerics 'float64', known: float32, "),
+        ("numerics", "float128", "unknown numerics 'float128', known: float32, "),
         ("task", "walk", "unknown task 'walk', known: train, predict"),
         ("track", "..", "unknown track '..', known: shipped, "),
         ("workload", "mlp\x00", "is no name and no path"),

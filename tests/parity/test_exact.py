@@ -14,9 +14,9 @@ def test_every_patch_finds_what_it_replaces(evaluate):
 
 def test_a_name_that_has_moved_is_named(evaluate):
     with pytest.raises(AssertionError, match=r"MovedError: keras.src.backend.common.dtypes.NO_SUCH_TABLE.*is gone"):
-        evaluate("exact.found('keras.src.backend.common.dtypes', 'NO_SUCH_TABLE')")
+        evaluate("exact.replace('keras.src.backend.common.dtypes', 'NO_SUCH_TABLE', None)")
     with pytest.raises(AssertionError, match=r"MovedError: jax._src.no_such_module.name.*is gone"):
-        evaluate("exact.found('jax._src.no_such_module', 'name')")
+        evaluate("exact.replace('jax._src.no_such_module', 'name', None)")
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,9 @@ def test_numerics_and_inputs_come_in_a_fixed_order():
     assert "known: arrays" in fault("--inputs", "csv")
 
 
-def test_exact_mode_is_not_timed():
-    assert "unknown numerics 'float64'" in fault("--numerics", "float64")
+def test_float64_is_timed_where_it_is_asked_for():
+    assert parse_run(["--numerics", "float64,float32"]).numerics == ("float32", "float64")
+    assert parse_run(["--workloads", "mlp"]).numerics is None
 
 
 def test_the_seeds_of_parity_are_counted_from_the_first_on():

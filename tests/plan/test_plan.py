@@ -10,8 +10,9 @@ from support.descriptions import CNN, MLP
 
 from bench.contract.errors import UsageError
 from bench.plan.cases import plan
+from bench.plan.parity import plan_ladders
 from bench.plan.parse import parse_run
-from bench.plan.planned import Limits
+from bench.plan.planned import Limits, numerics_of
 from bench.plan.schedule import group_of, schedule
 
 
@@ -165,8 +166,36 @@ def test_numerics_that_a_device_lacks_are_skipped_with_the_reason():
     limits = Limits(lacking={("cpu", "tf32"): "a CPU has no TF32"})
     found = skips("--numerics", "all", "--backends", "jax", limits=limits)
 
-    assert list(found) == [("jax", "cpu", kind, "arrays", "fit") for kind in ("float32", "tf32", "bfloat16", "float16")]
-    assert list(found.values()) == [None, "a CPU has no TF32", None, None]
+    kinds = ("float32", "tf32", "bfloat16", "float16", "float64")
+    assert list(found) == [("jax", "cpu", kind, "arrays", "fit") for kind in kinds]
+    assert list(found.values()) == [None, "a CPU has no TF32", None, None, None]
+
+
+def test_numerics_that_a_backend_lacks_are_skipped_with_the_reason():
+    found = skips("--numerics", "float64", "--backends", "openvino,torch", "--tasks", "predict")
+
+    assert found["openvino", "cpu", "float64", "arrays", "fit"] == "OpenVINO computes in float32 at most"
+    assert found["torch", "cpu", "float64", "arrays", "fit"] is None
+
+
+def test_native_computes_in_float64_and_not_in_half_precision():
+    found = skips("--numerics", "float64,bfloat16", "--tracks", "native", "--backends", "torch")
+
+    assert found["torch", "cpu", "float64", "arrays", "native"] is None
+    assert "not in bfloat16" in found["torch", "cpu", "bfloat16", "arrays", "native"]
+
+
+def test_a_ladder_in_float64_is_climbed_once_where_it_is_timed_too():
+    options = parse_run(["--numerics", "float64", "--backends", "jax,torch"])
+    numerics = {"cpu": ("float64", "float32", *numerics_of(options, "cpu"))}
+    ladders = plan_ladders(options, ("fit",), numerics, Limits())
+
+    assert [(one.backend, one.numerics) for one in ladders] == [
+        ("jax", "float64"),
+        ("torch", "float64"),
+        ("jax", "float32"),
+        ("torch", "float32"),
+    ]
 
 
 def test_what_a_track_does_not_compute_in_is_skipped_with_the_reason():

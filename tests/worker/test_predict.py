@@ -46,10 +46,19 @@ def test_mixed_precision_is_what_is_computed_in(launch, numerics):
     assert content["launch"]["resolved"]["matmul_bits"] == {"bfloat16": 7, "float16": 10}[numerics]
 
 
+@pytest.mark.parametrize("track", ["fit", "on_batch", "call", "loop", "native"])
+def test_float64_is_what_every_track_answers_in(launch, track):
+    done, content = launch(task="predict", track=track, numerics="float64", samples=8, epochs=1, batch_size=2)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert content["launch"]["resolved"]["matmul_bits"] == 52
+    assert any(value != float(f"{value:.7g}") for value in content["launch"]["outputs"])  # more digits than float32 has
+
+
 def test_a_track_with_other_outputs_than_predict_is_refused(case):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     given = predict.batches(SAMPLES, 2)
-    ours = predict.outputs(lambda x: model.predict(x, verbose=0), given)
+    ours = predict.outputs(lambda x: model.predict(x, verbose=0), given, "float32")
     predict.check(ours, model, given, case(task="predict", track="loop"))
 
     with pytest.raises(ArithmeticError, match="gives other outputs"):
@@ -85,17 +94,17 @@ def test_the_first_call_stands_apart_and_warm_up_is_not_recorded():
 
 def test_a_call_has_to_bring_its_outputs_to_the_host():
     with pytest.raises(TypeError, match="a call gives object, not an array on the host"):
-        predict.outputs(lambda _: object(), [SAMPLES])
+        predict.outputs(lambda _: object(), [SAMPLES], "float32")
 
 
 def test_an_output_that_is_not_finite_is_refused():
     with pytest.raises(ArithmeticError, match="an output is not finite"):
-        predict.outputs(lambda batch: batch * np.nan, [SAMPLES])
+        predict.outputs(lambda batch: batch * np.nan, [SAMPLES], "float32")
 
 
 def test_few_outputs_are_kept_several_one_after_the_other():
-    many = predict.outputs(lambda batch: np.ones((len(batch), 1_000)), [SAMPLES])
-    pair = predict.outputs(lambda batch: {"a": batch[:, :1], "b": batch[:, 1:]}, [SAMPLES[:2]])
+    many = predict.outputs(lambda batch: np.ones((len(batch), 1_000)), [SAMPLES], "float32")
+    pair = predict.outputs(lambda batch: {"a": batch[:, :1], "b": batch[:, 1:]}, [SAMPLES[:2]], "float32")
 
     assert len(many) <= predict.MOST_OUTPUTS
     assert pair == [0.0, 3.0, 1.0, 2.0, 4.0, 5.0]

@@ -7,7 +7,7 @@ import pytest
 from bench.contract.paths import ROOT
 from bench.worker.workload import load, numerics
 
-BITS = {"float32": 23, "bfloat16": 7, "float16": 10}
+BITS = {"float64": 52, "float32": 23, "bfloat16": 7, "float16": 10}
 
 
 @pytest.fixture
@@ -75,6 +75,42 @@ def test_a_launch_in_half_precision_says_what_it_computed_with(recorded, kind):
     assert (found["matmul_bits"], found["convolution_bits"]) == (BITS[kind], BITS[kind])
     assert (found["optimizer"] == "LossScaleOptimizer") == (kind == "float16")
     assert launch["test"]["metric"] > 0.5
+
+
+WIDE = """
+@keras.saving.register_keras_serializable()
+class Wide(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x, training=False):
+        types = {keras.backend.standardize_dtype(one.dtype) for one in (x, self.factor)}
+        if types != {"float64"}:
+            raise TypeError(f"computes in {types}")
+        return x * self.factor
+"""
+
+
+@pytest.mark.parametrize("track", ["shipped", "fit", "tuned", "loop"])
+def test_weights_and_activations_of_a_float64_training_are_float64(launch, tmp_path, track):
+    source = (ROOT / "models" / "mlp.py").read_text()
+    path = tmp_path / "wide.py"
+    path.write_text(source.replace("keras.layers.Dense(10)", "keras.layers.Dense(10), Wide()") + WIDE)
+    done, content = launch(workload=str(path), numerics="float64", track=track)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = content["launch"]["resolved"]
+    assert {found[name] for name in ("dtype_policy", "compute_dtype", "variable_dtype")} == {"float64"}
+    assert (found["matmul_bits"], found["convolution_bits"]) == (BITS["float64"], BITS["float64"])
+
+
+def test_native_trains_in_float64_from_the_same_weights_and_batches(recorded):
+    wide, narrow = (recorded(numerics=kind, track="native").launch for kind in ("float64", "float32"))
+
+    assert wide["weights_digest"] == narrow["weights_digest"]
+    assert wide["batches_digest"] == narrow["batches_digest"]
+    assert wide["test"]["loss"] == pytest.approx(narrow["test"]["loss"], rel=1e-3)
+    assert wide["test"]["loss"] != float(np.float32(wide["test"]["loss"]))
 
 
 def test_a_launch_in_float32_computes_in_float32(recorded):

@@ -70,6 +70,9 @@ class Backend(Protocol):
     def configure(self, numerics: str, threads: int) -> None:
         """Set what can only be set after the import: threads, and TF32, which is off unless it is the numerics."""
 
+    def allow_float64(self) -> None:
+        """Let the framework have float64, before anything is computed."""
+
     def cached_weight_init(self, folder: Path) -> AbstractContextManager[None]:
         """While a model is built: what is compiled to draw its weights may stay in `folder` for the next launch."""
 

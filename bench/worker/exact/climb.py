@@ -255,9 +255,7 @@ def _widened(part: Any) -> Any:
     Keras casts what a model is called on, but on JAX `fit` calls a model of a user's own class without it
     (`stateless_call`, Keras 3.15.1): a layer that follows its input's type then computes in float32.
     """
-    if keras.config.floatx() != EXACT:
-        return part
-    return mapped(lambda array: array.astype(EXACT) if array.dtype.kind == "f" else array, part)
+    return load.widened(part, keras.config.floatx())
 
 
 def _stacked(batches: Sequence[Any]) -> Any:

@@ -11,18 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.worker import backends
-from bench.worker.keras_internals import found, replace
+from bench.worker.keras_internals import replace
 
 FLOATING = ("float16", "bfloat16", "float32", "mixed_float16", "mixed_bfloat16")
 
 
 def enable(backend: str) -> None:
-    """Switch this process to exact mode, before anything is built; JAX needs JAX_ENABLE_X64=1 before its import."""
-    import keras
+    """Switch this process to exact mode, before anything is built."""
+    from bench.worker.workload import numerics  # which imports Keras
 
-    keras.config.set_floatx("float64")
-    # Keras turns float64 into float32 whenever it works out the type of a result, to agree with JAX's default.
-    found("keras.src.backend.common.dtypes", "BIT64_TO_BIT32_DTYPE").pop("float64", None)
+    numerics.widen(backend)
     replace("keras.src.dtype_policies", "get", _exact_policy)
     backends.exact(backend).patch_float64()
 

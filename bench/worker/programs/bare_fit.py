@@ -33,7 +33,7 @@ def fit_seconds(case: Case, seed: int, weights: Path) -> float:
 
     workload = load.load_workload(case.workload)
     dataset = load.dataset_of(workload, case.samples)
-    batches = load.batches(dataset, case.samples, case.batch_size, seed)
+    batches = load.batches(dataset, case.samples, case.batch_size, seed).widened(case.numerics)
     del dataset  # as a launch does: TensorFlow's copy takes 0.4 s longer where memory has to be found for it
     keras.utils.set_random_seed(seed)
     numerics.choose(case.numerics)

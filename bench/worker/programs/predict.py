@@ -25,6 +25,7 @@ def measure(launch: Launch) -> Rounds:
     workload = load.load_workload(case.workload)
     given = predict.batches(load.load_dataset(case.dataset).x_test, case.batch_size)
     record["batches_digest"] = load.digest(array for batch in given for array in arrays_of(batch))
+    given = [load.widened(batch, case.numerics) for batch in given]
     memory.reset_peak()  # reading the training set took memory that inference does not
     phases["data"] = time.perf_counter() - began
 
@@ -50,7 +51,7 @@ def measure(launch: Launch) -> Rounds:
         launch.messenger.send("called", **said)
 
         began = time.perf_counter()
-        record["outputs"] = predict.outputs(called, given)
+        record["outputs"] = predict.outputs(called, given, case.numerics)
         predict.check(record["outputs"], model, given, case)
         phases["evaluate"] = time.perf_counter() - began
     compiled = {"jit_compile": model.jit_compile} if case.track == "fit" else {}

@@ -39,8 +39,11 @@ def measure(launch: Launch) -> Rounds:
         batches = load.unshuffled(dataset, trained)
     else:
         batches = load.batches(dataset, trained, case.batch_size, launch.seed)
+    batches = batches.widened(case.numerics)
+    if held_out is not None:
+        held_out = load.HeldOut(*(load.widened(part, case.numerics) for part in held_out))
     record["samples_per_epoch"] = count(batches.x)
-    x_test, y_test = dataset.x_test, dataset.y_test
+    x_test, y_test = (load.widened(part, case.numerics) for part in (dataset.x_test, dataset.y_test))
     del dataset
     memory.reset_peak()  # reading the data set took memory that training does not
     phases["data"] = time.perf_counter() - began

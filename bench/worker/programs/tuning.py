@@ -171,7 +171,7 @@ class Trial:
         self._workload = load.load_workload(case.workload)
         self._weights = load.load_weights(weights)
         dataset = load.dataset_of(self._workload, case.samples)
-        self._batches = load.batches(dataset, case.samples, case.batch_size, seed=0)
+        self._batches = load.batches(dataset, case.samples, case.batch_size, seed=0).widened(case.numerics)
 
     def values(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The knobs' values that this workload tells apart; of `jit_compile` the default and its opposite."""

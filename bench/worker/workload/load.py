@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from bench.contract.case import module_of, variant_of
+from bench.contract.case import FLOAT64, module_of, variant_of
 from bench.worker.errors import StartError, reason
 from models import Workload
-from models.datasets import DATASETS, Dataset, DatasetError, Part, arrays_of, count, npz, taken
+from models.datasets import DATASETS, Dataset, DatasetError, Part, arrays_of, count, mapped, npz, taken
 
 if TYPE_CHECKING:
     from models.own.script import Script
@@ -40,6 +40,12 @@ class Batches(NamedTuple):
     def parts(self) -> tuple[Any, ...]:
         """What a step is given: samples, labels, and weights where there are some."""
         return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+
+    def widened(self, numerics: str) -> Batches:
+        """As they are handed over in these numerics, see `widened`; the digest stays that of the data."""
+        x = widened(self.x, numerics)
+        y = x if self.y is self.x else widened(self.y, numerics)
+        return self._replace(x=x, y=y, weights=None if self.weights is None else widened(self.weights, numerics))
 
 
 class HeldOut(NamedTuple):
@@ -196,6 +202,13 @@ def _batches(dataset: Dataset, chosen: Any) -> Batches:
     return Batches(x, y, digest(every), weights)
 
 
+def widened(part: Part, numerics: str) -> Part:
+    """Samples, labels or weights as they are handed over: with float64 its floats are float64, else as they are."""
+    if numerics != FLOAT64:
+        return part
+    return mapped(lambda array: array.astype(FLOAT64) if array.dtype.kind == "f" else array, part)
+
+
 def check_labels(labels: Array, classes: int, where: str) -> None:
     """Refuse class labels out of range, for which JAX would silently give loss 0."""
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
@@ -216,8 +229,17 @@ def load_weights(path: Path) -> list[Array]:
 
 
 def weights_digest(weights: Iterable[Array]) -> str:
-    """The digest of weights by their values: of whole numbers, such as a counter's, each backend has another width."""
-    return digest(one.astype(np.int64) if one.dtype.kind in "iu" else one for one in weights)
+    """The digest of weights by their values.
+
+    Of whole numbers, such as a counter's, each backend has another width, and float64 begins from float32's values.
+    """
+    return digest(map(_of_one_width, weights))
+
+
+def _of_one_width(array: Array) -> Array:
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def digest(arrays: Iterable[Array]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.contract.agreement import disagreement
+from bench.contract.agreement import DIGITS, USUAL_DIGITS, disagreement
 from bench.contract.case import Case
 from bench.worker import backends
 from bench.worker.backends import Call
@@ -87,8 +87,10 @@ def measure(
     return {"first_seconds": first_seconds, "seconds": seconds, "series": series}
 
 
-def outputs(called: Call, given: Sequence[Part]) -> list[float]:
-    """What a call gives for the first test samples, `MOST_OUTPUTS` numbers at most, spread evenly, of seven digits.
+def outputs(called: Call, given: Sequence[Part], kind: str) -> list[float]:
+    """What a call gives for the first test samples, `MOST_OUTPUTS` numbers at most, spread evenly.
+
+    Each has the digits that the numerics `kind` is judged by.
 
     Raises TypeError where it does not give arrays, so that its work may not be done, and ArithmeticError where an
     output is not finite.
@@ -102,12 +104,12 @@ def outputs(called: Call, given: Sequence[Part]) -> list[float]:
     kept = flat[:: math.ceil(len(flat) / MOST_OUTPUTS)]
     if not np.isfinite(kept).all():
         raise ArithmeticError("an output is not finite")
-    return [float(f"{value:.7g}") for value in kept]
+    return [float(f"{value:.{DIGITS.get(kind, USUAL_DIGITS)}g}") for value in kept]
 
 
 def check(ours: Sequence[float], model: keras.Model, given: Sequence[Part], case: Case) -> None:
     """Raise ArithmeticError where a track's outputs are not those of `model.predict`."""
-    predicted = outputs(lambda x: model.predict(x, batch_size=case.batch_size, verbose=0), given)
+    predicted = outputs(lambda x: model.predict(x, batch_size=case.batch_size, verbose=0), given, case.numerics)
     apart = disagreement(ours, predicted, case.numerics)
     if apart:
         raise ArithmeticError(f"track {case.track} gives other outputs than model.predict: {apart}")

@@ -16,12 +16,17 @@ def environment(device: str, numerics: str | None, threads: int) -> dict[str, st
         "JAX_PLATFORMS": "cpu" if device == "cpu" else "cuda,cpu",
         **({"JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32" if numerics == "tf32" else "highest"} if numerics else {}),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the peak is the pool's size
-        **({"JAX_ENABLE_X64": "1"} if numerics == "float64" else {}),
     }
 
 
 def configure(numerics: str, threads: int) -> None:
     pass
+
+
+def allow_float64() -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)  # else it has no float64 at all
 
 
 @contextmanager

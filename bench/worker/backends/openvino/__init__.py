@@ -24,6 +24,10 @@ def configure(numerics: str, threads: int) -> None:
     openvino.compile_model = partial(openvino.compile_model, config=settings)
 
 
+def allow_float64() -> None:
+    """Do nothing: it has none, and no case in float64 is planned."""
+
+
 def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
     return nullcontext()
 

@@ -23,6 +23,10 @@ def configure(numerics: str, threads: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(numerics == "tf32")
 
 
+def allow_float64() -> None:
+    pass
+
+
 def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
     return nullcontext()
 

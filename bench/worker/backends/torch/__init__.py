@@ -27,6 +27,10 @@ def configure(numerics: str, threads: int) -> None:
     torch.backends.cudnn.allow_tf32 = numerics == "tf32"
 
 
+def allow_float64() -> None:
+    pass
+
+
 def cached_weight_init(folder: Path) -> AbstractContextManager[None]:  # noqa: ARG001 - nothing is compiled
     return nullcontext()
 
