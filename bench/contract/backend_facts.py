@@ -20,7 +20,7 @@ FILE = "backend.toml"
 
 @dataclass(frozen=True)
 class InputFacts:
-    """An input of `fit` that only one backend has, as code to be pasted.
+    """An input of `fit` that a framework brings, as code to be pasted.
 
     `call` is the argument, in which `{batch}` stands for the batch size; `before` is what comes before the call.
     """
@@ -74,6 +74,7 @@ class BackendFacts:
     trains: whether Keras can train on it, which its `loop.py` says.
     colour, symbol: how it is drawn: `#rrggbb`, at least 3 : 1 against white and black, and a marker of Plotly's.
     packages: modules whose versions are recorded, the framework's first.
+    distributions: what a registry calls the packages that bring its framework, the one for a CPU first.
     no_memory: regular expressions for what it says when memory is out, in whatever case.
     foreign_settings: environment variables of a user's that are dropped: they would change precision, memory, waiting
         or what is computed.
@@ -83,7 +84,8 @@ class BackendFacts:
     findings: what is known of its ways, where parity's ladder meets it.
     causes: known reasons for a slow step.
     errors: words of an error of its own that a finding explains, to the finding's title.
-    inputs: what only it can hand to `fit`, by the name that `--inputs` takes.
+    inputs: what its framework can hand to `fit`, by the name that `--inputs` takes; on other backends too, where their
+        environment has the framework.
     lacking: numerics that it does not compute in, each with the reason.
     other_devices: what it makes of accelerators that are not measured, as words that follow its name.
     """
@@ -93,6 +95,7 @@ class BackendFacts:
     colour: str
     symbol: str
     packages: tuple[str, ...]
+    distributions: tuple[str, ...]
     no_memory: tuple[str, ...]
     foreign_settings: tuple[str, ...]
     recorded_settings: tuple[str, ...]
@@ -191,6 +194,7 @@ def _are_words(value: Any) -> bool:
 FLAGS = "rounded", "float32_inside"  # of a finding
 OPTIONAL: dict[str, Any] = {
     "compile_caches": [],
+    "distributions": [],
     "findings": [],
     "causes": [],
     "errors": {},
@@ -203,6 +207,7 @@ KEYS = {
     "colour": Key('a colour as "#0072b2"', _text("#[0-9a-f]{6}")),
     "symbol": Key('the name of a marker of Plotly\'s, as "circle"', _text("[a-z]+(-[a-z]+)*")),
     "packages": Key("a list of modules, the framework's first", _each(_text(r"[A-Za-z_][\w.]*"), least=1)),
+    "distributions": Key("a list of packages, the one for a CPU first", _each(_text(r"[A-Za-z0-9][\w.-]*"))),
     "no_memory": Key("a list of regular expressions", _each(_is_expression)),
     "foreign_settings": SETTINGS,
     "recorded_settings": SETTINGS,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bench.contract.catalog import facts_of_all
+from bench.contract.catalog import facts_of, facts_of_all
 from bench.contract.values import MOST_LETTERS, MOST_WHOLE, WORD, is_text, shown
 
 FLOAT64 = "float64"  # timed as Keras has it; of parity it is exact mode, which keeps float32 out by patches
@@ -67,7 +67,7 @@ def case_key(row: Any) -> tuple[Any, ...]:
 
 
 def input_kinds() -> Mapping[str, str | None]:
-    """What `fit` may be handed, each kind with the backend whose environment alone has it; None where all have it."""
+    """What `fit` may be handed, each kind with the backend whose framework it needs; None where it needs none."""
     own = {kind: facts.name for facts in facts_of_all() for kind in facts.inputs}
     return {"arrays": None, "PyDataset": None, **own, RESIDENT: None}
 
@@ -78,10 +78,22 @@ def known_words() -> dict[str, Sequence[str]]:
     return {"input": kinds, "device": DEVICES, "numerics": NUMERICS, "task": TASKS, "track": TRACKS}
 
 
-def input_unavailable(kind: str, backend: str) -> str:
-    """Why a backend is not handed this kind of input; empty where it can be."""
-    needed = input_kinds()[kind] or backend
-    return "" if needed == backend else f"{kind} needs {needed}, which the environment of {backend} does not have"
+def guest_of(kind: str, backend: str) -> str:
+    """The backend whose framework an input brings into another backend's process; empty where it brings none."""
+    owner = input_kinds()[kind] or backend
+    return "" if owner == backend else owner
+
+
+def input_unavailable(kind: str, backend: str, others: Collection[str] = ()) -> str:
+    """Why a backend is not handed this kind of input; empty where it can be.
+
+    `others` are the backends whose frameworks its environment has besides its own.
+    """
+    needed = guest_of(kind, backend)
+    if not needed or needed in others:
+        return ""
+    way_out = "".join(f"; --with {name} brings it" for name in facts_of(needed).distributions[:1])
+    return f"{kind} needs {needed}, which the environment of {backend} does not have{way_out}"
 
 
 def stem(workload: Any) -> str:

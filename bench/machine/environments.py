@@ -3,11 +3,13 @@
 import functools
 import hashlib
 import importlib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.contract import catalog
 from bench.contract.paths import ROOT
 from bench.launch.ask import ask
 from bench.machine.nvidia import find
@@ -21,7 +23,8 @@ def requirements(name: str, packages: Sequence[str] = ()) -> list[str]:
     """The pins of one environment, as pyproject.toml has them, and `packages` besides.
 
     Of a backend they are those that fit this machine's driver. A group `backend-NAME-cudaN` is for drivers that support
-    CUDA N or newer; without a driver, or without such a group, `backend-NAME` is taken.
+    CUDA N or newer; without a driver, or without such a group, `backend-NAME` is taken. Of `packages` another build of
+    the backend's own framework is left out: it is there already, and the other would overwrite its files.
     """
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
 
@@ -31,7 +34,16 @@ def requirements(name: str, packages: Sequence[str] = ()) -> list[str]:
             found += resolve(item["include-group"]) if isinstance(item, dict) else [item]
         return found
 
-    return [*resolve(name if name in TOOLS else _group(f"backend-{name}", groups)), *packages]
+    if name in TOOLS:
+        return [*resolve(name), *packages]
+    own = resolve(_group(f"backend-{name}", groups))
+    builds = set(catalog.facts_of(name).distributions) - set(map(_distribution, own))
+    return [*own, *(package for package in packages if _distribution(package) not in builds)]
+
+
+def _distribution(requirement: str) -> str:
+    """The package's name in a requirement such as `jax[cuda12]==0.10.2`."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def _group(name: str, groups: Mapping[str, Any]) -> str:

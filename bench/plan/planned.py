@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,13 +51,14 @@ class Limits:
 
     `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
     `lacking` which numerics a device does not have, and why, `refused` which workloads a backend does not take, by
-    backend and workload.
+    backend and workload, `frameworks` which other backends' frameworks a backend's environment has too.
     """
 
     without_gpu: Mapping[str, str] = field(default_factory=dict)
     memory_mib: Mapping[str, float] = field(default_factory=dict)
     lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    frameworks: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | N
         _too_small(description, case.device, limits.memory_mib),
         limits.lacking.get((case.device, case.numerics)),
         facts_of(case.backend).lacking.get(case.numerics),
-        input_unavailable(case.input, case.backend),
+        input_unavailable(case.input, case.backend, limits.frameworks.get(case.backend, ())),
     ]
     if case.track == "loop" and case.task == "train":
         reasons.append(description.without_loop)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.contract.case import input_kinds
 from bench.contract.errors import UsageError
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
@@ -46,6 +47,16 @@ def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:
             seen = "; ".join(answer["missing"] or devices)
             blind[backend] = f"the environment of {backend} sees no GPU ({seen})"
     return blind
+
+
+def frameworks(pythons: Mapping[str, Path | None], kinds: Sequence[str]) -> dict[str, set[str]]:
+    """By backend the others whose frameworks its environment has too, among those that these inputs need."""
+    owners = {owner for owner in map(input_kinds().get, kinds) if owner is not None}
+    return {
+        backend: {one for one in owners - {backend} if not environments.lacking(python, one)}
+        for backend, python in pythons.items()
+        if python is not None
+    }
 
 
 def most_memory(options: Selection) -> float:

@@ -21,6 +21,7 @@ from bench.plan.schedule import schedule
 from bench.run import ceiling
 from bench.run.console import Progress, RunConsole, duration
 from bench.run.continued import continued
+from bench.run.devices import frameworks
 from bench.run.explain import explain_besides
 from bench.run.folder import known_seconds
 from bench.run.ladders import SHORT, announce, climb_all
@@ -91,7 +92,8 @@ def prepare_workloads(run: MeasuringRun) -> MeasuringRun:
 
 def plan_cases(run: MeasuringRun) -> MeasuringRun:
     """Make the plan of what the options ask for."""
-    return replace(run, cases=plan(run.options, run.prepared.workloads, run.gpus, run.limits))
+    limits = replace(run.limits, frameworks=frameworks(run.prepared.pythons, run.options.inputs))
+    return replace(run, limits=limits, cases=plan(run.options, run.prepared.workloads, run.gpus, limits))
 
 
 def describe_run(run: MeasuringRun) -> MeasuringRun:

@@ -1,10 +1,13 @@
 """Environments of the backends: where they lie and when they are complete, with packages besides their own too."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.contract.errors import UsageError
 from bench.machine import environments
 from bench.plan.parse import parse_run
+from bench.run import devices
 
 
 @pytest.fixture
@@ -48,3 +51,33 @@ def test_packages_are_an_option_of_every_run():
 def test_what_is_no_package_is_refused(word):
     with pytest.raises(UsageError, match="expected a package's name, such as keras-hub"):
         parse_run([f"--with={word}"])
+
+
+def test_another_build_of_a_backends_own_framework_is_left_out():
+    packages = ("tensorflow-cpu==2.21.0", "keras-hub")
+
+    assert not any("tensorflow-cpu" in one for one in environments.requirements("tensorflow", packages))
+    assert "tensorflow-cpu==2.21.0" in environments.requirements("torch", packages)
+    assert "keras-hub" in environments.requirements("tensorflow", packages)
+
+
+def test_another_version_of_a_backends_own_framework_is_left_to_pip():
+    assert "torch==2.12.0" in environments.requirements("torch", ("torch==2.12.0",))
+
+
+def test_environments_are_asked_for_the_frameworks_of_the_inputs_alone(monkeypatch):
+    asked = []
+
+    def lacking(python, backend):
+        asked.append((str(python), backend))
+        return [] if str(python) == "has-both" else [backend]
+
+    monkeypatch.setattr(environments, "lacking", lacking)
+    pythons = {"jax": Path("has-one"), "torch": Path("has-both"), "tensorflow": Path("own"), "openvino": None}
+
+    assert devices.frameworks(pythons, ("arrays", "tf.data", "resident")) == {
+        "jax": set(),
+        "torch": {"tensorflow"},
+        "tensorflow": set(),
+    }
+    assert asked == [("has-one", "tensorflow"), ("has-both", "tensorflow")]

@@ -171,6 +171,14 @@ def test_numerics_that_a_device_lacks_are_skipped_with_the_reason():
     assert list(found.values()) == [None, "a CPU has no TF32", None, None, None]
 
 
+def test_an_input_of_a_framework_that_is_installed_is_measured():
+    limits = Limits(frameworks={"torch": {"tensorflow"}})
+    found = skips("--inputs", "tf.data", "--backends", "jax,torch", limits=limits)
+
+    assert found["torch", "cpu", "float32", "tf.data", "fit"] is None
+    assert found["jax", "cpu", "float32", "tf.data", "fit"].endswith("does not have; --with tensorflow-cpu brings it")
+
+
 def test_numerics_that_a_backend_lacks_are_skipped_with_the_reason():
     found = skips("--numerics", "float64", "--backends", "openvino,torch", "--tasks", "predict")
 

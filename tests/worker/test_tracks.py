@@ -4,15 +4,19 @@ import itertools
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 from bench.contract.case import input_kinds, input_unavailable
+from bench.contract.catalog import facts_of_all
 from bench.contract.paths import ROOT
 from bench.worker import backends
 from bench.worker.backends import kinds
+from bench.worker.process import environment
 from bench.worker.timing.clock import EpochClock
 from bench.worker.workload import inputs, load, train
 
@@ -165,8 +169,9 @@ def test_dropout_drops_while_training(backend_name, model, batches):
 
 @pytest.mark.parametrize("kind", input_kinds())
 def test_every_input_hands_fit_the_same_batches(backend_name, model, batches, kind):
-    if input_unavailable(kind, backend_name):
-        pytest.skip(input_unavailable(kind, backend_name))
+    installed = [facts.name for facts in facts_of_all() if find_spec(facts.packages[0])]
+    if reason := input_unavailable(kind, backend_name, installed):
+        pytest.skip(reason)
     weights = []
     for handed in ("arrays", kind):
         ours = model(attentive)
@@ -182,6 +187,22 @@ def test_an_input_of_another_framework_is_refused_with_the_reason(backend_name):
     other = "tf.data" if backend_name != "tensorflow" else "DataLoader"
 
     assert f"the environment of {backend_name} does not have" in input_unavailable(other, backend_name)
+
+
+def test_an_input_is_made_by_the_framework_that_it_is_named_for(monkeypatch):
+    made = SimpleNamespace(MAKERS={"tf.data": lambda parts, size: {"x": (parts, size)}})
+    asked = []
+    monkeypatch.setattr(backends, "inputs", lambda name: asked.append(name) or made)
+
+    assert inputs.arguments("tf.data", ["parts"], BATCH) == {"x": (["parts"], BATCH)}
+    assert asked == ["tensorflow"]
+
+
+def test_the_versions_of_a_launch_name_the_framework_of_its_input(backend_name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(__version__="1.2"))
+
+    assert environment.versions(backend_name, "openvino")["openvino"] == "1.2"
+    assert "openvino" not in environment.versions(backend_name)
 
 
 @pytest.mark.parametrize("track", ["shipped", "tuned", "loop", "native"])

@@ -105,9 +105,12 @@ class Backend(Protocol):
 
 
 class Inputs(Protocol):
-    """What `fit` is handed on one backend alone; the order of samples is kept."""
+    """What a framework hands to `fit`; the order of samples is kept."""
 
-    MAKERS: Mapping[str, Maker]  # by the names that its `backend.toml` has under `inputs`
+    MAKERS: Mapping[str, Maker]  # by the names that its `backend.toml` has under `inputs`; for other backends too
+
+    def as_guest(self) -> None:
+        """Let the framework serve nothing but inputs in another backend's process: it takes no memory of a GPU."""
 
     def resident(self, *parts: Any) -> Mapping[str, Any]:
         """The arguments of `fit` for batches of shape (steps, batch, …), placed before, by what costs least."""
@@ -172,7 +175,7 @@ def profile(name: str) -> Profile:
 
 
 def inputs(name: str) -> Inputs:
-    """What only this backend is handed; imports its framework."""
+    """What this backend's framework hands over; imports the framework."""
     return cast(Inputs, import_module(f"{__name__}.{name}.inputs"))
 
 

@@ -74,10 +74,11 @@ def _keep_downloads(home: Path) -> None:
             (home / name).symlink_to(usual / name)
 
 
-def versions(backend: str) -> dict[str, str]:
-    """The versions of the modules imported here, whatever package brought them."""
+def versions(backend: str, guest: str = "") -> dict[str, str]:
+    """The versions of the modules imported here, whatever package brought them; a guest's framework serves an input."""
     found = {"python": platform.python_version()}
-    for name in ("keras", "numpy", *catalog.facts_of(backend).packages):
+    frameworks = [name for one in (backend, guest) if one for name in catalog.facts_of(one).packages]
+    for name in ("keras", "numpy", *frameworks):
         version = getattr(sys.modules.get(name), "__version__", None)
         if version is not None:
             found[name] = version

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.contract.case import CASE_COLUMNS, CASE_OPTIONS, Case
+from bench.contract.case import CASE_COLUMNS, CASE_OPTIONS, Case, guest_of
 from bench.contract.files import write
 from bench.contract.messages import Messenger
 from bench.contract.record import SCHEMA
@@ -90,6 +90,9 @@ def _begin(case: Case, given: dict[str, Any], messenger: Messenger) -> Launch:
     backend = environment.prepare(case.backend, case.device, numerics)
     import keras  # noqa: F401 - so that its time is told apart from the measurement's
 
+    guest = guest_of(case.input, case.backend)
+    if guest:
+        backends.inputs(guest).as_guest()
     launch = Launch(case, backend=backend, messenger=messenger, **given)
     launch.record["phases"] = {"import": time.perf_counter() - began}
     return launch
@@ -105,7 +108,7 @@ def _written(launch: Launch) -> dict[str, Any]:
         "reason": "",
         "knobs": launch.knobs,
         **launch.record,
-        "versions": environment.versions(launch.case.backend),
+        "versions": environment.versions(launch.case.backend, guest_of(launch.case.input, launch.case.backend)),
     }
 
 

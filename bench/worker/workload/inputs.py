@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from bench.contract.case import RESIDENT
+from bench.contract.case import RESIDENT, input_kinds
 from bench.worker import backends
 from bench.worker.backends import Maker
 from models.datasets import count, mapped, taken
@@ -20,10 +20,10 @@ def arguments(kind: str, parts: Sequence[Any], batch_size: int) -> Mapping[str, 
     """
     if kind in MAKERS:
         return MAKERS[kind](parts, batch_size)
-    own = backends.inputs(keras.backend.backend())
     if kind == RESIDENT:
+        own = backends.inputs(keras.backend.backend())
         return own.resident(*(in_batches(part, batch_size) for part in parts))
-    return own.MAKERS[kind](parts, batch_size)
+    return backends.inputs(input_kinds()[kind] or "").MAKERS[kind](parts, batch_size)
 
 
 def in_batches(samples: Any, batch_size: int) -> Any:

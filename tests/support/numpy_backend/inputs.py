@@ -14,4 +14,8 @@ def _generator(parts, batch_size):
     return {"x": zip(*(np.split(part, steps) for part in parts), strict=True)}
 
 
+def as_guest():
+    pass
+
+
 MAKERS = {"generator": _generator}

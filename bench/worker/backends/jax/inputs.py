@@ -1,4 +1,4 @@
-"""What only JAX is handed; see `Inputs`."""
+"""What JAX hands to `fit`; see `Inputs`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,10 @@ import keras
 from bench.worker.backends import Maker, placed
 
 MAKERS: Mapping[str, Maker] = {}
+
+
+def as_guest() -> None:
+    """Do nothing: it has no input of its own."""
 
 
 def resident(*parts: Any) -> Mapping[str, Any]:

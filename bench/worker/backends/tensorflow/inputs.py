@@ -1,4 +1,4 @@
-"""What only TensorFlow is handed; see `Inputs`."""
+"""What TensorFlow hands to `fit`; see `Inputs`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,11 @@ from typing import Any
 import tensorflow as tf
 
 from bench.worker.backends import Maker
+
+
+def as_guest() -> None:
+    """See `Inputs`."""
+    tf.config.set_visible_devices([], "GPU")  # else it takes nearly all of its memory at its first tensor
 
 
 def resident(*parts: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What only PyTorch is handed; see `Inputs`."""
+"""What PyTorch hands to `fit`; see `Inputs`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +9,10 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSample
 
 from bench.worker.backends import Maker, placed
 from models.datasets import count, mapped, taken
+
+
+def as_guest() -> None:
+    """Do nothing: a DataLoader's tensors lie in the host's memory, and torch touches no GPU before it is asked to."""
 
 
 def resident(*parts: Any) -> Mapping[str, Any]:
