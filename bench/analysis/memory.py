@@ -21,7 +21,9 @@ HUNDRED = 100  # calls
 EPOCH = "epoch"
 GROWS, SETTLED, UNKNOWN = "grows", "settled", "unknown"
 MEASURES = ("seconds", "low", "high", "mib", "mib_low", "mib_high")
-COLUMNS = [*PLACE, "over", "batch_size", *MEASURES, "verdict", "launches"]
+HOST, DEVICE = "host", "device"  # whose memory, by the name that a launch tells it under
+HELD = {HOST: "memory_mib", DEVICE: "device_memory_mib"}
+COLUMNS = [*PLACE, "over", "memory", "batch_size", *MEASURES, "verdict", "launches"]
 MISSING = Interval(math.nan, math.nan, math.nan)
 
 
@@ -30,25 +32,40 @@ def memory(groups: Mapping[tuple[str, str, str], Sequence[Launch]]) -> pd.DataFr
     rows = [
         dict(zip(PLACE, place, strict=True)) | row
         for place, launches in groups.items()
-        for row in [_epochs(launches), *_calls(launches)]
+        for memory in HELD
+        for row in [*_epochs(launches, memory), *_calls(launches, memory)]
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _epochs(launches: Sequence[Launch]) -> dict[str, Any]:
-    growth = _growth([(one["memory_mib"], 1.0) for one in launches])
-    return _row(EPOCH, launches[0]["trainings"][explain.SHORT]["batch_size"], MISSING, growth, 1.0, len(launches))
+def _epochs(launches: Sequence[Launch], memory: str) -> Iterator[dict[str, Any]]:
+    looks = _looks(launches, memory)
+    if looks is None:
+        return
+    growth = _growth([(one, 1.0) for one in looks])
+    yield {"memory": memory} | _row(
+        EPOCH, launches[0]["trainings"][explain.SHORT]["batch_size"], MISSING, growth, 1.0, len(launches)
+    )
 
 
-def _calls(launches: Sequence[Launch]) -> Iterator[dict[str, Any]]:
+def _calls(launches: Sequence[Launch], memory: str) -> Iterator[dict[str, Any]]:
     for name in explain.CALLS:
         found = [one["calls"][name] for one in launches if name in one.get("calls", {})]
         if not found or any(one["error"] for one in found):
             continue
+        looks = _looks(found, memory)
+        if looks is None:
+            continue
         scale = HUNDRED / min(one["calls"] for one in found)
-        growth = _growth([(one["memory_mib"], HUNDRED / one["calls"]) for one in found])
+        growth = _growth([(held, HUNDRED / one["calls"]) for held, one in zip(looks, found, strict=True)])
         fastest = statistics.mean_interval([min(one["seconds"]) for one in found], LEVEL)
-        yield _row(name, found[0]["batch_size"], fastest, growth, scale, len(found))
+        yield {"memory": memory} | _row(name, found[0]["batch_size"], fastest, growth, scale, len(found))
+
+
+def _looks(found: Sequence[Mapping[str, Any]], memory: str) -> list[Sequence[float]] | None:
+    """What was held at each look; of a device None where a launch tells of none: on a CPU, or recorded before."""
+    looks = [one.get(HELD[memory], []) for one in found]
+    return None if memory == DEVICE and not all(looks) else looks
 
 
 def _row(
@@ -81,15 +98,16 @@ def _verdict(growth: Interval, least: float) -> str:
 
 def leaks(table: pd.DataFrame) -> Iterator[Advice]:
     """A sentence for all that grows."""
-    for place, rows in table.groupby(PLACE, sort=False):
+    for (*place, memory), rows in table.groupby([*PLACE, "memory"], sort=False):
+        whose = "its memory" if memory == HOST else "its memory on the device"
         settled = [name for name in explain.CALLS if explain.CALLS[name] and _is(rows, name, SETTLED)]
         for row in rows[rows["verdict"] == GROWS].to_dict("records"):
             by = f"{row['mib']:.2g} [{row['mib_low']:.2g}, {row['mib_high']:.2g}] MiB"
             if row["over"] == EPOCH:
-                text = f"its memory grows by {by} an epoch: something that a callback, a layer or a metric keeps"
+                text = f"{whose} grows by {by} an epoch: something that a callback, a layer or a metric keeps"
             else:
                 others = f"; with {' and '.join(settled)} it does not" if settled and explain.CALLS[row["over"]] else ""
-                text = f"its memory grows by {by} over a hundred calls of {row['over']} in a row{others}"
+                text = f"{whose} grows by {by} over a hundred calls of {row['over']} in a row{others}"
             workload, device, backend = (str(part) for part in place)
             yield Advice(workload, device, backend, 1.0, text)
 

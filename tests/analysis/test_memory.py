@@ -84,3 +84,31 @@ def test_backends_stand_side_by_side(found):
     assert table.columns == ["over", "jax", "torch"]
     assert table.rows[1] == ["predict, 1 sample", "1 ms, settled", "20 ms, grows by 0.5 MiB"]
     assert pd.notna(explanation.memory["batch_size"]).all()
+
+
+def test_a_devices_memory_has_rows_a_table_and_a_verdict_of_its_own(found):
+    explanation = found(torch={"predict": in_a_row(device_memory_mib=growing(0.5)), "model(x)": in_a_row()})
+    rows = explanation.memory[explanation.memory["memory"].eq("device")]
+    _, table = calls(explanation)
+
+    assert rows[["over", "verdict"]].to_numpy().tolist() == [["predict", "grows"]]
+    assert [one.text for one in explanation.advice] == [
+        "its memory on the device grows by 0.5 [0.5, 0.5] MiB over a hundred calls of predict in a row"
+    ]
+    assert table.title == "Calls in a row, and the device's memory over them: mlp on cpu"
+    assert table.rows == [["predict, 1 sample", "1 ms, grows by 0.5 MiB"]]
+
+
+def test_epochs_tell_of_a_devices_memory_too(explanation):
+    found = explanation(*(launch(seed, device_memory_mib=growing(2.0)) for seed in range(3)))
+    device = found.memory[found.memory["memory"].eq("device")].iloc[0]
+
+    assert (device["over"], device["mib"], device["verdict"]) == ("epoch", pytest.approx(2.0), "grows")
+    assert found.advice[0].text.startswith("its memory on the device grows by 2 [2, 2] MiB an epoch")
+
+
+def test_without_a_device_its_memory_has_no_rows(found):
+    explanation = found(torch={"predict": in_a_row(device_memory_mib=[])})
+
+    assert set(explanation.memory["memory"]) == {"host"}
+    assert len(list(calls(explanation))) == 1

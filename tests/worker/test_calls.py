@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bench.contract import explain
+from bench.worker.timing.memory import Looks
 from bench.worker.workload import calls
 
 
@@ -40,8 +41,10 @@ def test_a_call_that_fails_is_said_and_others_go_on(model, monkeypatch):
 
 def test_what_calls_keep_is_seen():
     kept, clock = [], iter(range(10_000))
-    found = calls.in_a_row(lambda: kept.append(1), now=lambda: next(clock) / 128, held=lambda: float(len(kept)))
+    looks = Looks(lambda: 3.0 * len(kept), lambda: float(len(kept)))
+    found = calls.in_a_row(lambda: kept.append(1), looks, now=lambda: next(clock) / 128)
 
     assert found["calls"] == 12  # of 1/128 s each within a tenth of a second
     assert np.diff(found["memory_mib"]).tolist() == [12.0] * (explain.LOOKS - 1)
+    assert np.diff(found["device_memory_mib"]).tolist() == [36.0] * (explain.LOOKS - 1)
     assert found["seconds"] == [1 / 128 / 12] * explain.LOOKS

@@ -96,6 +96,15 @@ def test_a_last_batch_of_another_size_is_tried_once_after_all_else(bench, backen
     assert found["partial_batch_seconds"] == 3.0
 
 
+def test_a_device_is_looked_at_as_often_as_the_host(bench, backend, monkeypatch):
+    assert backend.held_device_mib() is None  # on a CPU
+    monkeypatch.setattr(backend, "held_device_mib", lambda: 7.0)
+    found = parts.measure(bench(), backend)
+
+    assert found["device_memory_mib"] == [7.0] * explain.LEAKING_EPOCHS
+    assert found["calls"]["predict"]["device_memory_mib"] == [7.0] * explain.LOOKS
+
+
 def test_memory_that_is_kept_is_seen_to_grow(bench, backend):
     held = parts.measure(bench(Keeps()), backend)["memory_mib"]
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.analysis.advice import PLACE, Advice
 from bench.analysis.explain import FIXED, Explanation
-from bench.analysis.memory import EPOCH, LEAK_MIB
+from bench.analysis.memory import DEVICE, EPOCH, HOST, LEAK_MIB
 from bench.contract.case import stem
 from bench.contract.explain import PARTS
 from bench.report.cells import plain
@@ -48,15 +48,22 @@ def tables(explanation: Explanation | None) -> Iterator[Table]:
 def calls(explanation: Explanation | None) -> Iterator[Table]:
     """A table for each workload and device: calls in a row, what each takes and whether memory grows over them."""
     for rows in _places(explanation and explanation.memory):
-        yield _side_by_side(
-            Kind.MEMORY,
-            "Calls in a row, and memory over them: {place}",
-            rows,
-            {row["over"]: _over(row["over"], row["batch_size"]) for row in rows.to_dict("records")},
-            "a call ends when its outputs are on the host; predict sets up a whole loop each time, and for a few "
-            "samples predict_on_batch or model(x) does not",
-            f"memory grows where its whole interval is above {LEAK_MIB:g} MiB an epoch, or a hundred calls",
-        )
+        yield _calls(rows[rows["memory"] == HOST], "memory")
+        if (on_device := rows[rows["memory"] == DEVICE]).size:
+            yield _calls(on_device, "the device's memory")
+
+
+def _calls(rows: pd.DataFrame, memory: str) -> Table:
+    """Calls in a row and what they do to the host's memory or the device's, `memory` in words."""
+    return _side_by_side(
+        Kind.MEMORY,
+        f"Calls in a row, and {memory} over them: {{place}}",
+        rows,
+        {row["over"]: _over(row["over"], row["batch_size"]) for row in rows.to_dict("records")},
+        "a call ends when its outputs are on the host; predict sets up a whole loop each time, and for a few "
+        "samples predict_on_batch or model(x) does not",
+        f"memory grows where its whole interval is above {LEAK_MIB:g} MiB an epoch, or a hundred calls",
+    )
 
 
 def _places(frame: pd.DataFrame | None) -> Iterator[pd.DataFrame]:

@@ -94,6 +94,9 @@ class Backend(Protocol):
     def peak_device_mib(self) -> float | None:
         """The most device memory the framework held at one time; None on a CPU."""
 
+    def held_device_mib(self) -> float | None:
+        """The device memory that is in use now, as the framework's allocator counts it; None on a CPU."""
+
     def flags(self) -> dict[str, Any]:
         """Threads and precision as the framework reports them, read back."""
 

@@ -1,9 +1,11 @@
-"""Peak memory of this process."""
+"""Memory of this process: its peak, and what it holds from one look to the next."""
 
 import ctypes
 import gc
 import resource
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PROCESS = Path("/proc/self")
@@ -27,6 +29,34 @@ def live_mib() -> float:
     with suppress(OSError, ValueError, IndexError):
         return int((PROCESS / "statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 2**20
     return 0.0
+
+
+def no_device() -> None:
+    """The device memory in use where there is no device besides the host."""
+
+
+@dataclass
+class Looks:
+    """What is held from one look to the next, in MiB: by the host's process, and by the framework on a device.
+
+    `held` and `held_on_device` tell it now, the latter None where there is no device with memory of its own.
+    """
+
+    held_on_device: Callable[[], float | None] = no_device
+    held: Callable[[], float] = live_mib
+    host: list[float] = field(default_factory=list)
+    device: list[float] = field(default_factory=list)
+
+    def take(self) -> None:
+        """Look once; the host first, since it lets Python free what holds the device's memory too."""
+        self.host.append(self.held())
+        on_device = self.held_on_device()
+        if on_device is not None:
+            self.device.append(on_device)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Both series, of the device an empty one where it has no memory of its own."""
+        return {"memory_mib": self.host, "device_memory_mib": self.device}
 
 
 def peak_host_mib() -> float:

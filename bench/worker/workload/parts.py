@@ -16,7 +16,7 @@ import numpy as np
 from bench.contract import case, explain
 from bench.worker import backends
 from bench.worker.errors import reason
-from bench.worker.timing.memory import live_mib
+from bench.worker.timing.memory import Looks
 from bench.worker.workload import calls, inputs, load, numerics
 from bench.worker.workload.compiled import in_words, metric_names
 from bench.worker.workload.model import compilation, compile_model, fixed_batch, fresh
@@ -164,18 +164,18 @@ def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
         for training in bench.trainings.values():
             training.fit(backend.barrier)
     compiled = (seen.compilations(base.model) if base.model else 0) - before
-    memory: list[float] = []
-    bench.trainings[explain.SHORT].fit(backend.barrier, explain.LEAKING_EPOCHS, lambda: memory.append(live_mib()))
-    besides = {} if base.error else _besides(bench, backend.barrier)  # last, since it shows the step other shapes
+    looks = Looks(backend.held_device_mib)
+    bench.trainings[explain.SHORT].fit(backend.barrier, explain.LEAKING_EPOCHS, looks.take)
+    besides = {} if base.error else _besides(bench, backend)  # last, since it shows the step other shapes
     return {
         "trainings": {name: training.to_json() for name, training in bench.trainings.items()},
         "compilations": compiled,
-        "memory_mib": memory,
+        **looks.to_json(),
         **besides,
     }
 
 
-def _besides(bench: Bench, barrier: Callable[[], None]) -> dict[str, Any]:
+def _besides(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
     """What is no part of a step: a step of validation, what a partial last batch costs the first epoch, single calls.
 
     None of the seconds where the model takes batches of one size alone, or what is tried fails.
@@ -184,8 +184,8 @@ def _besides(bench: Bench, barrier: Callable[[], None]) -> dict[str, Any]:
     free = size > 1 and fixed_batch(model) is None
     return {
         "validation_seconds": _validation_seconds(bench, model, size),
-        "partial_batch_seconds": _partial_batch_seconds(bench, barrier, size) if free else None,
-        "calls": calls.measure(model, bench.parts, size, free),
+        "partial_batch_seconds": _partial_batch_seconds(bench, backend.barrier, size) if free else None,
+        "calls": calls.measure(model, bench.parts, size, free, lambda: Looks(backend.held_device_mib)),
     }
 
 

@@ -45,6 +45,10 @@ def peak_device_mib():
     return None
 
 
+def held_device_mib():
+    return None
+
+
 def flags():
     return {}
 

@@ -95,6 +95,13 @@ def peak_device_mib() -> float | None:
     return statistics["peak_bytes_in_use"] / 2**20 if statistics else None
 
 
+def held_device_mib() -> float | None:
+    import jax
+
+    statistics = jax.devices()[0].memory_stats()
+    return statistics["bytes_in_use"] / 2**20 if statistics else None
+
+
 def flags() -> dict[str, Any]:
     import jax
 

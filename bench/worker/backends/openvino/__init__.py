@@ -59,6 +59,10 @@ def peak_device_mib() -> float | None:
     return None
 
 
+def held_device_mib() -> float | None:
+    return None
+
+
 def flags() -> dict[str, Any]:
     import openvino
     import openvino.opset16 as operations

@@ -63,11 +63,19 @@ def device_of(value: Any) -> str:
 
 
 def peak_device_mib() -> float | None:
+    return _gpu_mib("peak")
+
+
+def held_device_mib() -> float | None:
+    return _gpu_mib("current")
+
+
+def _gpu_mib(which: str) -> float | None:
     import tensorflow as tf
 
     if not tf.config.list_physical_devices("GPU"):
         return None
-    return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
+    return float(tf.config.experimental.get_memory_info("GPU:0")[which]) / 2**20
 
 
 def flags() -> dict[str, Any]:

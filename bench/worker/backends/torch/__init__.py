@@ -72,6 +72,12 @@ def peak_device_mib() -> float | None:
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
 
 
+def held_device_mib() -> float | None:
+    import torch
+
+    return torch.cuda.memory_allocated() / 2**20 if torch.cuda.is_available() else None
+
+
 def flags() -> dict[str, Any]:
     import torch
 
