@@ -24,6 +24,7 @@ from bench.contract import explain
 from bench.contract.case import RESIDENT, input_kinds, stem
 
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
+DIGITS = 9  # of a share: rounding gives equal values a spread
 NOTHING = 1e-3  # of the time, by which noise may leave less than none
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told
@@ -235,7 +236,7 @@ def _ratio(group: Sequence[Launch], tried: str) -> Interval:
             return Interval(math.nan, math.nan, math.nan)
         # What is measured without metrics has its input on the device too: what it saves there is saved of the whole.
         with_it, without, whole = (one["epoch_seconds"] / one["steps"] / one["batch_size"] for one in trainings)
-        ratios.append(max(1 - (without - with_it) / whole, NOTHING))
+        ratios.append(max(round(1 - (without - with_it) / whole, DIGITS), NOTHING))
     return statistics.mean_interval(ratios, LEVEL)
 
 

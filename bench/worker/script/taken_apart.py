@@ -67,8 +67,9 @@ def bench_of(fit: Fit, size: int, steps: int, weights: Path, seed: int) -> tuple
         callbacks=(lambda: fit.callbacks) if fit.callbacks else None,
     )
     own: Callable[[int], Mapping[str, Any]] | None = None if has_arrays else lambda length: _taken(x, length)
+    name = "arrays" if has_arrays else type(x).__name__
     samples = count(parts[0]) if has_arrays else size * _steps_of(fit, steps)
-    return Bench(workload, parts, weights, seed, "float32", steps, own=own, input=type(x).__name__), samples
+    return Bench(workload, parts, weights, seed, "float32", steps, own=own, input=name), samples
 
 
 def _arrays(fit: Fit) -> list[Any]:
@@ -100,11 +101,15 @@ def _steps_of(fit: Fit, usual: int) -> int:
 
 
 def _again(model: keras.Model) -> keras.Model:
+    """Such a model once more; Keras would compile it as well, for which its losses and metrics may not be made."""
+    compiled, model.compiled = model.compiled, False
     try:
         return keras.models.clone_model(model)
     except (ValueError, TypeError, NotImplementedError):
         name = type(model).__name__
         raise StartError(f"{name} cannot be made again by keras.models.clone_model, as a functional one can") from None
+    finally:
+        model.compiled = compiled
 
 
 def _compiled_anew(fit: Fit) -> Compilation:

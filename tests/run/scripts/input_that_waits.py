@@ -1,4 +1,4 @@
-"""Planted: an input of the user's own that takes 20 ms for a batch, beside a callback that takes 5 ms."""
+"""Planted: an input of the user's own that takes 20 ms for a batch, beside a callback that takes 5 ms a step."""
 
 import time
 
@@ -16,7 +16,7 @@ class Waits(keras.utils.PyDataset):
 
 
 class Slow(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
         time.sleep(0.005)
 
 
