@@ -88,7 +88,7 @@ RULES = (
         explain.ADVISED["input"],
         explain.HELD,
         "is waiting for its input, a {input}",
-        "let it do less for a batch, or do it ahead, in workers or once for all; the same batches from memory,",
+        "let it do less for a batch, or do it ahead, in workers or once for all; training on the same, in memory,",
         "the same batches from memory",
     ),
     Rule(
