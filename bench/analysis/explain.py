@@ -24,6 +24,8 @@ from bench.contract import explain
 from bench.contract.case import RESIDENT, input_kinds, stem
 
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
+DIGITS = 9  # of a share: rounding gives equal values a spread
+NOTHING = 1e-3  # of the time, by which noise may leave less than none
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told
 COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
@@ -63,16 +65,31 @@ class Rule:
 RULES = (
     Rule(
         "per step",
-        0.3,
+        explain.ADVISED["per step"],
         f"steps_per_execution={explain.EXECUTIONS}",
         "is work of each step whatever its samples",
         f"compile with steps_per_execution={explain.EXECUTIONS}",
         "Keras's documentation of Model.compile",
     ),
     *(
-        Rule("input", 0.1, f"input {kind}", "is waiting for its input", f"hand `fit` a {kind}", "docs/inputs.md")
+        Rule(
+            "input",
+            explain.ADVISED["input"],
+            f"input {kind}",
+            "is waiting for its input",
+            f"hand `fit` a {kind}",
+            "docs/inputs.md",
+        )
         for kind in input_kinds()
         if kind not in ("arrays", RESIDENT)
+    ),
+    Rule(
+        "input",
+        explain.ADVISED["input"],
+        explain.HELD,
+        "is waiting for its input, a {input}",
+        "let it do less for a batch, or do it ahead, in workers or once for all; training on the same, in memory,",
+        "the same batches from memory",
     ),
     Rule(
         "metrics",
@@ -92,7 +109,7 @@ RULES = (
     ),
     Rule(
         "per step",
-        0.3,
+        explain.ADVISED["per step"],
         explain.LARGER,
         "is work of each step whatever its samples",
         f"a batch {explain.TIMES} times as large, which is another training,",
@@ -194,6 +211,7 @@ def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.Data
     """What makes a step take less here: measured in the same launches, and by the whole interval."""
     first, step = group[0], parts["step"].mean()
     told = {name: ", ".join(first.get(name) or ["nothing"]) for name in ("metrics", "callbacks")}
+    told["input"] = first.get("input", "")
     for rule in RULES:
         share = parts[rule.part].mean() / step if rule.part else 1.0
         ratio = _ratio(group, rule.tried)
@@ -209,20 +227,17 @@ def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.Data
 
 
 def _ratio(group: Sequence[Launch], tried: str) -> Interval:
-    """The seconds of a sample with a setting over those without, over launches."""
+    """The seconds of a sample with a setting over those of the training as it is, over launches."""
     ratios = []
+    base = explain.RESIDENT if tried == explain.UNMEASURED else explain.AS_IT_IS
     for one in group:
-        both = [one["trainings"].get(name) for name in (tried, _base(tried))]
-        if any(training is None or training["error"] for training in both):
+        trainings = [one["trainings"].get(name) for name in (tried, base, explain.AS_IT_IS)]
+        if any(training is None or training["error"] for training in trainings):
             return Interval(math.nan, math.nan, math.nan)
-        ours, theirs = (one["epoch_seconds"] / one["steps"] / one["batch_size"] for one in both)
-        ratios.append(ours / theirs)
+        # What is measured without metrics has its input on the device too: what it saves there is saved of the whole.
+        with_it, without, whole = (one["epoch_seconds"] / one["steps"] / one["batch_size"] for one in trainings)
+        ratios.append(max(round(1 - (without - with_it) / whole, DIGITS), NOTHING))
     return statistics.mean_interval(ratios, LEVEL)
-
-
-def _base(tried: str) -> str:
-    """What a training is held against: what is measured without metrics has its input on the device too."""
-    return explain.RESIDENT if tried == explain.UNMEASURED else explain.AS_IT_IS
 
 
 def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[float, str]]:
@@ -232,20 +247,20 @@ def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[fl
     """
     epoch, step, steps = _mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
     whole = epoch.estimate + steps * step
-    if epoch.low > 0 and epoch.estimate > 0.2 * whole:
+    again = min(one["compilations"] for one in group)
+    if again > 0:  # which is what an epoch then costs besides
+        yield (
+            1 - epoch.estimate / whole if epoch.low > 0 else 1.0,
+            f"it compiles again in warm epochs, at least {again} times: "
+            "something that a layer or a metric does is new each time, such as a shape or a Python number",
+        )
+    elif epoch.low > 0 and epoch.estimate > 0.2 * whole:
         text = (
             f"an epoch costs {1e3 * epoch.estimate:.3g} ms besides its {steps} "
             f"{'step' if steps == 1 else 'steps'} of {1e3 * step:.3g} ms each, {epoch.estimate / whole:.0%} of it: let "
             "an epoch have more steps, by repeating the data or with steps_per_epoch"
         )
         yield 1 - epoch.estimate / whole, text
-    again = [one["compilations"] for one in group]
-    if min(again) > 0:
-        yield (
-            1.0,
-            f"it compiles again in warm epochs, at least {min(again)} times: "
-            "something that a layer or a metric does is new each time, such as a shape or a Python number",
-        )
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Advice]:

@@ -12,10 +12,13 @@ PLAIN = "plain SGD"
 SINGLE = "one sample"  # a batch of one: what a step costs besides its samples
 LARGER = "larger batch"  # per sample; another training, but what an epoch of so many samples takes
 TIMES = 4  # as large is that batch
+HELD = "batches in memory"  # where the user brings the input: the same batches from arrays
 TAKEN_AWAY = (AS_IT_IS, SHORT, QUIET, RESIDENT, UNMEASURED, PLAIN, SINGLE)
 
 PARTS = ("callbacks", "input", "metrics", "optimizer", "per step", "per sample")  # of a step; they add up to it
 SHORTER = 4  # times fewer steps has an epoch of SHORT
+# Of a step: what a part has to take before something is advised about it, as Keras's own settings can better it.
+ADVISED = {"per step": 0.3, "input": 0.1}
 EXECUTIONS = 16  # steps_per_execution that is tried
 LEAKING_EPOCHS = 10  # whose memory is looked at
 # Calls in a loop of one's own, by the track of task predict that has them; and one that trains.

@@ -32,8 +32,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     _add_selection(parser)
     add = parser.add_argument
     add("--against", metavar="NAME_OR_FILE", help="of --workloads the one that the others are compared with")
-    add("--script", metavar="FILE", help="a training script as it is, .py or .ipynb, with its arguments: 'FILE --lr 1'")
-    add("--fit", type=whole, metavar="N", help="which fit of the script is timed; default its first")
+    _add_script(parser)
     add("--profile", metavar="NAME", help="; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items()))
     add("--launches", type=whole, metavar="N", help="fresh processes per case, one seed each")
     add("--within", type=share, metavar="3%", help="as many launches as give every ratio within so much")
@@ -72,6 +71,7 @@ def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
 def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `explain`."""
     _add_selection(parser)
+    _add_script(parser)
     parser.add_argument("--launches", type=whole, metavar="N", help="of each backend; default 3")
 
 
@@ -84,6 +84,12 @@ def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     add("--samples", type=whole, metavar="N", help="default 19200")
     add("--load", type=whole, metavar="N", help="processes that keep a core busy")
     add("--resume", metavar="RUN", help="go on with it, or tell again what a finished one found")
+
+
+def _add_script(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--script", metavar="FILE", help="a training script as it is, .py or .ipynb, with its arguments: 'FILE --lr 1'")
+    add("--fit", type=whole, metavar="N", help="which fit of the script is timed; default its first")
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:

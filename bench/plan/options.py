@@ -20,7 +20,7 @@ from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
 from bench.own_models.adopt import GeneratedWorkload, ModelOptions, adopt, stem
 from bench.plan import checks
-from bench.plan.script import script_settings
+from bench.plan.script import AS_IT_IS, script_settings
 
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
@@ -212,7 +212,7 @@ class RunOptions(Selection):
         """Put what is decided in the place of what was left out; UsageError where something cannot be."""
         if script is not None:
             given = {**vars(self), "dataset": dataset, "loss": loss, "unsafe": unsafe}
-            self._settle(**script_settings(str(script), 1 if fit is None else fit, given))
+            self._settle(**script_settings(str(script), 1 if fit is None else fit, given), **AS_IT_IS)
         elif fit is not None:
             raise UsageError("--fit: says which fit of a --script is timed; leave it out, or name a script")
         checks.check_one_of("--profile", self.profile, PROFILES, "profile")
@@ -336,4 +336,19 @@ class ExplainOptions(Selection):
     """What `explain` was asked for: `launches` processes take the step of each workload and backend apart."""
 
     launches: int = 3
-    workloads: tuple[str, ...] = ("mlp", "cnn")
+    script: InitVar[str | None] = None
+    fit: InitVar[int | None] = None
+
+    def __post_init__(
+        self, dataset: str | None, loss: str | None, unsafe: bool, script: str | None, fit: int | None
+    ) -> None:
+        """Put a script in the place of the workloads; UsageError where something cannot be."""
+        if script is not None:
+            given = {**vars(self), "dataset": dataset, "loss": loss, "unsafe": unsafe}
+            self._settle(**script_settings(str(script), 1 if fit is None else fit, given))
+        elif fit is not None:
+            raise UsageError("--fit: says which fit of a --script is taken apart; leave it out, or name a script")
+        super().__post_init__(dataset, loss, unsafe)
+
+    def _default_workloads(self) -> tuple[str, ...]:
+        return "mlp", "cnn"

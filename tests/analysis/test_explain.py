@@ -32,7 +32,13 @@ def launch(seed=0, backend="torch", epoch=0.0, changed=None, **more):
     if explain.LARGER in taken:
         trainings[explain.LARGER] |= {"batch_size": explain.TIMES * BATCH}
     about = {"workload": "mlp", "backend": backend, "device": "cpu", "numerics": "float32", "seed": seed}
-    about |= {"metrics": ["accuracy"], "callbacks": ["Slow"], "steps_per_epoch": 468, "compilations": 0}
+    about |= {
+        "metrics": ["accuracy"],
+        "callbacks": ["Slow"],
+        "input": "Waits",
+        "steps_per_epoch": 468,
+        "compilations": 0,
+    }
     return {**about, "memory_mib": [100.0 + 0.01 * seed] * 10, "trainings": trainings, **more}
 
 
@@ -101,6 +107,10 @@ HOST = {explain.SINGLE: 0.6}  # 60 % of a step
         ({explain.RESIDENT: 0.5, "input tf.data": 0.6}, "50% of its step is waiting for its input: hand `fit` a tf.da"),
         ({explain.UNMEASURED: 0.5, explain.PLAIN: 0.5}, "goes into accuracy: compile without metrics"),
         ({explain.QUIET: 0.9, explain.RESIDENT: 0.9}, "10% of its step goes into Slow: let them do less"),
+        (
+            {explain.RESIDENT: 0.5, explain.HELD: 0.55},
+            "50% of its step is waiting for its input, a Waits: let it do le",
+        ),
         ({"jit_compile=True": 0.5}, "compile with jit_compile=True, which takes 0.50"),
     ],
 )
@@ -147,6 +157,34 @@ def test_what_helps_most_is_told_first_and_another_training_last(explanation):
     beginnings = ("an epoch costs", "60% of its step is work of each step whatever its samples: compile with", "60%")
     for one, beginning in zip(found.advice, beginnings, strict=True):
         assert one.text.startswith(beginning)
+
+
+TWO_CAUSES = {
+    "callbacks 30 %, input 50 %": (
+        {explain.QUIET: 0.7, explain.HELD: 0.5, explain.RESIDENT: 0.2, explain.UNMEASURED: 0.15, explain.PLAIN: 0.1},
+        ("50% of its step is waiting for its input", "30% of its step goes into Slow"),
+    ),
+    "input 60 %, metrics 30 %, which are most of what is left": (
+        {explain.HELD: 0.4, explain.RESIDENT: 0.4, explain.UNMEASURED: 0.1, explain.PLAIN: 0.1},
+        ("60% of its step is waiting for its input", "30% of its step goes into accuracy"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TWO_CAUSES)
+def test_of_two_causes_the_one_that_takes_more_is_first(explanation, case):
+    changed, beginnings = TWO_CAUSES[case]
+    found = explanation(*(launch(seed, changed={**changed, explain.SINGLE: 0.05}) for seed in range(3)))
+
+    for one, beginning in zip(found.advice, beginnings, strict=True):
+        assert one.text.startswith(beginning)
+
+
+def test_what_compiles_in_each_epoch_is_its_cause_and_not_too_few_steps(explanation):
+    (one,) = explanation(*(launch(seed, epoch=3000.0, compilations=3) for seed in range(3))).advice
+
+    assert one.text.startswith("it compiles again in warm epochs")
+    assert one.remains < 0.2
 
 
 def test_memory_that_takes_a_step_once_does_not_grow(explanation):

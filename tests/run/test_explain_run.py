@@ -81,6 +81,19 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(fake):
         parse_explain([*fake, "--launches=0"])
 
 
+def test_a_script_takes_the_place_of_the_workloads(fake, tmp_path):
+    (tmp_path / "train.py").write_text("model.fit(x, y)\n")
+    without = [word for word in fake if not word.startswith("--workloads")]
+    options = parse_explain([*without, f"--script={tmp_path / 'train.py'}", "--fit=2"])
+
+    (workload,) = options.workloads
+    assert [one.path for one in options.adopted] == [workload]
+    with pytest.raises(UsageError, match="--workloads: a script says itself"):
+        parse_explain([*without, f"--script={tmp_path / 'train.py'}", "--workloads=mlp"])
+    with pytest.raises(UsageError, match="--fit: says which fit of a --script is taken apart"):
+        parse_explain([*without, "--fit=2"])
+
+
 def test_a_run_is_explained_besides_after_its_launches(measure):
     folder = measure("--explain", "--launches=2")
     page = write(analyse(folder), folder)

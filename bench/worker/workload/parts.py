@@ -72,6 +72,9 @@ class Training:
         except Exception as error:  # whatever a setting makes a framework do
             self.error = reason(error)
             return
+        if not others and self.epoch_seconds is None:
+            self.error = "a callback ended it after its first epoch"
+            return
         if self.cold_seconds is None:
             self.cold_seconds = first
         else:
@@ -101,6 +104,8 @@ class Bench:
         parts: samples, labels and perhaps weights, as many as there are.
         weights: the file that every training begins from.
         steps: of an epoch of most trainings; the samples are repeated where they do not do.
+        own: what `fit` is handed for an epoch of so many steps where the user brings the input, in the place of arrays.
+        input: what that is called.
     """
 
     workload: Workload
@@ -109,6 +114,8 @@ class Bench:
     seed: int
     numerics: str
     steps: int
+    own: Callable[[int], Mapping[str, Any]] | None = None
+    input: str = "arrays"
     trainings: dict[str, Training] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -120,13 +127,16 @@ class Bench:
         name: str,
         like: str | None = None,
         *,
-        kind: str = case.RESIDENT,
+        kind: str | None = case.RESIDENT,
         steps: int | None = None,
         batch_size: int | None = None,
         callbacks: Sequence[Any] = (),
         compiled: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Make a training: another use of the model of one that is there (`like`), or a model compiled otherwise."""
+        """Make a training: another use of the model of one that is there (`like`), or a model compiled otherwise.
+
+        Without a kind it is handed the input as it is.
+        """
         size, length = batch_size or self.workload.batch_size, steps or self.steps
         training = Training(length, size, callbacks=callbacks)
         self.trainings[name] = training
@@ -135,7 +145,10 @@ class Bench:
         except Exception as error:  # whatever a user's code raises
             training.error = reason(error)
             return
-        training.handed = lambda: inputs.arguments(kind, self.repeated(length * size), size)
+        if kind is None and self.own is not None:
+            training.handed = functools.partial(self.own, length)
+        else:
+            training.handed = lambda: inputs.arguments(kind or "arrays", self.repeated(length * size), size)
 
     def _model(self, compiled: Mapping[str, Any]) -> Any:
         keras.utils.set_random_seed(self.seed)
@@ -153,9 +166,12 @@ def _repeated(part: Any, samples: int) -> Any:
 
 def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
     """What every training took, and what was seen besides: compilations of warm epochs, memory over epochs."""
-    _add(bench)
-    for training in bench.trainings.values():
-        training.fit(backend.barrier)
+    for add in (_add, _add_tried):
+        there = set(bench.trainings)
+        add(bench)
+        for name, training in bench.trainings.items():
+            if name not in there:
+                training.fit(backend.barrier)
     base = bench.trainings[explain.AS_IT_IS]
     seen = backends.explain(keras.backend.backend())
     before = seen.compilations(base.model) if base.model else 0
@@ -224,6 +240,7 @@ def about(bench: Bench, samples: int) -> dict[str, Any]:
         "trained_with": in_words(given, (), model),
         "optimizer": type(model.optimizer).__name__,
         "metrics": metric_names(given),
+        "input": bench.input,
         "jit_compile": model.jit_compile,
         "run_eagerly": model.run_eagerly,
         "callbacks": [type(one).__name__ for one in bench.trainings[explain.AS_IT_IS].callbacks],
@@ -235,10 +252,12 @@ def _add(bench: Bench) -> None:
     """The trainings with something taken away, and what advice may come to."""
     workload = bench.workload
     callbacks = list(workload.callbacks()) if workload.callbacks else []
-    bench.add(explain.AS_IT_IS, kind="arrays", callbacks=callbacks)
-    bench.add(explain.SHORT, explain.AS_IT_IS, kind="arrays", steps=bench.steps // explain.SHORTER, callbacks=callbacks)
+    bench.add(explain.AS_IT_IS, kind=None, callbacks=callbacks)
+    bench.add(explain.SHORT, explain.AS_IT_IS, kind=None, steps=bench.steps // explain.SHORTER, callbacks=callbacks)
     if callbacks:
-        bench.add(explain.QUIET, explain.AS_IT_IS, kind="arrays")
+        bench.add(explain.QUIET, explain.AS_IT_IS, kind=None)
+    if bench.own is not None:
+        bench.add(explain.HELD, explain.AS_IT_IS, kind="arrays", callbacks=callbacks)
     bench.add(explain.RESIDENT, explain.AS_IT_IS)
     without = {"metrics": None, "weighted_metrics": None}
     bench.add(explain.UNMEASURED, compiled=without)
@@ -246,30 +265,47 @@ def _add(bench: Bench) -> None:
     model = bench.trainings[explain.PLAIN].model
     if model is not None and fixed_batch(model) is None and workload.batch_size > 1:
         bench.add(explain.SINGLE, explain.PLAIN, batch_size=1)
-        bench.add(
-            explain.LARGER,
-            explain.AS_IT_IS,
-            kind="arrays",
-            steps=bench.steps // explain.TIMES,
-            batch_size=workload.batch_size * explain.TIMES,
-            callbacks=callbacks,
-        )
-    for name, kind, compiled in _tried(bench):
-        bench.add(name, kind=kind, callbacks=callbacks, compiled=compiled)
 
 
-def _tried(bench: Bench) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """What may be faster: the words that advise it, the input, and the settings of `model.compile`."""
+def _add_tried(bench: Bench) -> None:
+    """The trainings that advice may come to, once each of the others has had a warm epoch: what can gain, no other."""
+    base, size = bench.trainings[explain.AS_IT_IS], bench.workload.batch_size
+    if bench.own is None and explain.SINGLE in bench.trainings and _may_gain(bench, "per step"):
+        steps = bench.steps // explain.TIMES
+        larger: dict[str, Any] = {"steps": steps, "batch_size": size * explain.TIMES, "callbacks": base.callbacks}
+        bench.add(explain.LARGER, explain.AS_IT_IS, kind=None, **larger)
+    for part, name, kind, compiled in _tried(bench):
+        if not part or _may_gain(bench, part):
+            bench.add(name, kind=kind, callbacks=base.callbacks, compiled=compiled)
+
+
+def _may_gain(bench: Bench, part: str) -> bool:
+    """Whether a part of the step may come to the share at which it is advised about; half of it, by a single epoch."""
+    names = (explain.AS_IT_IS, explain.QUIET, explain.RESIDENT, explain.SINGLE)
+    found = {name: bench.trainings[name] for name in names if name in bench.trainings}
+    step = {name: (one.epoch_seconds or 0.0) / one.steps for name, one in found.items()}
+    if not all(step.values()):  # nobody knows
+        return True
+    whole = step[explain.AS_IT_IS]
+    if part == "input":
+        taken = step.get(explain.QUIET, whole) - step[explain.RESIDENT]
+    else:
+        taken = step.get(explain.SINGLE, whole)
+    return taken >= explain.ADVISED[part] / 2 * whole
+
+
+def _tried(bench: Bench) -> Iterator[tuple[str, str, str | None, dict[str, Any]]]:
+    """What may be faster: the part that it is for, the words that advise it, the input, settings of `model.compile`."""
     model = bench.trainings[explain.AS_IT_IS].model
     name = keras.backend.backend()
     if model is None:
         return
     if model.run_eagerly:
-        yield "run_eagerly=False", "arrays", {"run_eagerly": False}
+        yield "", "run_eagerly=False", None, {"run_eagerly": False}
         return
-    yield f"steps_per_execution={explain.EXECUTIONS}", "arrays", {"steps_per_execution": explain.EXECUTIONS}
+    yield "per step", f"steps_per_execution={explain.EXECUTIONS}", None, {"steps_per_execution": explain.EXECUTIONS}
     if backends.explain(name).tries_jit(bool(model.jit_compile)):
-        yield f"jit_compile={not model.jit_compile}", "arrays", {"jit_compile": not model.jit_compile}
-    for kind in case.input_kinds():
+        yield "", f"jit_compile={not model.jit_compile}", None, {"jit_compile": not model.jit_compile}
+    for kind in case.input_kinds() if bench.own is None else ():
         if kind not in ("arrays", case.RESIDENT) and not case.input_unavailable(kind, name):
-            yield f"input {kind}", kind, {}
+            yield "input", f"input {kind}", kind, {}
