@@ -9,6 +9,7 @@ Bits per dimension are the mean cross-entropy of a pixel in bits; who knows noth
 import keras
 
 from models import Target, Workload
+from models._generate import generate_with
 from models._transformer import Blocks, Positions, Tokens, small_normal
 
 PIXELS, LEVELS = 196, 16
@@ -16,13 +17,18 @@ WIDTH, HEADS, BLOCKS = 64, 4, 3
 
 
 def build() -> keras.Model:
-    """Tokens to 64 features with their positions, three causal blocks, 16 logits at each position."""
+    """Tokens to 64 features with their positions, three causal blocks, 16 logits at each position.
+
+    Its `generate` is an attribute: a subclass may do more than its graph shows, so `native` takes none over.
+    """
     blocks = Blocks(HEADS, 2 * WIDTH, epsilon=1e-5, initializer=small_normal, causal=True)
     inputs = keras.Input((PIXELS,), dtype="int32")
     x = Positions()(Tokens(LEVELS + 1, WIDTH, small_normal())(inputs))
     for _ in range(BLOCKS):
         x = blocks.norm_first(x)
-    return keras.Model(inputs, keras.layers.Dense(LEVELS)(blocks.norm(x)))
+    model = keras.Model(inputs, keras.layers.Dense(LEVELS)(blocks.norm(x)))
+    model.generate = generate_with(model)
+    return model
 
 
 workload = Workload(
