@@ -1,6 +1,6 @@
 """Text, or what else is made of tokens, by a decoder that keeps the keys and values of its attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -68,7 +68,7 @@ class Cached(keras.Model):  # type: ignore[misc]  # Keras has no types
         heads, width = self.attentions[0].num_heads, self.attentions[0].key_dim
         return ops.zeros((ops.shape(prompts)[0], self.length, heads, width), self.compute_dtype)
 
-    def advance(self, tokens: Tensor, first: Tensor, caches: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def advance(self, tokens: Tensor, first: Tensor, caches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Some tokens, (batch, some), that stand from `first` on: the features of the last, and the caches after."""
         places = first + ops.arange(tokens.shape[1])
         x = self.tokens(tokens) + ops.take(self.positions.vectors, places, axis=0)
@@ -88,7 +88,9 @@ class Cached(keras.Model):  # type: ignore[misc]  # Keras has no types
         return ops.where(ops.arange(self.length) == place, found[:, None], ids)
 
 
-def attend(attention: keras.Layer, x: Tensor, places: Tensor, caches: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def attend(
+    attention: keras.Layer, x: Tensor, places: Tensor, caches: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
     """What `attention` gives at some consecutive places, from keys and values kept and new, and both of these after.
 
     `x` is (batch, some, width), `places` are (some,); each sees itself and those before it.

@@ -20,7 +20,7 @@ from bench.analysis import analyse, frames, history, two_runs
 from bench.analysis.frames import CASES, GAUGES
 from bench.contract import files as json_files
 from bench.contract import launch_record, record, values
-from bench.contract.case import DEVICES, NUMERICS, RESIDENT, TASKS, TRACKS_OF, case_key, input_kinds
+from bench.contract.case import CALLING, DEVICES, NUMERICS, RESIDENT, TASKS, TRACKS_OF, case_key, input_kinds
 from bench.contract.files import RecordError
 from bench.report.forms import files, html, terminal
 
@@ -90,11 +90,13 @@ DIGESTS = st.sampled_from(["a", "b"])
 @st.composite
 def cases(draw, workloads=PATHS):
     task = draw(st.sampled_from(TASKS))
-    batch_size = draw(st.one_of(st.just(128), st.integers(1, 9), st.just(values.MOST_WHOLE)))
+    largest = values.MOST_WHOLE // (2 if task == "generate" else 1)  # of which two tokens are generated
+    batch_size = draw(st.one_of(st.just(128), st.integers(1, 9), st.just(largest)))
+    fewest = 2 if task == "generate" else 1
     return {
         "workload": draw(workloads),
         "dataset": draw(PATHS),
-        "samples": min(values.MOST_WHOLE, batch_size * draw(st.integers(1, 5))),
+        "samples": min(values.MOST_WHOLE, batch_size * draw(st.integers(fewest, 5))),
         "epochs": draw(st.integers(2, 4)) if task == "train" else 1,
         "batch_size": batch_size,
         "input": draw(st.sampled_from(list(input_kinds()))),
@@ -135,8 +137,11 @@ def launches(draw, case=None, repetition=None, seed=None, alike=None):
         **draw(optional(parameters=WHOLE, samples_per_epoch=WHOLE, weights_digest=DIGESTS, batches_digest=DIGESTS)),
         **(alike or {}),
     }
-    if case["task"] == "predict":
-        calls = case["samples"] // case["batch_size"]
+    if case["task"] in CALLING:
+        calls, more = case["samples"] // case["batch_size"], {}
+        if case["task"] == "generate":  # in one generation
+            more = {"prompt_tokens": 1, "tokens": calls, "first_token_seconds": [draw(SECONDS)]}
+            calls = 1 if case["track"] == "own" else calls - 1
         return launch | {
             "calls": {
                 "first_seconds": draw(SECONDS),
@@ -144,6 +149,7 @@ def launches(draw, case=None, repetition=None, seed=None, alike=None):
                 "series": draw(EPOCH),
             },
             "outputs": draw(st.lists(NUMBERS, min_size=1, max_size=4)),
+            **more,
         }
     stopped = draw(st.booleans())
     epochs = draw(st.integers(2, case["epochs"])) if stopped else case["epochs"]
@@ -383,6 +389,10 @@ def made(case, repetition, slow=1.0):
     launch |= {"phases": {"import": 1.0, "data": 0.1, "build": 0.1, "fit": 3.0, "evaluate": 0.1, "process": 5.0}}
     launch |= {"versions": {"keras": "3.15.1"}, "batches_digest": "b", "samples_per_epoch": case["samples"]}
     launch |= {"resolved": {"jit_compile": True, "device": case["device"], "affinity": [0, 1], "flags": {"threads": 2}}}
+    if case["task"] == "generate":
+        seconds = [0.01 * slow] * (1 if case["track"] == "own" else 3)
+        calls = {"calls": {"first_seconds": 1.0, "seconds": seconds, "series": span}, "outputs": [0.1, -2.0]}
+        return launch | calls | {"prompt_tokens": 1, "tokens": 4, "first_token_seconds": [0.02]}
     if case["task"] == "predict":
         seconds = [0.01 * slow] * (case["samples"] // case["batch_size"])
         return launch | {"calls": {"first_seconds": 1.0, "seconds": seconds, "series": span}, "outputs": [0.1, -2.0]}
@@ -392,9 +402,11 @@ def made(case, repetition, slow=1.0):
 TRAINED = {"workload": "mlp", "dataset": "d", "samples": 256, "epochs": 3, "batch_size": 128, "input": "arrays"}
 TRAINED |= {"backend": "jax", "device": "cpu", "numerics": "float32", "task": "train", "track": "fit"}
 CALLED = {**TRAINED, "task": "predict", "epochs": 1}
+GENERATED = {**CALLED, "task": "generate", "samples": 4 * 128}
 PLANNED = [
     *(TRAINED, {**TRAINED, "backend": "torch"}, {**TRAINED, "track": "native"}, {**TRAINED, "input": RESIDENT}),
     *(CALLED, {**CALLED, "backend": "torch"}),
+    *(GENERATED, {**GENERATED, "track": "own"}),
 ]
 RECORDS = [made(case, number, 1 + 0.3 * index) for index, case in enumerate(PLANNED) for number in range(2)]
 LADDER = {"backend": "torch", "device": "cpu", "numerics": "float64", "skip": None, "status": "ok", "reason": ""}
@@ -452,7 +464,7 @@ def in_one_line(error, named):
     assert len(str(error)) < 500
 
 
-@pytest.mark.parametrize("launch", [RECORDS[0], RECORDS[-1]], ids=["train", "predict"])
+@pytest.mark.parametrize("launch", [RECORDS[0], RECORDS[-5], RECORDS[-1]], ids=["train", "predict", "generate"])
 def test_a_record_cut_off_anywhere_is_refused(place, launch):
     place.mkdir(exist_ok=True)
     content = json.dumps(whole(launch)).encode()
@@ -463,7 +475,7 @@ def test_a_record_cut_off_anywhere_is_refused(place, launch):
 
 @drawn(20, 90, data=st.data())
 def test_a_record_with_any_value_in_any_place_is_refused_or_does_no_harm(place, data):
-    index = data.draw(st.sampled_from([0, 2, len(RECORDS) - 1]))
+    index = data.draw(st.sampled_from([0, 2, len(RECORDS) - 5, len(RECORDS) - 1]))
     content = data.draw(damaged(whole(RECORDS[index])))
     write(place, DESCRIPTION, [content, *(whole(one) for one in RECORDS if one is not RECORDS[index])])
     if is_read(place / "launches" / "000.json"):
@@ -472,7 +484,7 @@ def test_a_record_with_any_value_in_any_place_is_refused_or_does_no_harm(place, 
 
 @drawn(15, 60, data=st.data())
 def test_a_record_with_a_changed_byte_is_refused_or_does_no_harm(place, data):
-    index = data.draw(st.sampled_from([0, len(RECORDS) - 1]))
+    index = data.draw(st.sampled_from([0, len(RECORDS) - 5, len(RECORDS) - 1]))
     write(place, DESCRIPTION, [whole(one) for one in RECORDS])
     path = place / "launches" / f"{index:03}.json"
     path.write_bytes(flipped(path.read_bytes(), data.draw(bytes_of(path.read_bytes()))))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis import predict, statistics
 from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
-from bench.contract.case import Case
+from bench.contract.case import CALLING, Case
 from bench.contract.run_json import Planned, RunDescription
 
 LATENCIES = ["p50_seconds", "p90_seconds", "p99_seconds"]
@@ -33,6 +33,7 @@ CASE_VALUES = [
     "trend_high",
     "trend_verdict",
     *LATENCIES,
+    "first_token_seconds",
     "metric",
     "test_metric",
     "test_loss",
@@ -48,13 +49,14 @@ def cases(run: Run) -> pd.DataFrame:
     A launch counts with its fastest steady epoch, the case with the geometric mean over its launches; the cold
     epoch and the trend likewise, setup, metrics and memory with the mean. The intervals of all trends hold together
     with 95 %. `p50_seconds` to `p99_seconds` are quantiles of all steady epochs of the counted launches, the last where
-    there are a hundred. Of inference the epochs are calls, the cold one the first, and a launch counts with its median.
+    there are a hundred. Of inference the epochs are calls, the cold one the first, and a launch counts with its median;
+    of generation they are tokens, and `first_token_seconds` is the mean of launches' medians.
     Values are NaN where no launch was ok.
     """
     groups = dict(iter(run.launches.groupby(CASES, sort=False))) if len(run.launches) else {}
     keys, good = [*CASES, "repetition", "attempt"], counted(run)
     trained = run.epochs.merge(good[keys], on=keys).groupby(CASES, sort=False)
-    called = good[good["task"] == "predict"].groupby(CASES, sort=False)
+    called = good[good["task"].isin(CALLING)].groupby(CASES, sort=False)
     spread = {key: _epoch_values(group) for key, group in trained}
     spread |= {key: predict.quantiles(group["call_seconds"].explode()) for key, group in called}
     rows, level = [], statistics.level_of(len(groups))
@@ -93,6 +95,7 @@ def _case_values(group: pd.DataFrame, level: float) -> Row:
         "epoch_seconds_high": epoch.high,
         "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
         "setup_seconds": good["setup_seconds"].mean(),
+        "first_token_seconds": good["first_token_seconds"].astype(float).mean(),
         "epochs_used": good["epochs_used"].astype(float).mean(),
         "span_epochs": good["span_epochs"].astype(float).median(),
         "callback_seconds": good["callback_seconds"].astype(float).mean(),

@@ -102,14 +102,17 @@ def _disturbed(launches: pd.DataFrame) -> set[int]:
 def opponents(case: Case, description: RunDescription) -> Iterator[tuple[str, Case]]:
     """What a case is held against: the reference backend's, and the tracks that say what its own costs.
 
-    `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table. `shipped` trains other
+    `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table; in task generate `own`,
+    for what a call for each token costs. `shipped` trains other
     batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing,
     numerics with float32, a batch size with the smallest, and a workload with the one that `--against` names.
     """
     reference = description.reference
     if case.backend != reference:
         yield f"backend={reference}", replace(case, backend=reference)
-    if case.track in ("fit", "on_batch", "call", "tuned", "loop"):
+    if case.task == "generate" and case.track != "own":
+        yield "track=own", replace(case, track="own")
+    elif case.track in ("fit", "on_batch", "call", "tuned", "loop"):
         yield "track=native", replace(case, track="native")
     if case.track == "fit":
         yield "track=tuned", replace(case, track="tuned")

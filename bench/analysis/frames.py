@@ -53,6 +53,7 @@ LAUNCH_VALUES = [
     "trend",
     "cold_epoch_seconds",
     "setup_seconds",
+    "first_token_seconds",
     "epochs_used",
     "span_epochs",
     "callback_seconds",

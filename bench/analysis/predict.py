@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.contract.agreement import disagreement
-from bench.contract.case import CASE_COLUMNS, case_key, title
-from bench.contract.launch_record import Called
+from bench.contract.case import CALLING, CASE_COLUMNS, case_key, title
+from bench.contract.launch_record import Called, Generated
 
 ENOUGH_FOR_P99 = 100  # values, below which a quantile of 99 % is little more than the slowest
 
@@ -19,15 +19,17 @@ def launch_values(launch: Called) -> dict[str, object]:
     """The columns of an ok launch of inference that those of training take from epochs.
 
     A launch counts with its median call, which is what a user waits for and steady over hundreds of calls; the fastest
-    call is luck.
+    call is luck. Of task generate the calls are tokens, each of as many sequences as the batch has.
     """
     calls = launch.calls
+    first_tokens = launch.first_token_seconds if isinstance(launch, Generated) else ()
     return {
         "epoch_seconds": float(np.median(calls.seconds)),
         "cold_epoch_seconds": calls.first_seconds,
         "samples_per_epoch": launch.case.batch_size,
         "epochs_seconds": calls.first_seconds + launch.series_seconds,
         "call_seconds": calls.seconds,
+        "first_token_seconds": float(np.median(first_tokens)) if first_tokens else None,
         "outputs": launch.outputs,
     }
 
@@ -44,7 +46,7 @@ def differing(launches: pd.DataFrame, reference: str) -> Iterator[str]:
 
     Of each case the first seed that both have; `launches` are the counted ones.
     """
-    calls = launches[launches["task"] == "predict"]
+    calls = launches[launches["task"].isin(CALLING)]
     groups = {key: group.set_index("seed")["outputs"] for key, group in calls.groupby(list(CASE_COLUMNS), sort=False)}
     for key, ours in groups.items():
         case = dict(zip(CASE_COLUMNS, key, strict=True))

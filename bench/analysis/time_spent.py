@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.frames import PHASES, Run
+from bench.contract.case import CALLING
 
 
 def time_spent(run: Run) -> dict[str, float]:
@@ -15,7 +16,7 @@ def time_spent(run: Run) -> dict[str, float]:
     parts = {}
     if len(good):
         parts = {name.removesuffix("_seconds"): float(good[name].astype(float).sum()) for name in PHASES}
-        called = float(good.loc[good["task"] == "predict", PHASES[0]].astype(float).sum())
+        called = float(good.loc[good["task"].isin(CALLING), PHASES[0]].astype(float).sum())
         parts |= {"epochs": parts["epochs"] - called, "calls": called} if called else {}
         parts["setup"] = float(good["setup_seconds"].astype(float).sum())
         parts["start and exit"] = float(good["wall_seconds"].astype(float).sum()) - sum(parts.values())

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.analysis import statistics
 from bench.analysis.comparisons import COLUMNS, compared, time_columns
 from bench.analysis.frames import CASES, Run, counted
-from bench.contract.case import Case, stem, title
+from bench.contract.case import CALLING, Case, stem, title
 from bench.contract.record import DIFFERENCES
 
 SAME = ["backend", "device", "task", "track"]  # these and the workload's name make two cases one; the rest may differ
@@ -71,7 +71,7 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
 
 def _times(run: Run, case: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
     """The launches' values of a case from as many epochs as both cases have: the fastest of more would be faster."""
-    if case["task"].iloc[0] == "predict":
+    if case["task"].iloc[0] in CALLING:
         return case["epoch_seconds"].astype(float)  # a median
     epochs = min(case["epochs"].iloc[0], other["epochs"].iloc[0])
     keys = [*CASES, "repetition", "attempt"]

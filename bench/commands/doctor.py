@@ -32,7 +32,7 @@ def main(given: argparse.Namespace) -> int:
     for backend in backend_names():
         python = environments.interpreter(backend, own)
         if python is None and backend not in training_backends():
-            print(f"{backend}: not built; only --tasks predict needs it, and builds it")
+            print(f"{backend}: not built; only --tasks predict and generate need it, and build it")
             continue
         answer: dict[str, Any] = (
             environments.probe(python, backend) if python else {"missing": [environments.missing_reason(backend)]}

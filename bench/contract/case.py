@@ -13,13 +13,16 @@ from bench.contract.values import MOST_LETTERS, MOST_WHOLE, WORD, is_text, shown
 FLOAT64 = "float64"  # timed as Keras has it; of parity it is exact mode, which keeps float32 out by patches
 NUMERICS = ("float32", "tf32", "bfloat16", "float16", FLOAT64)  # that are timed
 MIXED = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # numerics that are a dtype policy of Keras's
-TASKS = ("train", "predict")
+TASKS = ("train", "predict", "generate")
+CALLING = ("predict", "generate")  # whose launch is a series of calls, which do not train
 # From the call a user types to code without Keras; of task predict `fit` is `model.predict`, `on_batch` is
-# `model.predict_on_batch`, `call` is `model(x)`, `loop` the compiled call, `native` the exported one.
+# `model.predict_on_batch`, `call` is `model(x)`, `loop` the compiled call, `native` the exported one. Task generate
+# makes the same calls once for each token; `own` is the model's own method `generate`.
 TRAINING_TRACKS = ("shipped", "fit", "tuned", "loop", "native")
 INFERENCE_TRACKS = ("fit", "on_batch", "call", "loop", "native")
-TRACKS_OF = {"train": TRAINING_TRACKS, "predict": INFERENCE_TRACKS}
-TRACKS = ("shipped", "fit", "on_batch", "call", "tuned", "loop", "native")
+GENERATION_TRACKS = ("fit", "on_batch", "call", "own", "loop")
+TRACKS_OF = {"train": TRAINING_TRACKS, "predict": INFERENCE_TRACKS, "generate": GENERATION_TRACKS}
+TRACKS = ("shipped", "fit", "on_batch", "call", "own", "tuned", "loop", "native")
 DEVICES = ("cpu", "gpu")
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing

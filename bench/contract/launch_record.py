@@ -133,10 +133,12 @@ class Called(Measured, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse calls that are not those of the case."""
         super().__post_init__()
-        expected = self.case.samples // self.case.batch_size
+        self._check_number(self.case.samples // self.case.batch_size)
+        _check_spans("the series of calls", [self.calls.series])
+
+    def _check_number(self, expected: int) -> None:
         if len(self.calls.seconds) != expected or not expected:
             raise MalformedError(f"{len(self.calls.seconds)} calls, but its case says {expected}")
-        _check_spans("the series of calls", [self.calls.series])
 
     @property
     def series_seconds(self) -> float:
@@ -147,6 +149,30 @@ class Called(Measured, frozen=True, kw_only=True):
     def disturbed(self) -> str:
         """Why the launch counts as disturbed, in words; empty where it does not."""
         return disturbed(self.calls.series)
+
+
+class Generated(Called, frozen=True, kw_only=True):
+    """An ok launch of task generate: `calls` are seconds of a token, the first that of the first, cold generation.
+
+    `first_token_seconds` are those from a prompt to its first token, of each generation; a token of each sequence of
+    the batch is generated at once. Track `own` tells of each generation what its tokens took on average.
+    """
+
+    prompt_tokens: Positive
+    tokens: Positive
+    first_token_seconds: Annotated[tuple[Took, ...], Meta(min_length=1)]
+
+    def _check_number(self, expected: int) -> None:
+        generations = len(self.first_token_seconds)
+        if generations * self.tokens != expected:
+            said = f"{generations} generations of {self.tokens} tokens"
+            raise MalformedError(f"{said}, but its case says {expected} tokens")
+        timed = generations if self.case.track == "own" else expected - generations
+        if len(self.calls.seconds) != timed or not timed:
+            raise MalformedError(f"{len(self.calls.seconds)} times of a token, where {timed} belong")
+
+
+KINDS: dict[str, type[Measured]] = {"train": Trained, "predict": Called, "generate": Generated}  # by task
 
 
 def read(path: Path) -> Launch:
@@ -175,7 +201,7 @@ def _launch(launch: object) -> Launch:
         raise MalformedError(f"status {shown(launch.get('status'))}, expected one of {', '.join(STATUSES)}")
     if launch["status"] != "ok":
         return parse(Launch, launch)
-    return parse(Called if launch["case"]["task"] == "predict" else Trained, launch)
+    return parse(KINDS[launch["case"]["task"]], launch)
 
 
 def _check_spans(what: str, spans: Sequence[Span]) -> None:

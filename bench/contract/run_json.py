@@ -89,6 +89,9 @@ class Workload(Typed, frozen=True, kw_only=True):
     without_loop: str | None = None
     without_native: str | None = None
     without_native_ladder: str | None = None
+    context: Whole | None = None  # tokens that a decoder takes at a time
+    without_generate: str | None = None  # why it is no decoder
+    without_own_generate: str | None = None
     weights: dict[str, str] = field(default_factory=dict)  # seed to digest
     notes: tuple[str, ...] = ()
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.contract.errors import UsageError
+from bench.plan.generate import generate_cases
 from bench.plan.options import RunOptions, Selection
 from bench.plan.planned import Limits, PlannedCase
 from bench.plan.predict import predict_cases
@@ -35,6 +36,8 @@ def plan(
         cases += train_cases(replace(options, backends=options.training), descriptions, devices, limits)
     if "predict" in options.tasks:
         cases += predict_cases(options, descriptions, devices, limits)
+    if "generate" in options.tasks:
+        cases += generate_cases(options, descriptions, devices, limits)
     return cases
 
 

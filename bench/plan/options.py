@@ -13,7 +13,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.contract.case import DEVICES, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
+from bench.contract.case import CALLING, DEVICES, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
 from bench.contract.catalog import backend_names, training_backends, workload_names
 from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
@@ -113,13 +113,14 @@ class Selection:
     def _settle_backends(self) -> None:
         """The backends and the one that is the reference; one that cannot train takes part in other tasks alone."""
         able, tasks = training_backends(), self._tasks()
-        every = backend_names() if "predict" in tasks else able
+        every = backend_names() if set(tasks) & set(CALLING) else able
         chosen = every if self.backends is None else self.backends
         backends = checks.several_of("--backends", chosen, backend_names(), "backend")
         idle = [backend for backend in backends if backend not in able]
         if idle and "train" in tasks and (len(tasks) == 1 or len(idle) == len(backends)):
             raise UsageError(
-                f"--backends {idle[0]}: Keras cannot train on it; it takes part in run --tasks predict alone"
+                f"--backends {idle[0]}: Keras cannot train on it; it takes part in run --tasks predict and "
+                "generate alone"
             )
         usual = REFERENCE if REFERENCE in backends else next((one for one in backends if one in able), backends[0])
         reference = usual if self.reference is None else self.reference

@@ -66,9 +66,9 @@ def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
     return options.numerics or (("float32", "tf32") if device == "gpu" else ("float32",))
 
 
-def tracks_of(options: RunOptions, device: str, task: str) -> tuple[str, ...]:
-    """The task's tracks asked for, or the device's default: on a GPU `shipped` differs in its precision too."""
-    asked = options.tracks or (("shipped", "fit") if device == "gpu" else ("fit",))
+def tracks_of(options: RunOptions, device: str, task: str, usual: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """The task's tracks asked for, else its `usual`, or the device's: on a GPU `shipped` differs in its precision."""
+    asked = options.tracks or usual or (("shipped", "fit") if device == "gpu" else ("fit",))
     return tuple(track for track in asked if track in TRACKS_OF[task])
 
 

@@ -57,7 +57,13 @@ def predict_cases(
 def _inference_batch_sizes(options: RunOptions, description: Workload) -> tuple[int, ...]:
     available = description.test_samples
     sizes = options.batch_sizes or tuple(dict.fromkeys((1, min(LARGE_BATCH, available))))
+    check_batch_sizes(description, sizes)
+    return sizes
+
+
+def check_batch_sizes(description: Workload, sizes: Sequence[int]) -> None:
+    """Refuse a batch that the test samples do not fill."""
+    available = description.test_samples
     if max(sizes) > available:
         name = stem(description.workload)
         raise UsageError(f"{name}: a batch of {max(sizes)} is larger than its {available} test samples")
-    return sizes

@@ -50,11 +50,12 @@ def interval(name: str, factor: float = 1) -> Cell:
 
 
 def called(case: Row) -> str:
-    """The backend, and which of its functions a case of inference calls."""
+    """The backend, and which of its functions a case of inference or generation calls."""
     functions = {
         "fit": "model.predict",
         "on_batch": "predict_on_batch",
         "call": "model(x)",
+        "own": "generate()",
         "loop": "compiled call",
         "native": "exported",
     }

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     BRIEF = "brief"  # the same in a few columns, which fit a terminal
     CASES = "cases"  # any case, in one table of all
     PREDICT = "predict"  # a case of inference
+    GENERATE = "generate"  # a case of generation
     TRACKS = "tracks"  # a backend: its case of each track, the ratios between them
     EXPLAIN = "explain"  # a part of a step: what it takes on each backend
     OPERATIONS = "operations"  # a layer and phase: what its operations take on each backend
@@ -120,7 +121,7 @@ def _workload(row: Row) -> str:
 
 COLUMNS = (
     Column("backend", cells.plain("backend"), (Kind.TRAINING, Kind.BRIEF, Kind.TARGETS, Kind.TRACKS), name=True),
-    Column("backend, what is called", cells.called, (Kind.PREDICT,), name=True),
+    Column("backend, what is called", cells.called, (Kind.PREDICT, Kind.GENERATE), name=True),
     Column("case", title, (Kind.TWO_RUNS, Kind.HISTORY), name=True),
     Column("samples", cells.plain("samples"), (Kind.HISTORY,)),
     Column("epochs", cells.plain("epochs"), (Kind.HISTORY,)),
@@ -131,6 +132,7 @@ COLUMNS = (
     Column("s/epoch", cells.three_digits("epoch_seconds"), (Kind.BRIEF,)),
     Column("s/epoch or call [{interval}]", cells.interval("epoch_seconds"), (Kind.CASES,)),
     Column("ms a call [{interval}]", cells.interval("epoch_seconds", 1000), (Kind.PREDICT,)),
+    Column("ms a token [{interval}]", cells.interval("epoch_seconds", 1000), (Kind.GENERATE,)),
     Column("last s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.HISTORY,)),
     Column("{backend} s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.INPUTS,)),
     Column("median s", cells.three_digits("p50_seconds"), (Kind.TRAINING, Kind.CASES)),
@@ -147,14 +149,15 @@ COLUMNS = (
     Column(
         "ratio to {reference}{level}",
         cells.interval("ratio"),
-        (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.TARGETS),
+        (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE, Kind.TARGETS),
     ),
     Column("ratio to {reference}", cells.interval("ratio"), (Kind.BRIEF,), optional=True),
     Column("ratio{level}", cells.interval("ratio"), (Kind.TWO_RUNS,)),
     Column("last ratio", cells.interval("ratio"), (Kind.HISTORY,)),
     Column("waiting for input{level}", waiting_share, (Kind.INPUTS,)),
-    Column("verdict", cells.plain("verdict"), (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.TWO_RUNS)),
+    Column("verdict", cells.plain("verdict"), (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE, Kind.TWO_RUNS)),
     Column("ratio to exported{native_level}", cells.interval("native_ratio"), (Kind.PREDICT,)),
+    Column("ratio to generate(){own_level}", cells.interval("own_ratio"), (Kind.GENERATE,), optional=True),
     Column("verdict", cells.plain("verdict"), (Kind.BRIEF,), optional=True),
     Column("noise floor", cells.three_digits("noise_floor"), (Kind.TRAINING, Kind.CASES, Kind.TWO_RUNS)),
     Column("test {metric}", cells.test_metric, (Kind.TRAINING, Kind.CASES)),
@@ -163,10 +166,12 @@ COLUMNS = (
     Column("metric difference", difference, (Kind.TWO_RUNS,)),
     Column("metric", cells.plain("metric_verdict"), (Kind.TWO_RUNS,)),
     # Latency, speed, what comes before the steady part, memory.
-    Column("p50 ms", cells.three_digits("p50_seconds", 1000), (Kind.PREDICT,)),
-    Column("p90 ms", cells.three_digits("p90_seconds", 1000), (Kind.PREDICT,)),
+    Column("p50 ms", cells.three_digits("p50_seconds", 1000), (Kind.PREDICT, Kind.GENERATE)),
+    Column("p90 ms", cells.three_digits("p90_seconds", 1000), (Kind.PREDICT, Kind.GENERATE)),
     Column("p99 ms", cells.three_digits("p99_seconds", 1000), (Kind.PREDICT,)),
     Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
+    Column("tokens/s", cells.samples_per_second, (Kind.GENERATE,)),
+    Column("first token ms", cells.three_digits("first_token_seconds", 1000), (Kind.GENERATE,)),
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),
     Column("{backend}", cells.part, (Kind.EXPLAIN, Kind.LAYERS)),
     Column("{backend}", cells.operations, (Kind.OPERATIONS,)),
@@ -175,9 +180,9 @@ COLUMNS = (
     Column("callbacks s/epoch", cells.if_any("callback_seconds"), (Kind.TRAINING, Kind.CASES), optional=True),
     Column("cold epoch s", cells.three_digits("cold_epoch_seconds"), (Kind.TRAINING,)),
     Column("cold s", cells.three_digits("cold_epoch_seconds"), (Kind.CASES,)),
-    Column("first call s", cells.three_digits("cold_epoch_seconds"), (Kind.PREDICT,)),
+    Column("first call s", cells.three_digits("cold_epoch_seconds"), (Kind.PREDICT, Kind.GENERATE)),
     Column("setup s", cells.three_digits("setup_seconds"), (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
-    Column("peak MiB", cells.rounded("peak_host_mib", 0), (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
+    Column("peak MiB", cells.rounded("peak_host_mib", 0), (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE)),
     Column(
         "{metric} difference",
         lambda row: f"{difference(row)} {row.get('metric_verdict', '')}".rstrip(),

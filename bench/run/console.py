@@ -240,7 +240,9 @@ class Progress:
             figures = f"{message['seconds']:.3f} s, loss {message['loss']:.4f}, training metric {self._metric}"
             self._draw(f"epoch {message['epoch'] + 1}: {figures}")
         elif message.get("event") == "called":
-            times = f"{1000 * message['seconds']:.3g} ms a call (the median of {message['calls']})"
+            times = (
+                f"{1000 * message['seconds']:.3g} ms a {message.get('unit', 'call')} (the median of {message['calls']})"
+            )
             self._figures = f"{times}, the first {message['first_seconds']:.3g} s"
             self._draw(self._figures)
         elif message.get("event") in ("fit", "calls", "evaluate"):

@@ -202,7 +202,8 @@ def _launched(
 def _announced(planned: PlannedCase, known: Mapping[Case, float]) -> str:
     case = planned.case
     calls, training = f"{case.samples // case.batch_size} calls", f"{case.samples} samples, {case.epochs} epochs"
-    size = calls if case.task == "predict" else training
+    tokens = f"{case.samples} tokens"
+    size = {"train": training, "predict": calls, "generate": tokens}[case.task]
     basis = "took" if case in known else "guessed:"
     note = planned.skip or f"a launch {basis} about {duration(known.get(case, planned.expected_seconds))}"
     return f"{case.title}: {size}; {note}"

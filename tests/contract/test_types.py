@@ -9,7 +9,7 @@ import pytest
 from msgspec.inspect import Field
 
 from bench.contract import run_json
-from bench.contract.launch_record import Called, Trained
+from bench.contract.launch_record import Called, Generated, Trained
 from bench.contract.paths import ROOT
 from bench.contract.run_json import RunDescription, Target
 from bench.contract.tuning_rows import Begun, TuningRow, read_line
@@ -112,7 +112,9 @@ def unions(node):
         yield from unions(part)
 
 
-@pytest.mark.parametrize("kind", [RunDescription, Trained, Called, TuningRow, Begun], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [RunDescription, Trained, Called, Generated, TuningRow, Begun], ids=lambda kind: kind.__name__
+)
 def test_no_text_with_a_pattern_stands_in_a_union_with_a_list(kind):
     """Msgspec 0.22 would free the pattern twice, which ends the process."""
     for union in unions(msgspec.inspect.type_info(kind)):

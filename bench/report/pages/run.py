@@ -73,7 +73,7 @@ def sections(analysis: Analysis, page: Page) -> list[Section]:
         Section("Every launch", [*figures.launches(analysis)]),
         Section("What Keras costs", [*tracks.figures(analysis)]),
         Section("Batch sizes", [*tracks.batch_figures(analysis)]),
-        Section("Latency of inference", [*predict.figures(analysis)]),
+        Section("Latency of calls", [*predict.figures(analysis)]),
         Section("Learning", [*figures.curves(analysis)]),
         Section("Setup, cold and steady", [*figures.phases(analysis)]),
         Section("Memory", [*figures.memory(analysis)]),

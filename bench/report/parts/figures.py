@@ -16,6 +16,13 @@ from bench.report.text import missing, ratio_level
 from bench.report.view import Figure, Row
 
 PALE = 0.35  # opacity of a launch that does not count
+# What a launch counts with, and what comes first, by task.
+VALUES = {"train": "its fastest steady epoch", "predict": "its median call", "generate": "its median token"}
+WHAT = {
+    "train": ("cold epoch", "steady epoch"),
+    "predict": ("first call", "median call"),
+    "generate": ("first token", "median token"),
+}
 BAND = "rgba(128, 128, 128, 0.35)"  # of the noise floor
 
 
@@ -104,11 +111,10 @@ def launches(analysis: Analysis) -> Iterator[Figure]:
                         "hovertemplate": "repetition %{x}: %{y:.4g} s<br>%{text}<extra>%{fullData.name}</extra>",
                     }
                 )
-        value = "its median call" if task == "predict" else "its fastest steady epoch"
         yield Figure(
             f"{stem(workload)} on {device}{drawing.task(task)}",
-            f"A point is a launch, a process of its own, with {value}. Crosses: disturbed. Pale: measured anew, does "
-            "not count. Launches of one repetition ran one after the other.",
+            f"A point is a launch, a process of its own, with {VALUES[str(task)]}. Crosses: disturbed. Pale: measured "
+            "anew, does not count. Launches of one repetition ran one after the other.",
             traces,
             {
                 "xaxis": {"title": {"text": "repetition"}, **drawing.counts(group["repetition"])},
@@ -195,7 +201,7 @@ def phases(analysis: Analysis) -> Iterator[Figure]:
     good = analysis.cases[analysis.cases["epoch_seconds"].notna()]
     for (workload, device, task), group in good.groupby([*drawing.PICTURE], sort=False):
         names = drawing.varying(group)
-        what = ("first call", "median call") if task == "predict" else ("cold epoch", "steady epoch")
+        what = WHAT[str(task)]
         words = [*reversed(what), "setup"]
         traces = []
         for row in group.to_dict("records"):

@@ -1,8 +1,9 @@
-"""What a report says of inference: how long a call takes, a row per backend and track."""
+"""What a report says of inference and generation: how long a call or a token takes, a row per backend and track."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,45 +18,74 @@ from bench.report.text import disturbances, missing, ratio_level
 from bench.report.view import Figure, Row, Table, facets
 
 
+class Words(NamedTuple):
+    """What is said of a task: the kind of its table and how that is called, what is timed, and the notes below it."""
+
+    kind: Kind
+    title: str
+    unit: str
+    track: str
+    note: str
+
+
+WORDS = {
+    "predict": Words(
+        Kind.PREDICT,
+        "Inference",
+        "call",
+        "native",
+        "ms a call is the geometric mean over launches of each one's median call, which ends when its outputs are on "
+        "the host; p50, p90 and p99 are over all calls of all launches. setup is what comes before the first call, "
+        "such as the export; the first call compiles",
+    ),
+    "generate": Words(
+        Kind.GENERATE,
+        "Generation",
+        "token",
+        "own",
+        "ms a token is the geometric mean over launches of each one's median token, without the first of a generation, "
+        "for as many sequences as the batch has; of generate() it is the mean of a generation's. first token is the "
+        "time from a prompt to it, first call the same of the cold generation, which compiles. All but generate() "
+        "compute the whole context anew for each token",
+    ),
+}
+
+
 def tables(analysis: Analysis) -> list[Table]:
-    """A table for each workload, device, batch size and numerics of task predict."""
-    cases = analysis.cases[analysis.cases["task"].eq("predict")]
+    """A table for each workload, device, batch size and numerics of tasks predict and generate."""
+    cases = analysis.cases[analysis.cases["task"].isin(WORDS)]
     groups = cases.groupby([name for name in CASES if name not in ("backend", "track")], sort=False)
     comparisons, reference = compared(analysis), analysis.run.description.reference
     return [_table(group, comparisons, reference) for _, group in groups]
 
 
 def _table(group: pd.DataFrame, comparisons: Compared, reference: str) -> Table:
-    rows = [_row(case, comparisons, reference) for case in group.to_dict("records")]
+    words = WORDS[group["task"].iloc[0]]
+    rows = [_row(case, comparisons, reference, words.track) for case in group.to_dict("records")]
     first = rows[0]
     return table(
-        Kind.PREDICT,
-        f"Inference: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}: "
-        f"{first['samples'] // first['batch_size']} calls a launch",
+        words.kind,
+        f"{words.title}: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, "
+        f"{first['numerics']}: {first['samples'] // first['batch_size']} {words.unit}s a launch",
         rows,
-        notes=list(_notes(rows)),
+        notes=[words.note, *_notes(rows)],
         facets=[facets(row) for row in rows],
         words={
             "reference": reference,
             "level": ratio_level(comparisons.values(), "backend"),
-            "native_level": ratio_level(comparisons.values(), "track=native"),
+            f"{words.track}_level": ratio_level(comparisons.values(), f"track={words.track}"),
         },
     )
 
 
-def _row(case: Row, comparisons: Compared, reference: str) -> Row:
-    """A case with its comparison with the reference, and the ratio to the exported function as `native_ratio`."""
-    native = comparisons.get((case_key(case), "track=native"), {})
-    ratios = {f"native_{name}": value for name, value in native.items() if name.startswith("ratio")}
+def _row(case: Row, comparisons: Compared, reference: str, track: str) -> Row:
+    """A case with its comparison with the reference, and the ratio to another track as `native_ratio`, say."""
+    other = comparisons.get((case_key(case), f"track={track}"), {})
+    ratios = {f"{track}_{name}": value for name, value in other.items() if name.startswith("ratio")}
     return {**joined(case, comparisons.get((case_key(case), f"backend={reference}"))), **ratios}
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
-    yield (
-        "ms a call is the geometric mean over launches of each one's median call, which ends when its outputs are on "
-        "the host; p50, p90 and p99 are over all calls of all launches. setup is what comes before the first call, "
-        "such as the export; the first call compiles"
-    )
     for row in rows:
         if row["status"] != "ok":
             yield f"{called(row)}: {row['status']}, {row['reason']}"
@@ -63,9 +93,9 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def figures(analysis: Analysis) -> Iterator[Figure]:
-    """How long a call of inference takes: the median, and up to the 99th of a hundred calls."""
-    called = analysis.cases[analysis.cases["task"].eq("predict") & analysis.cases["p50_seconds"].notna()]
-    for (workload, device), group in called.groupby(["workload", "device"], sort=False):
+    """How long a call of inference, or a token, takes: the median, and up to the 99th of a hundred of them."""
+    called = analysis.cases[analysis.cases["task"].isin(WORDS) & analysis.cases["p50_seconds"].notna()]
+    for (workload, device, task), group in called.groupby([*drawing.PICTURE], sort=False):
         names = drawing.varying(group)
         traces = []
         for row in group.to_dict("records"):
@@ -86,8 +116,8 @@ def figures(analysis: Analysis) -> Iterator[Figure]:
             )
             traces[-1]["marker"]["size"] = [10, 6, 6]
         yield Figure(
-            f"{stem(workload)} on {device}",
-            "Milliseconds of a call: the large mark is the median, the small ones p90 and p99.",
+            f"{stem(workload)} on {device}{drawing.task(task) if task == 'generate' else ''}",
+            f"Milliseconds of a {WORDS[str(task)].unit}: the large mark is the median, the small ones p90 and p99.",
             traces,
             {"xaxis": {"type": "log", "title": {"text": "milliseconds"}, "tickformat": "~r"}, "showlegend": False},
             rows=True,

@@ -17,6 +17,11 @@ from bench.report.view import Row, Sentence, facets
 
 # Other axes than backends, tracks and inputs, and what is compared along them.
 AXES = {"numerics": "{numerics}", "batch": "batch {batch_size}", "workload": "{stem}"}
+# What a call for each token, or what Keras costs: by the other track what `fit` is a multiple of.
+COSTS = {
+    "track=own": "model.predict for each token takes, as a multiple of the model's own generate(),",
+    "track=native": "fit takes, as a multiple of the same network without Keras,",
+}
 PLACE = [name for name in CASES if name != "backend"]
 
 
@@ -26,11 +31,9 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
     sentences = [
         Sentence(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
         for group in _places(rows, PLACE)
-        if group[0]["track"] == "fit" or not _has_fit(group[0], rows)
+        if group[0]["track"] in ("fit", "own") or not _has_fit(group[0], rows)
     ]
-    costs = [
-        row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"].endswith("=native")
-    ]
+    costs = [row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"] in COSTS]
     sentences += [
         Sentence(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
@@ -160,7 +163,7 @@ def _cost(rows: Sequence[Row]) -> str:
     parts = ", ".join(map(_on_backend, rows))
     if rows[0]["task"] == "predict":
         return f"model.predict takes, as a multiple of the exported function, {parts}"
-    return f"fit takes, as a multiple of the same network without Keras, {parts}"
+    return f"{COSTS[rows[0]['against']]} {parts}"
 
 
 def _axis(rows: Sequence[Row]) -> str:

@@ -6,13 +6,37 @@ python -m bench.worker.programs.predict --workload=mlp … --seed=0 --output=FIL
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from bench.worker.process.launch import Launch, Rounds, run
 
 
+class Series(NamedTuple):
+    """What was timed: the record's own entries with `calls` among them, and a check besides that of the outputs."""
+
+    entries: dict[str, Any]
+    check: Callable[[], None]
+
+
+Timed = Callable[..., Series]  # a case, its model, a call of it, batches and a GPU's gauge to the series
+
+
 def measure(launch: Launch) -> Rounds:
     """Call the model of the case on the test samples, batch after batch; each call is a round."""
+
+    def timed(case: Any, _model: Any, called: Any, given: Any, gpu: Any) -> Series:
+        from bench.worker.workload import predict
+
+        calls = predict.measure(called, given, case.samples // case.batch_size, gpu=gpu)
+        return Series({"calls": calls}, lambda: None)
+
+    return measure_series(launch, timed)
+
+
+def measure_series(launch: Launch, timed: Timed) -> Rounds:
+    """Build the model of the case and time a series of calls of it; what its calls give has to be right."""
     # Late, since Keras asks for its backend when it is imported.
     from bench.worker.timing import memory, nvml
     from bench.worker.workload import load, predict
@@ -42,17 +66,20 @@ def measure(launch: Launch) -> Rounds:
         called = predict.call(case, model, given[0], Path(folder))
         record["setup_seconds"] = time.perf_counter() - began
         launch.messenger.send("calls")
-        calls = predict.measure(called, given, case.samples // case.batch_size, gpu=gpu)
-        record["calls"] = calls
+        series = timed(case, model, called, given, gpu)
+        record |= series.entries
+        calls = record["calls"]
         record["memory"] = memory_used(launch, [calls["series"]["gpu_mib"]])
         check_device(launch, model)
         median = statistics.median(calls["seconds"])
         said = {"seconds": median, "first_seconds": calls["first_seconds"], "calls": len(calls["seconds"])}
+        said |= {"unit": "token"} if case.task == "generate" else {}
         launch.messenger.send("called", **said)
 
         began = time.perf_counter()
         record["outputs"] = predict.outputs(called, given, case.numerics)
         predict.check(record["outputs"], model, given, case)
+        series.check()
         phases["evaluate"] = time.perf_counter() - began
     compiled = {"jit_compile": model.jit_compile} if case.track == "fit" else {}
     record["resolved"] = resolved(launch, model, **compiled)

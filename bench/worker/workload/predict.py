@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -20,8 +20,10 @@ from bench.worker.timing.gauges import Counters
 from bench.worker.timing.nvml import Gpu, during, nothing
 from models.datasets import Part, arrays_of, count, taken
 
+Result = TypeVar("Result")
 WARM_UP = 5  # calls after the first that are not recorded: the second and third still settle
 OBSERVED = 32  # of the test samples, whose outputs are kept
+OWN = "own"  # whose call is no function of a batch
 KERAS_TRACKS = ("fit", "on_batch", "call")  # that call the Keras model itself
 MOST_OUTPUTS = 512  # numbers that are kept of them
 
@@ -45,9 +47,12 @@ def keras_call(track: str, model: keras.Model, batch_size: int) -> Call:
 
 
 def call(case: Case, model: keras.Model, example: Part, folder: Path) -> Call:
-    """What a case's track calls on a batch like `example`; an exported model is written into `folder`."""
-    if case.track in KERAS_TRACKS:
-        return keras_call(case.track, model, case.batch_size)
+    """What a case's track calls on a batch like `example`; an exported model is written into `folder`.
+
+    Where a model's own `generate` is called, its logits are those of `model.predict`.
+    """
+    if case.track in (*KERAS_TRACKS, OWN):
+        return keras_call("fit" if case.track == OWN else case.track, model, case.batch_size)
     if len(arrays_of(example)) > 1:
         raise StartError(f"predict in track {case.track} takes a model with one input; this one has several")
     return backends.caller(case.backend, case.track, model, example, folder)
@@ -78,13 +83,25 @@ def measure(
     first_seconds = timed()
     for _ in range(WARM_UP):
         timed()
+    seconds, series = gauged(lambda: [timed() for _ in range(number)], now, counters, probe, gpu)
+    return {"first_seconds": first_seconds, "seconds": seconds, "series": series}
+
+
+def gauged(
+    work: Callable[[], Result],
+    now: Callable[[], float] = time.perf_counter,
+    counters: Callable[[], Counters] = gauges.counters,
+    probe: Callable[[], float] = gauges.probe,
+    gpu: Callable[[], Gpu] = nothing,
+) -> tuple[Result, dict[str, Any]]:
+    """What some work gives, and as a record has it how long it took and what the noise gauges say of that time."""
     gpu_before = gpu()
     probed, before, began = probe(), counters(), now()
-    seconds = [timed() for _ in range(number)]
+    result = work()
     ended, after = now(), counters()
     noise = gauges.noise(before, after, (probed, probe()), during(gpu_before, gpu()))
-    series = {"seconds": ended - began, "cpu_seconds": after.cpu_seconds - before.cpu_seconds, **noise.to_json()}
-    return {"first_seconds": first_seconds, "seconds": seconds, "series": series}
+    cpu_seconds = after.cpu_seconds - before.cpu_seconds
+    return result, {"seconds": ended - began, "cpu_seconds": cpu_seconds, **noise.to_json()}
 
 
 def outputs(called: Call, given: Sequence[Part], kind: str) -> list[float]:
