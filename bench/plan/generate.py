@@ -58,7 +58,7 @@ def generate_cases(
             )
             step = FORWARD * (description.step_seconds or 0.0) * batch_size / description.batch_size
             expected = OVERHEAD_SECONDS + (GENERATIONS + 1) * tokens * (CALL_SECONDS + step)
-            skip = reason_to_skip(case, description, limits) or _reason_to_skip(case, description)
+            skip = reason_to_skip(case, description, limits) or _reason_to_skip(case, description, options)
             yield PlannedCase(case, skip, False, expected, options.launches)
 
 
@@ -76,5 +76,9 @@ def _refusal(description: Workload) -> str | None:
     return None if room >= FEWEST_TOKENS else f"a context of {description.context} tokens has no room to generate"
 
 
-def _reason_to_skip(case: Case, description: Workload) -> str | None:
-    return _refusal(description) or (description.without_own_generate if case.track == "own" else None)
+def _reason_to_skip(case: Case, description: Workload, options: RunOptions) -> str | None:
+    if _refusal(description) or case.track != "own":
+        return _refusal(description)
+    idle = case.backend not in options.training
+    lacking = f"own: Keras on {case.backend} cannot run a loop over tokens"
+    return description.without_own_generate or (lacking if idle else None)
