@@ -170,7 +170,7 @@ COLUMNS = (
     Column("p90 ms", cells.three_digits("p90_seconds", 1000), (Kind.PREDICT, Kind.GENERATE)),
     Column("p99 ms", cells.three_digits("p99_seconds", 1000), (Kind.PREDICT,)),
     Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
-    Column("tokens/s", cells.samples_per_second, (Kind.GENERATE,)),
+    Column("tokens/s", cells.three_digits("samples_per_second"), (Kind.GENERATE,)),
     Column("first token ms", cells.three_digits("first_token_seconds", 1000), (Kind.GENERATE,)),
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),
     Column("{backend}", cells.part, (Kind.EXPLAIN, Kind.LAYERS)),
