@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # nox loads this file without its folder on the p
 
 from bench.contract import catalog  # noqa: E402
 from bench.contract.errors import UsageError  # noqa: E402
-from bench.machine import environments  # noqa: E402
+from bench.machine import environments, variants  # noqa: E402
 from bench.plan import options, parse  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
@@ -69,13 +70,46 @@ def ensure_with(session: nox.Session, backend: str, packages: Sequence[str]) -> 
     Path(folder, environments.STAMP).write_text(environments.stamp(backend, packages), encoding="utf-8")
 
 
+def ensure_variant(session: nox.Session, backend: str, packages: Sequence[str], pins: Sequence[str]) -> None:
+    """Build a backend's environment with other versions, unless it is complete; why it cannot be is left in it."""
+    if variants.complete(backend, packages, pins):
+        return
+    folder = variants.folder(backend, packages, pins)
+    overlay = variants.is_overlay(pins)
+    newer = [] if overlay else [name for name in variants.NEWER_PYTHONS if shutil.which(f"python{name}")]
+    said = ""
+    for python in (None, *newer):
+        chosen = [] if python is None else [f"--python={python}"]
+        session.run(sys.executable, "-m", "virtualenv", "--clear", *chosen, str(folder), external=True, silent=True)
+        if overlay:
+            below, above = (_packages(one) for one in (environments.folder(backend, packages), folder))
+            Path(above, "below.pth").write_text(f"{below}\n", encoding="utf-8")
+        install = ["-m", "pip", "install", *(["--no-deps"] if overlay else [])]
+        wanted = variants.requirements(backend, packages, pins)
+        interpreter = variants.environment_python(backend, packages, pins)
+        done = subprocess.run([interpreter, *install, *wanted], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            stamp = variants.stamp(backend, packages, pins)
+            Path(folder, environments.STAMP).write_text(stamp, encoding="utf-8")
+            return
+        said = said or done.stderr
+    Path(folder, variants.FAILED).write_text(variants.reason_of(said), encoding="utf-8")
+    session.warn(variants.missing_reason(backend, packages, pins))
+
+
+def _packages(folder: Path) -> Path:
+    (found,) = folder.glob("lib/python*/site-packages")
+    return found
+
+
 def ensure_backends(session: nox.Session, given: options.Selection, backends: Iterable[str]) -> None:
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
     environments.cuda_major.cache_clear()  # the environment `bench`, which knows the driver, is there now
     if "gpu" in (given.devices or ()) and environments.cuda_major() is None:
         session.error("--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out")
-    for backend in [backend for backend in backends if backend not in given.python]:
+    with_own = {label.partition("@")[0] for label in given.python}
+    for backend in [backend for backend in backends if backend not in with_own]:
         try:
             if given.packages:
                 ensure_with(session, backend, given.packages)
@@ -83,6 +117,10 @@ def ensure_backends(session: nox.Session, given: options.Selection, backends: It
                 ensure(session, [backend])
         except CommandFailed:  # its cases end as failed, with this reason; the others go on
             session.warn(f"the environment of {backend} could not be built; what needs it will be reported as failed")
+            continue
+        for variant in getattr(given, "variants", ()):
+            if variant.pins:
+                ensure_variant(session, backend, given.packages, variant.pins)
 
 
 def python(session: nox.Session, name: str, *arguments: str, **more: dict[str, str]) -> None:

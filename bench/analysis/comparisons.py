@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
@@ -12,12 +12,13 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.analysis.frames import CASES, Row, Run, counted
-from bench.contract.case import RESIDENT, Case, stem
+from bench.contract.case import OF_FILES, RESIDENT, Case, in_turns, stem
 from bench.contract.run_json import RunDescription, Workload
 
 TIME_MARGIN = 0.05
 PER_SAMPLE = ("batch", "workload")  # families in which a sample's time is compared: the epochs are not alike
 OTHER_TRAININGS = (*PER_SAMPLE, "numerics")  # whose metric may differ, and is no reason for an exit status of 1
+OTHER_FILES = tuple(f"variant={kind}" for kind in OF_FILES)  # nor is it of variants that train another file
 SAME_PLACE = ("backend", "device", "numerics", "task", "track", "input")
 COLUMNS = [
     *CASES,
@@ -51,7 +52,7 @@ class Pair(NamedTuple):
 
     `level` is that of each interval of its family, for which all hold together with 95 %: one family are the pairs
     against the reference backend, another those against other tracks, others those against another input, numerics,
-    batch size or workload, since they answer different questions.
+    batch size, workload or variant, since they answer different questions.
     """
 
     case: Case
@@ -105,7 +106,8 @@ def opponents(case: Case, description: RunDescription) -> Iterator[tuple[str, Ca
     `native` for what Keras costs, and for `fit` also `tuned`, for what is left on the table; in task generate `own`,
     for what a call for each token costs. `shipped` trains other
     batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing,
-    numerics with float32, a batch size with the smallest, and a workload with the one that `--against` names.
+    numerics with float32, a batch size with the smallest, a workload with the one that `--against` names, and a
+    variant with the first.
     """
     reference = description.reference
     if case.backend != reference:
@@ -120,25 +122,32 @@ def opponents(case: Case, description: RunDescription) -> Iterator[tuple[str, Ca
         yield f"input={RESIDENT}", replace(case, input=RESIDENT)
     if case.numerics != "float32" and case.track == "fit":
         yield "numerics=float32", replace(case, numerics="float32")
-    if case.track == "fit":
-        yield from _other_trainings(case, description)
-
-
-def _other_trainings(case: Case, description: RunDescription) -> Iterator[tuple[str, Case]]:
-    """The same backend's with the smallest batch, and on the workload that others are compared with."""
     alike = [
         planned.case
         for planned in description.plan
         if all(getattr(planned.case, name) == getattr(case, name) for name in SAME_PLACE)
     ]
-    same = [one for one in alike if one.workload == case.workload]
+    yield from _other_variant(case, alike)
+    if case.track == "fit":
+        yield from _other_trainings(case, alike, description.options.get("against"))
+
+
+def _other_variant(case: Case, alike: Sequence[Case]) -> Iterator[tuple[str, Case]]:
+    """The variant that the others are compared with, which is the first."""
+    first = next(one for one in alike if in_turns(one) == in_turns(case))
+    if first.variant != case.variant:
+        yield f"variant={first.variant}", first
+
+
+def _other_trainings(case: Case, alike: Sequence[Case], wanted: str | None) -> Iterator[tuple[str, Case]]:
+    """The same backend's with the smallest batch, and on the workload `wanted`, that others are compared with."""
+    same = [one for one in alike if (one.workload, one.variant) == (case.workload, case.variant)]
     smallest = min(same, key=lambda one: one.batch_size)
     if case.task == "train" and smallest.batch_size < case.batch_size:
         yield f"batch={smallest.batch_size}", smallest
-    wanted = description.options.get("against")
     if wanted in (None, case.workload):
         return
-    others = [one for one in alike if one.workload == wanted]
+    others = [one for one in alike if (one.workload, one.variant) == (wanted, case.variant)]
     by_size = (sorted(some, key=lambda one: one.batch_size) for some in (same, others))
     for ours, theirs in zip(*by_size, strict=False):  # the smallest batch against the smallest, and so on
         if ours == case:
@@ -158,7 +167,7 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
             theirs = groups.get(opponent.key)
             if ours is None or theirs is None:
                 continue
-            alike = family(against) not in PER_SAMPLE
+            alike = family(against) not in PER_SAMPLE and not against.startswith(OTHER_FILES)
             fault = _different_start(ours, theirs, workloads[case.workload].weights) if alike else None
             if fault:
                 refused.append(f"{case.title} is not compared with {against}: {fault}")
@@ -169,7 +178,7 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
 
 
 def family(against: str) -> str:
-    """`backend`, `track`, `input`, `numerics`, `batch` or `workload`: which question a comparison answers."""
+    """`backend`, `track`, `input`, `numerics`, `batch`, `workload` or `variant`: which question is answered."""
     return against.partition("=")[0]
 
 

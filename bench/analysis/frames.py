@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.analysis import predict, statistics
 from bench.contract import files, launch_record, record, run_json
-from bench.contract.case import CASE_COLUMNS, Case, title
+from bench.contract.case import CASE_COLUMNS, Case, in_turns, title
 from bench.contract.disturbance import disturbed
 from bench.contract.files import RecordError
 from bench.contract.launch_record import Called, Launch, Measured, Trained
@@ -165,11 +165,13 @@ def counted(run: Run) -> pd.DataFrame:
 def _counted(launches: pd.DataFrame) -> pd.Series:
     """Of a repetition of a group the first attempt in which no launch was disturbed, else the first; never by time.
 
-    A group is what differs only in its backend, track and input. An attempt with fewer ok launches than the first is
-    none.
+    A group is what takes turns, see `in_turns`. An attempt with fewer ok launches than the first is none.
     """
     good = launches[launches["status"] == "ok"]
-    place = [*(name for name in CASES if name not in ("backend", "track", "input")), "repetition"]
+    cases = [Case(*row) for row in good[CASES].itertuples(index=False, name=None)]
+    numbers: dict[Case, int] = {}
+    groups = [numbers.setdefault(in_turns(case), len(numbers)) for case in cases]
+    good, place = good.assign(group=groups), ["group", "repetition"]
     attempts = good.assign(noisy=good["disturbed"] != "").groupby([*place, "attempt"], sort=True)["noisy"]
     table = attempts.agg(noisy="any", size="size").reset_index()
     table["noisy"] |= table["size"] < table.groupby(place)["size"].transform("first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.analysis import frames, predict
-from bench.analysis.comparisons import OTHER_TRAININGS, Comparisons, family
+from bench.analysis.comparisons import OTHER_FILES, OTHER_TRAININGS, Comparisons, family
 from bench.analysis.frames import Run
 from bench.contract.case import QUICK_EPOCHS, title
 
@@ -23,7 +23,7 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
     sentences += run.warnings + comparisons.refused
     sentences += predict.differing(frames.counted(run), run.description.reference)
     table = comparisons.table
-    meant_to = table["against"].map(family).isin(OTHER_TRAININGS)
+    meant_to = table["against"].map(family).isin(OTHER_TRAININGS) | table["against"].str.startswith(OTHER_FILES)
     differing = table[(table["metric_verdict"] == "different") & ~meant_to]
     sentences += [
         f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")

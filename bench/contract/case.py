@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ TRACKS = ("shipped", "fit", "on_batch", "call", "own", "tuned", "loop", "native"
 DEVICES = ("cpu", "gpu")
 SEARCHED = ("tuned", "loop", "native")  # tracks with knobs, whose best values are searched for
 RESIDENT = "resident"  # every batch lies on the device before training begins: what is left when input costs nothing
+OF_FILES = ("workload=", "git=")  # what variants' names begin with where each trains a file of its own
+LONGEST_IN_PATH = 150  # letters; a file system takes 255
 QUICK_EPOCHS = 3  # of the smoke test
 
 
@@ -48,10 +52,12 @@ class Case:
     numerics: str
     task: str
     track: str
+    variant: str = ""
 
     def options(self) -> list[str]:
         """The case as command-line options of a worker."""
-        return [f"{_option(name)}={value}" for name, value in asdict(self).items()]
+        given = {_option(name): value for name, value in asdict(self).items()}
+        return [f"{name}={value}" for name, value in given.items() if CASE_DEFAULTS.get(name) != value]
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -62,6 +68,15 @@ class Case:
     def title(self) -> str:
         """The case in a few words, for people."""
         return title(asdict(self))
+
+
+def in_turns(case: Case) -> Case:
+    """What the cases share that take turns: all but backend, track, input and variant.
+
+    Where files are compared, each of which is a workload of its own, it is not the workload either.
+    """
+    workload = "" if case.variant.startswith(OF_FILES) else case.workload
+    return replace(case, workload=workload, backend="", track="", input="", variant="")
 
 
 def case_key(row: Any) -> tuple[Any, ...]:
@@ -104,6 +119,13 @@ def stem(workload: Any) -> str:
     return Path(str(workload)).stem
 
 
+def in_path(title: str) -> str:
+    """A title as a part of a file's name."""
+    text = re.sub(r"[^\w.=+-]+", "-", title)
+    digest = hashlib.sha256(title.encode()).hexdigest()[:8]
+    return text if len(text) <= LONGEST_IN_PATH else f"{text[: LONGEST_IN_PATH - 9]}-{digest}"
+
+
 def module_of(workload: str) -> str:
     """The module in `models/` of a workload given by name: a name with a variant is `module-variant`."""
     return workload.partition("-")[0]
@@ -122,21 +144,22 @@ def title(case: Any) -> str:
     task = [] if case["task"] == "train" else [case["task"]]
     words = [stem(case["workload"]), case["backend"], case["device"], *task, case["track"]]
     words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]
-    return " ".join(words)
+    return " ".join([*words, *([case["variant"]] if case.get("variant") else [])])
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case))
 CASE_TYPES: dict[str, type] = {
     name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
 }
+CASE_DEFAULTS = {"--variant": ""}  # of the options that may be left out
 CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case
 
 
 def fault(case: object) -> str | None:
     """What is wrong with a case from a file, of a record or of a plan, in words; None when nothing is."""
-    if not isinstance(case, dict) or set(case) != set(CASE_COLUMNS):
+    if not isinstance(case, dict) or {*case, "variant"} != set(CASE_COLUMNS):  # earlier versions had no variants
         return f"its case needs {', '.join(CASE_COLUMNS)}, and nothing else"
-    if any(type(case[name]) is not kind for name, kind in CASE_TYPES.items()):
+    if any(type(case.get(name, "")) is not kind for name, kind in CASE_TYPES.items()):
         return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
     if not all(1 <= case[name] <= MOST_WHOLE for name in ("samples", "epochs", "batch_size")):
         return f"samples, epochs and batch_size have to be positive, and at most {MOST_WHOLE}"
@@ -147,6 +170,8 @@ def fault(case: object) -> str | None:
         return f"task {case['task']} has no track {case['track']}"
     if not WORD.fullmatch(case["backend"]) or len(case["backend"]) > MOST_LETTERS:
         return f"backend {shown(case['backend'])} is not one plain word"
+    if not is_text(case.get("variant", "")) or len(case.get("variant", "")) > MOST_LETTERS:
+        return f"variant {shown(case['variant'])} is no name"
     for name in ("workload", "dataset"):
         if not case[name] or not is_text(case[name]) or len(case[name]) > MOST_LETTERS:
             return f"{name} {shown(case[name])} is no name and no path"

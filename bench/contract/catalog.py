@@ -54,6 +54,11 @@ def facts_of_all() -> tuple[BackendFacts, ...]:
     return tuple(map(facts_of, backend_names()))
 
 
+def framework_of(package: str) -> str | None:
+    """The backend whose framework a package is, or a part of it; None of any other package."""
+    return next((facts.name for facts in facts_of_all() if package in facts.packages), None)
+
+
 def training_backends() -> tuple[str, ...]:
     """The backends that can train, which so have a training loop; the others take part in task predict alone."""
     return tuple(facts.name for facts in facts_of_all() if facts.trains)

@@ -143,6 +143,7 @@ class LadderOutcome(Typed, frozen=True, kw_only=True):
     numerics: str
     skip: str | None
     climbs: tuple[str, ...] = ("fit-own",)
+    variant: str = ""
     status: str
     reason: str
     wall_seconds: Seconds

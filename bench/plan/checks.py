@@ -16,6 +16,7 @@ from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.values import is_number, is_text, is_whole
 from bench.own_models.adopt import LOSSES, is_file, loss_name, model_file
 from bench.own_models.data_source import data_source
+from bench.plan.variants import AT, NAME
 
 PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,-]+\])?([<>=!~]=?[\w.*]+)?")
 
@@ -152,7 +153,9 @@ def interpreters(given: Mapping[str, Path] | Iterable[tuple[str, Path]]) -> dict
     """The interpreter of each backend that comes with one, its path made absolute."""
     found = {}
     for backend, path in dict(given).items():
-        check_one_of("--python", backend, backend_names(), "backend")
+        check_one_of("--python", backend.partition(AT)[0], backend_names(), "backend")
+        if AT in backend and not NAME.fullmatch(backend.partition(AT)[2]):
+            raise UsageError(f"--python {backend}={path}: expected a variant's name after {AT}, such as jax{AT}old")
         # Not resolved: an environment's python is a link, and behind the link it would be another environment's.
         python = Path(path).expanduser().absolute()
         if not python.is_file():

@@ -21,6 +21,7 @@ from bench.contract.paths import ROOT
 from bench.own_models.adopt import GeneratedWorkload, ModelOptions, adopt, stem
 from bench.plan import checks
 from bench.plan.script import AS_IT_IS, script_settings
+from bench.plan.variants import NOTHING, Variant, read_variants, variant_settings
 
 REFERENCE = "jax"
 SEEDS = 2**32  # NumPy takes seeds below
@@ -178,7 +179,8 @@ class RunOptions(Selection):
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
     With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
     of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
-    timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it.
+    timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it. `vary` says what
+    is compared besides, as plan.variants reads it.
     """
 
     profile: str = "default"
@@ -197,6 +199,7 @@ class RunOptions(Selection):
     dry_run: bool = False
     resume: Path | None = None
     against: str | None = None
+    vary: str | None = None
     script: InitVar[str | None] = None
     fit: InitVar[int | None] = None
 
@@ -217,6 +220,7 @@ class RunOptions(Selection):
         elif fit is not None:
             raise UsageError("--fit: says which fit of a --script is timed; leave it out, or name a script")
         checks.check_one_of("--profile", self.profile, PROFILES, "profile")
+        self._settle_variants()
         self._settle_kinds()
         self._check_amounts()
         if self.launches is None:
@@ -228,6 +232,18 @@ class RunOptions(Selection):
             raise UsageError(f"--launches {self.launches}: with --within or --budget it is the pilot, at least {PILOT}")
         if self.epochs is None:  # only now: a model of the user's own has its own where nobody says
             self._settle(epochs=PROFILES[self.profile].epochs)
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What is compared besides, the reference first; one without a name where that is nothing."""
+        return read_variants(self.vary, self.python) or (NOTHING,)
+
+    def _settle_variants(self) -> None:
+        """What variants decide: which files are trained, and on which backends."""
+        if self.vary is not None and not isinstance(self.vary, str):
+            raise UsageError(f"--vary {self.vary!r}: expected text such as keras=3.14.1,3.15.1")
+        given = {**vars(self), "python": checks.interpreters(self.python)}
+        self._settle(**variant_settings(given))
 
     def _settle_against(self, named: Sequence[str] | None) -> None:
         """The workload that others are compared with, by the name that it has in this run; `named` as they were."""

@@ -51,7 +51,8 @@ class Limits:
 
     `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
     `lacking` which numerics a device does not have, and why, `refused` which workloads a backend does not take, by
-    backend and workload, `frameworks` which other backends' frameworks a backend's environment has too.
+    backend and workload, `frameworks` which other backends' frameworks a backend's environment has too,
+    `without_variant` which variants cannot be had, by backend and variant.
     """
 
     without_gpu: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Limits:
     lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     frameworks: Mapping[str, Collection[str]] = field(default_factory=dict)
+    without_variant: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
@@ -72,9 +74,18 @@ def tracks_of(options: RunOptions, device: str, task: str, usual: tuple[str, ...
     return tuple(track for track in asked if track in TRACKS_OF[task])
 
 
+def variants_of(options: RunOptions, description: Workload) -> tuple[str, ...]:
+    """The names of the variants in which a workload is trained; where each trains a file of its own it is that one."""
+    names = tuple(variant.name for variant in options.variants)
+    if not options.variants[0].workload:
+        return names
+    return (names[options.workloads.index(description.workload)],)
+
+
 def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | None:
     """Why a case is not run; None where it is."""
     reasons = [
+        limits.without_variant.get((case.backend, case.variant)),
         limits.refused.get((case.backend, case.workload)),
         limits.without_gpu.get(case.backend) if case.device == "gpu" else None,
         _too_small(description, case.device, limits.memory_mib),

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 from bench.contract.case import Case, stem
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
-from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, samples_of, tracks_of
+from bench.plan.planned import (
+    OVERHEAD_SECONDS,
+    Limits,
+    PlannedCase,
+    numerics_of,
+    reason_to_skip,
+    samples_of,
+    tracks_of,
+    variants_of,
+)
 
 if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
     from bench.contract.run_json import Workload
@@ -30,8 +39,12 @@ def predict_cases(
     for description, device in itertools.product(descriptions, devices):
         tracks = tracks_of(options, device, "predict")
         trained = samples_of(options, description, device)
-        for batch_size, numerics, track, backend in itertools.product(
-            _inference_batch_sizes(options, description), numerics_of(options, device), tracks, options.backends
+        for batch_size, numerics, track, variant, backend in itertools.product(
+            _inference_batch_sizes(options, description),
+            numerics_of(options, device),
+            tracks,
+            variants_of(options, description),
+            options.backends,
         ):
             most = min(CALLS[options.profile], MOST_SAMPLES // batch_size, round(trained / FORWARD) // batch_size)
             calls = max(FEWEST_CALLS, most)
@@ -47,6 +60,7 @@ def predict_cases(
                 numerics=numerics,
                 task="predict",
                 track=track,
+                variant=variant,
             )
             steps = calls * batch_size / description.batch_size
             expected = OVERHEAD_SECONDS + calls * CALL_SECONDS + steps * FORWARD * (description.step_seconds or 0.0)

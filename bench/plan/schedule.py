@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from bench.contract.case import Case
+from bench.contract.case import Case, in_turns
 from bench.plan.planned import PlannedCase, PlannedLaunch
 
 
@@ -52,14 +51,9 @@ def _due(launches: int, repetitions: int, repetition: int) -> bool:
     return (repetition + 1) * launches // repetitions > repetition * launches // repetitions
 
 
-def group_of(case: Case) -> Case:
-    """What the cases of a group share: all but backend, track and input."""
-    return replace(case, backend="", track="", input="")
-
-
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:
     """Cases that take turns, together."""
     groups: dict[Case, list[Case]] = {}
     for case in cases:
-        groups.setdefault(group_of(case), []).append(case)
+        groups.setdefault(in_turns(case), []).append(case)
     return list(groups.values())

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from bench.contract.case import RESIDENT, Case, stem
 from bench.contract.errors import UsageError
 from bench.plan.options import RunOptions
-from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, samples_of, tracks_of
+from bench.plan.planned import (
+    OVERHEAD_SECONDS,
+    Limits,
+    PlannedCase,
+    numerics_of,
+    reason_to_skip,
+    samples_of,
+    tracks_of,
+    variants_of,
+)
 
 if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
     from bench.contract.run_json import Workload
@@ -27,10 +36,11 @@ def train_cases(
     for description in descriptions:
         for device in devices:
             samples, epochs = _size(options, description, device)
-            for batch_size, numerics, (track, handed), backend in itertools.product(
+            for batch_size, numerics, (track, handed), variant, backend in itertools.product(
                 _batch_sizes(options, description, samples),
                 numerics_of(options, device),
                 _executions(options, device),
+                variants_of(options, description),
                 options.backends,
             ):
                 if options.tracks is None and (track, numerics) == ("shipped", "tf32"):
@@ -47,6 +57,7 @@ def train_cases(
                     numerics=numerics,
                     task="train",
                     track=track,
+                    variant=variant,
                 )
                 declared = [description.train_samples, description.batch_size]
                 attempted = [samples, batch_size] == declared and epochs >= description.epochs

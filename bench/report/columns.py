@@ -35,6 +35,7 @@ class Kind(StrEnum):
     MEMORY = "memory"  # an epoch or calls in a row: what memory does over them on each backend
     TARGETS = "targets"  # a case with held-out samples
     INPUTS = "inputs"  # an input: the case of each backend
+    VARIANTS = "variants"  # a case of a variant, against the first one
     BATCH_SIZES = "batch sizes"  # a batch size: the case of each backend
     TWO_RUNS = "two runs"  # a case that two runs have
     HISTORY = "history"  # a case of all runs: its last one
@@ -129,6 +130,7 @@ COLUMNS = (
     Column("status", cells.plain("status"), (Kind.CASES,)),
     # Seconds of an epoch, of a call, until the target.
     Column("s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.TRAINING,)),
+    Column("seconds [{interval}]", cells.interval("epoch_seconds"), (Kind.VARIANTS,)),
     Column("s/epoch", cells.three_digits("epoch_seconds"), (Kind.BRIEF,)),
     Column("s/epoch or call [{interval}]", cells.interval("epoch_seconds"), (Kind.CASES,)),
     Column("ms a call [{interval}]", cells.interval("epoch_seconds", 1000), (Kind.PREDICT,)),
@@ -149,19 +151,23 @@ COLUMNS = (
     Column(
         "ratio to {reference}{level}",
         cells.interval("ratio"),
-        (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE, Kind.TARGETS),
+        (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE, Kind.TARGETS, Kind.VARIANTS),
     ),
     Column("ratio to {reference}", cells.interval("ratio"), (Kind.BRIEF,), optional=True),
     Column("ratio{level}", cells.interval("ratio"), (Kind.TWO_RUNS,)),
     Column("last ratio", cells.interval("ratio"), (Kind.HISTORY,)),
     Column("waiting for input{level}", waiting_share, (Kind.INPUTS,)),
-    Column("verdict", cells.plain("verdict"), (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE, Kind.TWO_RUNS)),
+    Column(
+        "verdict",
+        cells.plain("verdict"),
+        (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.GENERATE, Kind.TWO_RUNS, Kind.VARIANTS),
+    ),
     Column("ratio to exported{native_level}", cells.interval("native_ratio"), (Kind.PREDICT,)),
     Column("ratio to generate(){own_level}", cells.interval("own_ratio"), (Kind.GENERATE,), optional=True),
     Column("verdict", cells.plain("verdict"), (Kind.BRIEF,), optional=True),
     Column("noise floor", cells.three_digits("noise_floor"), (Kind.TRAINING, Kind.CASES, Kind.TWO_RUNS)),
     Column("test {metric}", cells.test_metric, (Kind.TRAINING, Kind.CASES)),
-    Column("{metric}", cells.test_metric, (Kind.BRIEF,)),
+    Column("{metric}", cells.test_metric, (Kind.BRIEF, Kind.VARIANTS)),
     Column("parity", lambda row: row["parity"], (Kind.BRIEF,), optional=True),
     Column("metric difference", difference, (Kind.TWO_RUNS,)),
     Column("metric", cells.plain("metric_verdict"), (Kind.TWO_RUNS,)),

@@ -68,7 +68,12 @@ def describe(options: Selection, prepared: Prepared, **more: Any) -> dict[str, A
         "workloads": [workload.to_json() for workload in prepared.workloads],
         "machine": fingerprint(),
         "code": _code(options.workloads),
-        "versions": {backend: environments.installed(python) for backend, python in prepared.pythons.items() if python},
+        "versions": {
+            f"{backend} {variant}".strip(): environments.installed(python)
+            for variant, pythons in (prepared.pythons_of or {"": prepared.pythons}).items()
+            for backend, python in pythons.items()
+            if python
+        },
         **more,
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.contract.case import stem
+from bench.contract.case import in_path, stem
 from bench.contract.parity import is_climbed
 from bench.contract.paths import ROOT
 from bench.contract.run_json import LadderOutcome
@@ -52,7 +52,7 @@ def climbing(prepared: Prepared, console: RunConsole) -> bool:
 
 def climb(prepared: Prepared, ladder: Ladder, amount: Amount, console: RunConsole) -> LadderOutcome:
     """Climb one ladder into `<run>/ladders/`; gives how its process ended."""
-    python = prepared.pythons[ladder.backend]
+    python = prepared.python(ladder.backend, ladder.variant)
     if ladder.skip is not None:
         outcome = Outcome("skipped", ladder.skip, 0.0)
     elif python is None:
@@ -72,7 +72,7 @@ def _limit_seconds(prepared: Prepared, ladder: Ladder, amount: Amount) -> float:
 
 
 def _launch(words: Sequence[str], ladder: Ladder, folder: Path, limit_seconds: float, console: RunConsole) -> Outcome:
-    log = folder / "logs" / f"ladder-{ladder.title.replace(' ', '-')}.log"
+    log = folder / "logs" / f"ladder-{in_path(ladder.title)}.log"
     with console.showing(f"parity: {ladder.title}") as show:
 
         def tell(message: Mapping[str, Any]) -> None:
@@ -87,6 +87,7 @@ def command(python: Path, ladder: Ladder, prepared: Prepared, amount: Amount) ->
         "backend": ladder.backend,
         "device": ladder.device,
         "numerics": ladder.numerics,
+        "variant": ladder.variant,
         "steps": amount.steps,
         "climbs": ",".join(ladder.climbs),
         "test-samples": amount.test_samples or 0,  # 0: all
@@ -95,9 +96,11 @@ def command(python: Path, ladder: Ladder, prepared: Prepared, amount: Amount) ->
         "output": (prepared.folder / "ladders").resolve(),
     }
     words = [f"--{name}={value}" for name, value in given.items()]
-    words += ["--nudged"] if ladder.backend == prepared.reference else []
+    first = prepared.reference, prepared.variants[0].name
+    words += ["--nudged"] if (ladder.backend, ladder.variant or first[1]) == first else []
     names = [workload.workload for workload in prepared.workloads]
-    return [str(python), "-m", "bench.worker.programs.parity", *words, "--workloads", *names]
+    program = [*prepared.settings(ladder.variant), str(python), "-m", "bench.worker.programs.parity"]
+    return [*program, *words, "--workloads", *names]
 
 
 def announce(folder: Path, console: RunConsole) -> None:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import files, launch_record, record
-from bench.contract.case import Case
+from bench.contract.case import Case, in_path, in_turns
 from bench.contract.files import RecordError
 from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
 from bench.launch.process import launch
 from bench.machine import environments
 from bench.plan.planned import PlannedCase, PlannedLaunch
-from bench.plan.schedule import group_of
 from bench.run.console import Progress, duration
 from bench.run.prepare import Prepared
 
@@ -35,7 +34,7 @@ Place = tuple[Case, int]  # what is measured together: a group's repetition
 
 
 def _place(planned: PlannedLaunch) -> Place:
-    return group_of(planned.case), planned.repetition
+    return in_turns(planned.case), planned.repetition
 
 
 def _anew(launches: Sequence[PlannedLaunch]) -> list[PlannedLaunch]:
@@ -153,7 +152,7 @@ class Measuring:
     def _path(self, planned: PlannedLaunch) -> Path:
         number = [one.case for one in self.cases].index(planned.case)
         attempt = f"-a{planned.attempt}" if planned.attempt > 1 else ""
-        name = f"r{planned.repetition:03}-c{number:02}-{planned.case.title.replace(' ', '-')}{attempt}"
+        name = f"r{planned.repetition:03}-c{number:02}-{in_path(planned.case.title)}{attempt}"
         return self.prepared.folder / "launches" / f"{name}.json"
 
 
@@ -171,7 +170,7 @@ def _disturbed(path: Path) -> str:
 
 def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: float, progress: Progress) -> Outcome:
     """Run one launch and write its record, whatever happens but an interruption, which leaves none."""
-    python = prepared.pythons[planned.case.backend]
+    python = prepared.python(planned.case.backend, planned.case.variant)
     if python is None:
         outcome = Outcome("failed", environments.missing_reason(planned.case.backend), 0.0)
         _write_empty(final, planned, outcome, [])

@@ -128,7 +128,8 @@ def announce_cases(run: MeasuringRun) -> MeasuringRun:
 def prove_parity(run: MeasuringRun) -> MeasuringRun:
     """Climb a short ladder, in each numerics, before anything is measured: a fast wrong result is none."""
     options = run.options
-    if not options.parity or len(options.training) < 2 or run.description.parity is not None:
+    compared = len(options.training) > 1 or len(options.variants) > 1
+    if not options.parity or not compared or run.description.parity is not None:
         return run
     devices = dict.fromkeys(planned.case.device for planned in run.cases)
     numerics = {device: ("float64", "float32", *numerics_of(options, device)) for device in devices}

@@ -18,11 +18,13 @@ from bench.contract.run_json import Workload
 from bench.contract.typed import MalformedError, Typed, parse
 from bench.launch.process import launch
 from bench.machine import environments, nvidia
+from bench.machine import variants as of_variants
 from bench.own_models.adopt import remove, write
 from bench.own_models.data_source import FUNCTION, data_source
 from bench.plan.cases import devices_of
-from bench.plan.options import Selection
+from bench.plan.options import RunOptions, Selection
 from bench.plan.planned import PlannedLaunch
+from bench.plan.variants import AT, NOTHING, Variant
 from bench.run.devices import most_memory
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
@@ -50,7 +52,8 @@ class Prepared:
 
     `refusals` say of backends that were asked first why they do not take the workloads. `knobs` are those that a search
     found best for a case, where there was one; `held_out` is the share of the training samples for validation where a
-    workload holds out none itself.
+    workload holds out none itself. `variants` are those that are compared; `pythons` are the first one's, and
+    `pythons_of` those of each by its name.
     """
 
     folder: Path
@@ -61,6 +64,17 @@ class Prepared:
     refusals: Mapping[str, Answer] = field(default_factory=dict)
     knobs: Mapping[Case, Mapping[str, Any]] = field(default_factory=dict)
     held_out: float = 0.0
+    variants: tuple[Variant, ...] = (NOTHING,)
+    pythons_of: Mapping[str, Mapping[str, Path | None]] = field(default_factory=dict)
+
+    def python(self, backend: str, variant: str) -> Path | None:
+        """The interpreter of a backend in a variant; None where there is no such environment."""
+        return self.pythons_of.get(variant, self.pythons)[backend]
+
+    def settings(self, variant: str) -> list[str]:
+        """What comes before a command so that it runs with a variant's environment variables."""
+        given = next(one.settings for one in self.variants if one.name == variant)
+        return ["env", *(f"{name}={value}" for name, value in given.items())] if given else []
 
     def weights(self, planned: PlannedLaunch) -> Path:
         """The initial weights of a launch, as the prepare worker wrote them."""
@@ -70,7 +84,14 @@ class Prepared:
     def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
         """The command that runs one launch: a pytest node with the case as its options, and who measures it."""
         card = nvidia.prefix() if planned.case.device == "gpu" else []
-        command = [*card, sys.executable, *NODE, f"--python={python}", *planned.case.options()]
+        command = [
+            *self.settings(planned.case.variant),
+            *card,
+            sys.executable,
+            *NODE,
+            f"--python={python}",
+            *planned.case.options(),
+        ]
         knobs = self.knobs.get(planned.case)
         command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
         command += [f"--validation-split={self.held_out}"] if self.held_out else []
@@ -121,11 +142,13 @@ def _without_gauges(options: Selection, prepared: Prepared) -> list[str]:
 
 def _check_given(options: Selection) -> None:
     """Refuse an interpreter of the user's whose environment lacks Keras or the backend."""
-    for backend, python in options.python.items():
-        missing = environments.lacking(python, backend) if backend in options.backends else []
+    for label, python in options.python.items():
+        if label.partition(AT)[0] not in options.backends:
+            continue
+        missing = environments.lacking(python, label.partition(AT)[0])
         if missing:
             raise UsageError(
-                f"--python {backend}={python}: this environment lacks {' and '.join(missing)}; install "
+                f"--python {label}={python}: this environment lacks {' and '.join(missing)}; install "
                 f"{'it' if len(missing) == 1 else 'them'} there with its pip, or name another environment"
             )
 
@@ -177,9 +200,9 @@ def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder:
 
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
     _check_given(options)
-    pythons = {
-        backend: environments.interpreter(backend, options.python, options.packages) for backend in options.backends
-    }
+    varied = options.variants if isinstance(options, RunOptions) else (NOTHING,)
+    pythons_of = {variant.name: _pythons(options, variant) for variant in varied}
+    pythons = pythons_of[varied[0].name]
     ordered = sorted(pythons, key=lambda name: (name not in options.training, name != options.reference))
     _read_data(options, {backend: pythons[backend] for backend in ordered}, folder)
     weights = folder / "weights" if draw else None
@@ -204,12 +227,48 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
         answer.unlink()
         if not found.error:
             return Prepared(
-                folder, pythons, backend, found.workloads, options.reference, _by_their_names(options, refusals)
+                folder,
+                pythons,
+                backend,
+                found.workloads,
+                options.reference,
+                _by_their_names(options, refusals),
+                variants=varied,
+                pythons_of=pythons_of,
             )
         refusals[backend] = found
     if refusals:
         raise UsageError(_refusal(options, refusals, folder))
     raise RunError("no backend works here: " + "; ".join(failures))
+
+
+def _pythons(options: Selection, variant: Variant) -> dict[str, Path | None]:
+    """The interpreter of each backend in a variant; None where its environment is not there."""
+    found: dict[str, Path | None] = {}
+    for backend in options.backends:
+        if variant.pythons:
+            found[backend] = variant.pythons.get(backend)
+        elif variant.pins and backend not in options.python:
+            built = of_variants.complete(backend, options.packages, variant.pins)
+            python = of_variants.environment_python(backend, options.packages, variant.pins)
+            found[backend] = python if built else None
+        else:
+            found[backend] = environments.interpreter(backend, options.python, options.packages)
+    return found
+
+
+def variants_missing(options: Selection, prepared: Prepared) -> dict[tuple[str, str], str]:
+    """Why variants cannot be had, by backend and variant."""
+    missing: dict[tuple[str, str], str] = {}
+    for variant in prepared.variants:
+        for backend in options.backends:
+            if prepared.python(backend, variant.name) is not None:
+                continue
+            if variant.pythons:
+                missing[backend, variant.name] = f"no --python {backend}@{variant.name}"
+            elif variant.pins:
+                missing[backend, variant.name] = of_variants.missing_reason(backend, options.packages, variant.pins)
+    return missing
 
 
 def _by_their_names(options: Selection, refusals: Mapping[str, Answer]) -> dict[str, Answer]:

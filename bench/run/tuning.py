@@ -46,7 +46,7 @@ def tune(prepared: Prepared, cases: Sequence[PlannedCase], output: Path, console
     earlier = [folder for folder in reversed(run_folders(output)) if folder != prepared.folder]
     known = [row for folder in earlier for row in read(folder)]
     for planned in cases:
-        case, python = planned.case, prepared.pythons[planned.case.backend]
+        case, python = planned.case, prepared.python(planned.case.backend, planned.case.variant)
         if case.task != "train" or case.track not in SEARCHED or planned.skip or python is None:
             continue
         now = circumstances(case, python)

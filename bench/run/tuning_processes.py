@@ -105,7 +105,8 @@ class Search:
 
     def _launch(self, output: Path, on_message: Callable[[Mapping[str, Any]], None], *more: str) -> Outcome:
         weights = self.prepared.weights(PlannedLaunch(self.case, 0, self._seed))
-        command = [str(self.python), "-m", "bench.worker.programs.tuning", *replace(self.case, epochs=2).options()]
+        command = [*self.prepared.settings(self.case.variant), str(self.python), "-m", "bench.worker.programs.tuning"]
+        command += replace(self.case, epochs=2).options()
         command += [f"--steps={self._steps}", f"--weights={weights.resolve()}", f"--output={output.resolve()}", *more]
         return launch(command, log=output.with_suffix(".log"), limit_seconds=LIMIT_SECONDS, on_message=on_message)
 

@@ -27,7 +27,7 @@ from bench.run.console import Progress, RunConsole
 from bench.run.devices import limits_here, measured_gpus
 from bench.run.folder import LOG, clear_partial, clock_warning, describe, new_run, remove, write_state
 from bench.run.launches import Measuring
-from bench.run.prepare import Prepared, remarks
+from bench.run.prepare import Prepared, remarks, variants_missing
 
 LATER: Any = None  # until the step that finds it
 
@@ -158,7 +158,8 @@ def open_log(run: AnyRun) -> AnyRun:
 def find_limits(run: AnyRun) -> AnyRun:
     """Find what keeps cases and ladders from being run on this machine."""
     refused = {(backend, refusal.workload): refusal.error for backend, refusal in run.prepared.refusals.items()}
-    return replace(run, limits=limits_here(run.gpus, run.prepared.pythons, refused))
+    limits = limits_here(run.gpus, run.prepared.pythons, refused)
+    return replace(run, limits=replace(limits, without_variant=variants_missing(run.options, run.prepared)))
 
 
 def tell_remarks(run: AnyRun) -> AnyRun:

@@ -502,8 +502,9 @@ def test_float32_inside_a_layer_is_a_remark_in_exact_mode_and_no_proof(compare):
         "tensorflow cpu": "known inaccuracy",
         "torch cpu": "proved",
     }
-    assert _parity("mlp", found) == "parity is not proved: tensorflow is inaccurate in a known way at flatten"
-    places = [{"workload": "mlp", "backend": name, "device": "cpu"} for name in ("tensorflow", "torch")]
+    said = "parity is not proved: tensorflow is inaccurate in a known way at flatten"
+    assert _parity({"workload": "mlp", "variant": ""}, found) == said
+    places = [{"workload": "mlp", "backend": name, "device": "cpu", "variant": ""} for name in ("tensorflow", "torch")]
     assert [in_a_word(place, found) for place in places] == ["inaccurate", "proved"]
 
 
@@ -618,7 +619,7 @@ def test_a_ladder_that_ended_early_is_not_proved(compare):
     short = {key: None for key in RUNGS if not key.startswith("weights")}
     found = compare({("tensorflow", "float64"): short}, described={("tensorflow", "float64"): {"error": "no float64"}})
 
-    assert found.proved == {("mlp", "torch", "cpu", "float64", "fit", "own")}
+    assert found.proved == {("mlp", "torch", "cpu", "float64", "fit", "own", "")}
     assert "mlp: tensorflow" not in " ".join(said.text for said in (*proved(found), *remarks(found)))
     assert "not climbed to the end" in str(tables(found))
 
@@ -629,7 +630,7 @@ def test_a_ladder_without_one_of_its_seeds_is_not_proved(compare, tmp_path):
 
     (tmp_path / "ladders" / "mlp-1-torch-cpu-float64-fit-own.npz").unlink()
     again = compare_run(tmp_path, description([ladder(backend) for backend in BACKENDS], (0, 1)))
-    assert again.proved == {("mlp", "tensorflow", "cpu", "float64", "fit", "own")}
+    assert again.proved == {("mlp", "tensorflow", "cpu", "float64", "fit", "own", "")}
 
 
 def test_float32_that_is_infinite_fails_even_where_nobody_does_better(compare):
@@ -724,8 +725,8 @@ def test_tracks_with_another_optimizer_are_held_against_the_golden_recording_wit
     found = compare_run(tmp_path, described)
 
     assert found.problems == []
-    assert ("mlp", "torch", "cpu", "float64", "native", "SGD") in found.proved
-    assert ("mlp", "jax", "cpu", "float64", "native", "SGD") in found.proved
+    assert ("mlp", "torch", "cpu", "float64", "native", "SGD", "") in found.proved
+    assert ("mlp", "jax", "cpu", "float64", "native", "SGD", "") in found.proved
 
 
 def test_a_native_track_that_computes_something_else_is_named(tmp_path):

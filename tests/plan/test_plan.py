@@ -8,12 +8,13 @@ import msgspec
 import pytest
 from support.descriptions import CNN, MLP
 
+from bench.contract.case import in_turns
 from bench.contract.errors import UsageError
 from bench.plan.cases import plan
 from bench.plan.parity import plan_ladders
 from bench.plan.parse import parse_run
 from bench.plan.planned import Limits, numerics_of
-from bench.plan.schedule import group_of, schedule
+from bench.plan.schedule import schedule
 
 
 def cases(*arguments, gpus=()):
@@ -126,7 +127,7 @@ def test_beyond_a_pilot_each_case_has_its_own_number():
 
     for planned in ordered:
         own = repetitions[planned.case]
-        reference = repetitions[next(one.case for one in ordered if group_of(one.case) == group_of(planned.case))]
+        reference = repetitions[next(one.case for one in ordered if in_turns(one.case) == in_turns(planned.case))]
         assert len(own) == planned.launches - 6
         assert set(own) <= set(reference)
         assert max(later - earlier for earlier, later in pairwise(own)) <= 96 // len(own) + 3
@@ -231,5 +232,5 @@ def test_inputs_are_compared_in_fit_alone_and_with_one_that_costs_nothing():
 def test_inputs_of_one_workload_take_turns():
     first = [launch.case for launch in schedule(plan(parse_run(["--inputs", "all"]), [MLP], []), 0)][:11]
 
-    assert len({group_of(case) for case in first}) == 1
+    assert len({in_turns(case) for case in first}) == 1
     assert len({case.input for case in first}) > 2

@@ -89,6 +89,7 @@ def train() -> None:
     content = json.loads(Path(os.environ["FAKE_RECORD"]).read_text())
     for name in ("workload", "dataset", "backend", "device"):
         content["launch"]["case"][name] = option(f"--{name}")
+    content["launch"]["case"]["variant"] = option("--variant") if "--variant=" in " ".join(sys.argv) else ""
     for name in ("samples", "epochs", "batch_size"):
         content["launch"]["case"][name] = int(option(f"--{name.replace('_', '-')}"))
     cold, steady = content["launch"]["epochs"][:2]
@@ -97,8 +98,10 @@ def train() -> None:
     content["launch"]["knobs"] = json.loads(option("--knobs")) if "--knobs" in " ".join(sys.argv) else {}
     content["launch"]["seed"] = int(option("--seed"))
     del content["launch"]["repetition"]
-    # A clock does not repeat itself exactly, nor do two backends share their luck.
-    steady["seconds"] *= 1 + 0.01 * (7 * content["launch"]["seed"] * len(option("--backend")) % 11)
+    # A clock does not repeat itself exactly, nor do two backends or variants share their luck.
+    who = option("--backend") + content["launch"]["case"]["variant"]
+    steady["seconds"] *= float(os.environ.get("FAKE_FACTOR", 1))
+    steady["seconds"] *= 1 + 0.01 * (7 * content["launch"]["seed"] * len(who) % 11)
     if backend == option("--backend") and stolen(fault):
         steady["steal_fraction"] = 0.5
     content["launch"]["epochs"] = [cold] + [steady] * (int(option("--epochs")) - 1)
@@ -168,12 +171,12 @@ def climb() -> None:
     import recordings
 
     backend, fault = os.environ.get("FAKE_LADDER", ":").split(":")
-    described = {name: option(f"--{name}") for name in ("backend", "device", "numerics")}
+    described = {name: option(f"--{name}") for name in ("backend", "device", "numerics", "variant")}
     exact = described["numerics"] == "float64"
     changes = None
     if backend == described["backend"]:
         misbehave(fault)
-        if fault == "parts" and exact:
+        if fault == "parts" and exact and described["variant"] in ("", os.environ.get("FAKE_VARIANT", "")):
             changes = {"outputs/dense": recordings.RUNGS["outputs/dense"] + 1e-3}
     for seed, climbed in itertools.product(option("--seeds").split(","), option("--climbs").split(",")):
         folder = Path(option("--output"))

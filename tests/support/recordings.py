@@ -25,7 +25,7 @@ SHORT = ("weights", "outputs", "loss", "gradients", "losses")
 def about(**changes):
     """What a recording says of itself."""
     given = {"workload": "mlp", "backend": "torch", "device": "cpu", "numerics": "float64", "seed": 0, "track": "fit"}
-    given |= {"optimizer": "own"}
+    given |= {"optimizer": "own", "variant": ""}
     return {**given, "error": "", "batches_digest": "abc", "unseen": [], "classes": True, "labels": 10, **changes}
 
 
@@ -38,7 +38,8 @@ def save(folder, changes=None, **described):
     if not exact:
         arrays = {key: array.astype(np.float32) for key, array in arrays.items()}
     name = "-".join(
-        str(content[key]) for key in ("workload", "seed", "backend", "device", "numerics", "track", "optimizer")
+        str(content[key])
+        for key in ("workload", "seed", "backend", "device", "numerics", "track", "optimizer", "variant")
     )
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"{name}.npz", about=np.array(json.dumps(content)), **arrays)

@@ -41,6 +41,7 @@ COLUMNS = [
     "numerics",
     "track",
     "optimizer",
+    "variant",
     "seed",
     "rung",
     "location",
@@ -96,12 +97,13 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
     remarks = ended_as_known(recordings)
     rows: list[Row] = []
     crossings: list[rounded.Crossing] = []
+    first = next((ladder.variant for ladder in planned.ladders), "")
     optimizers = dict.fromkeys(one.about["optimizer"] for one in recordings)
     for workload in description.workloads:
         for seed, optimizer in itertools.product(planned.seeds, optimizers):
             key = workload.workload, seed, optimizer
             group = [one for one in recordings if tuple(one.about[name] for name in GROUP) == key]
-            golden = _golden(group, description.reference)
+            golden = _golden(group, description.reference, first)
             if golden:
                 remarks += _amplified(golden)
                 crossed = list(rounded.crossings(group, golden))
@@ -124,11 +126,11 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
     )
 
 
-def _golden(group: Sequence[Recording], reference: str) -> Recording | None:
+def _golden(group: Sequence[Recording], reference: str, variant: str) -> Recording | None:
     """The recording that the others of a workload, seed and optimizer are held against, if there is an exact one."""
     exact = [recording for recording in group if recording.about["numerics"] == EXACT and not recording.about["error"]]
     # On a CPU where there is one: what a GPU does is then judged too, the reference backend's included.
-    order = {"track": "fit", "backend": reference, "device": "cpu"}
+    order = {"track": "fit", "variant": variant, "backend": reference, "device": "cpu"}
 
     def differs(recording: Recording) -> list[bool]:
         return [recording.about[name] != value for name, value in order.items()]
@@ -166,8 +168,8 @@ def _proved(table: pd.DataFrame, recordings: Sequence[Recording], seeds: Sequenc
     exact = table[table["numerics"].eq(EXACT)]
     proved: set[tuple[Hashable, ...]] = set()
     for ladder, rows in exact.groupby(LADDER, sort=False):
-        wanted = (ladder[0], rows["reference"].iloc[0], ladder[-1])
-        golden = any((other[0], other[1], other[-1]) == wanted for other in complete)
+        wanted = (ladder[0], rows["reference"].iloc[0], ladder[5])
+        golden = any((other[0], other[1], other[5]) == wanted for other in complete)
         if ladder in complete and golden and rows["passed"].all():
             proved.add(ladder)
     return proved
@@ -187,10 +189,10 @@ def _broken(
     failed = table[table["passed"].eq(False)]
     first = {"numerics": EXACT, "track": "fit", "optimizer": "own"}
     by_fit = failed[(failed[list(first)] == list(first.values())).all(axis=1)]
-    parted = {(row.workload, row.backend, row.device) for row in by_fit.itertuples()}
-    for (*ladder, numerics, track, optimizer), rows in failed.groupby(LADDER, sort=False):
-        if [numerics, track, optimizer] != list(first.values()) and tuple(ladder) in parted:
-            consequences.add((*ladder, numerics, track, optimizer))
+    parted = {(row.workload, row.backend, row.device, row.variant) for row in by_fit.itertuples()}
+    for (*ladder, numerics, track, optimizer, variant), rows in failed.groupby(LADDER, sort=False):
+        if [numerics, track, optimizer] != list(first.values()) and (*ladder, variant) in parted:
+            consequences.add((*ladder, numerics, track, optimizer, variant))
             continue
         known = finding(rows.iloc[0], kinds.get((rows.iloc[0]["workload"], rows.iloc[0]["seed"]), {}))
         beyond = rows[_is_beyond_float32(rows)] if known and known.float32_inside else rows
@@ -203,7 +205,7 @@ def _broken(
         says = "is far less accurate than the others, judged by" if is_rounding else "parts from"
         is_inaccurate = known is not None and (known.rounded or beyond.empty)
         if is_inaccurate:
-            ways.add((*ladder, numerics, track, optimizer))
+            ways.add((*ladder, numerics, track, optimizer, variant))
         if known and known.float32_inside and not beyond.empty:
             explained = f"; more than float32 inside makes of it ({KNOWN}{known.title})"
         else:
@@ -212,6 +214,6 @@ def _broken(
             f"parity: {title(row)} {says} {row['reference']} float64 at {row['rung']}, {place}: {values}"
             f"error {row['error']:.1e}, tolerance {row['tolerance']:.1e}, seed {row['seed']}{more}{explained}"
         )
-    accepted = {way[:3] for way in ways if way[3:] == tuple(first.values())}
-    ways |= {ladder for ladder in consequences if ladder[:3] in accepted}
+    accepted = {(*way[:3], way[-1]) for way in ways if way[3:-1] == tuple(first.values())}
+    ways |= {ladder for ladder in consequences if (*ladder[:3], ladder[-1]) in accepted}
     return problems, remarks, frozenset(ways)

@@ -17,10 +17,11 @@ from bench.contract.case import stem
 from bench.contract.parity import CLIMBS, EXACT, KNOWN, is_climbed, is_left_out
 from bench.contract.run_json import ParityRun, RunDescription
 
-LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer"]
+LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer", "variant"]
 ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen", "classes", "labels", "kinds")
 OLDER = {
     "optimizer": "own",
+    "variant": "",
     "classes": True,
     "labels": 0,
     "kinds": {},
@@ -80,7 +81,8 @@ def faults(recordings: Sequence[Recording], planned: ParityRun, description: Run
 def title(about: Any) -> str:
     """What tells one ladder from the others, for people."""
     track = "" if about["track"] == "fit" else f" {about['track']}"
-    return f"{stem(about['workload'])} {about['backend']} {about['device']}{track} {about['numerics']}"
+    variant = f" {about['variant']}" if about["variant"] else ""
+    return f"{stem(about['workload'])} {about['backend']} {about['device']}{track} {about['numerics']}{variant}"
 
 
 def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description: RunDescription) -> list[str]:
@@ -88,7 +90,7 @@ def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description:
     problems = []
     there = {tuple(one.about[name] for name in (*LADDER, "seed")) for one in recordings}
     for ladder in planned.ladders:
-        name = f"{ladder.backend} {ladder.device} {ladder.numerics}"
+        name = f"{ladder.backend} {ladder.device} {ladder.numerics} {ladder.variant}".strip()
         if ladder.skip:
             continue
         if ladder.status != "ok":
@@ -98,7 +100,7 @@ def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description:
             filter(is_climbed, description.workloads), planned.seeds, ladder.climbs
         ):
             key = (workload.workload, ladder.backend, ladder.device, ladder.numerics)
-            if (*key, *climb.split("-"), seed) not in there and not is_left_out(workload, climb):
+            if (*key, *climb.split("-"), ladder.variant, seed) not in there and not is_left_out(workload, climb):
                 of = "" if climb in CLIMBS["fit"] else f" {climb}"
                 problems.append(f"parity: {stem(workload.workload)}: {name}{of} left no recording of seed {seed}")
     for recording in recordings:

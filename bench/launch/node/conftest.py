@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.contract.case import CASE_OPTIONS
+from bench.contract.case import CASE_DEFAULTS, CASE_OPTIONS
 from bench.contract.files import RecordError
 from bench.contract.lifeline import die_with_parent
 from bench.contract.messages import Messenger
@@ -27,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """A case column is an option of the same name; the options go to the worker as they are."""
     group = parser.getgroup("case", "one case of the plan, its seed, and the interpreter of its worker")
     for option, kind in CASE_OPTIONS.items():
-        group.addoption(option, type=kind, required=True)
+        default = CASE_DEFAULTS.get(option)
+        group.addoption(option, type=kind, required=default is None, default=default)
     group.addoption("--python", type=Path, required=True, help="of the environment with Keras and the backend")
     group.addoption("--seed", type=int, required=True, help="of the batches' order and of random layers")
     group.addoption("--knobs", type=json.loads, help="of its track, as JSON; default: the track's own")

@@ -20,6 +20,7 @@ from bench.report.parts import (
     targets,
     tracks,
     training,
+    variants,
     verdicts,
 )
 from bench.report.rows import comparisons
@@ -58,8 +59,8 @@ def page(analysis: Analysis) -> Page:
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
         brief=[
-            *training.brief(analysis),
-            *(one for one in tables if one.kind not in LONG),
+            *(variants.tables(analysis) or training.brief(analysis)),
+            *(one for one in tables if one.kind not in (*LONG, Kind.VARIANTS)),
             *operations.brief(analysis.explanation),
         ],
     )
@@ -96,6 +97,7 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
         *explain.tables(analysis.explanation),
         *operations.tables(analysis.explanation),
         *explain.calls(analysis.explanation),
+        *variants.tables(analysis),
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),

@@ -59,14 +59,16 @@ def _parity(row: Row, parity: Parity | None) -> str | None:
         return None
     climbed = parity.exact[parity.exact["track"].eq("fit") & parity.exact["workload"].eq(row["workload"])]
     mine = climbed[climbed["backend"].eq(row["backend"]) & climbed["device"].eq(row["device"])]
+    mine = mine[mine["variant"].isin(["", row["variant"]])]
     if mine.empty:
         return None
     failed = mine[mine["passed"].eq(False)]
     if len(failed):
         known = all(tuple(ladder) in parity.known for ladder in failed[LADDER].itertuples(index=False))
         return "inaccurate" if known else "parts"
-    proved = {ladder[:3] for ladder in parity.proved}
-    return "proved" if (row["workload"], row["backend"], row["device"]) in proved else None
+    proved = {(*ladder[:3], ladder[-1]) for ladder in parity.proved}
+    here = row["workload"], row["backend"], row["device"]
+    return "proved" if {(*here, ""), (*here, row["variant"])} & proved else None
 
 
 def _title(first: Row) -> str:
@@ -74,6 +76,7 @@ def _title(first: Row) -> str:
         f"{stem(first['workload'])} on {first['device']}: {first['samples']:,} samples, "
         f"{first['epochs']} epochs, batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
         + ("" if first["input"] == "arrays" else f", input {first['input']}")
+        + (f", {first['variant']}" if first["variant"] else "")
     )
 
 

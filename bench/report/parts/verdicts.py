@@ -16,7 +16,7 @@ from bench.report.text import by_disturbance, difference, launches, missing, say
 from bench.report.view import Row, Sentence, facets
 
 # Other axes than backends, tracks and inputs, and what is compared along them.
-AXES = {"numerics": "{numerics}", "batch": "batch {batch_size}", "workload": "{stem}"}
+AXES = {"numerics": "{numerics}", "batch": "batch {batch_size}", "workload": "{stem}", "variant": "{variant}"}
 # What a call for each token, or what Keras costs: by the other track what `fit` is a multiple of.
 COSTS = {
     "track=own": "model.predict for each token takes, as a multiple of the model's own generate(),",
@@ -84,7 +84,7 @@ def _clauses(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     if rows[0]["task"] == "train":
         yield from _metric(rows, analysis)
         if analysis.parity:
-            yield _parity(str(rows[0]["workload"]), analysis.parity)
+            yield _parity(rows[0], analysis.parity)
 
 
 def _slowing(place: Row, analysis: Analysis) -> Iterator[str]:
@@ -138,10 +138,11 @@ def _names(rows: Sequence[Row]) -> str:
     return " and ".join(str(row["backend"]) for row in rows)
 
 
-def _parity(workload: str, parity: Parity) -> str:
-    """What exact mode says of a workload's training with fit."""
-    exact = parity.exact
+def _parity(place: Row, parity: Parity) -> str:
+    """What exact mode says of a workload's training with fit, in the variant of this place."""
+    exact, workload = parity.exact, place["workload"]
     rows = exact[exact["workload"].eq(workload) & exact["track"].eq("fit")]
+    rows = rows[rows["variant"].isin(["", place["variant"]])]
     if rows.empty:
         return "parity was not climbed"
     failed = rows[rows["passed"].eq(False)]
@@ -153,8 +154,8 @@ def _parity(workload: str, parity: Parity) -> str:
     if len(failed):
         first = failed.iloc[0]
         return f"parity is not proved: {first['backend']} is inaccurate in a known way at {first['location']}"
-    proved = {ladder[:2] for ladder in parity.proved if ladder[0] == workload}
-    climbed = {(workload, backend) for backend in rows["backend"]}
+    proved = {(ladder[1], ladder[-1]) for ladder in parity.proved if ladder[0] == workload}
+    climbed = set(rows[["backend", "variant"]].itertuples(index=False, name=None))
     return "parity is proved in exact mode" if climbed <= proved else "parity was not climbed to the end"
 
 
@@ -200,14 +201,14 @@ def _sides(row: Row) -> tuple[str, str]:
 
 
 def _several(analysis: Analysis) -> dict[Any, dict[Any, int]]:
-    """How many batch sizes, numerics and inputs the run has of each workload."""
-    return analysis.cases.groupby("workload")[["batch_size", "numerics", "input"]].nunique().to_dict("index")
+    """How many batch sizes, numerics, inputs and variants the run has of each workload."""
+    return analysis.cases.groupby("workload")[["batch_size", "numerics", "input", "variant"]].nunique().to_dict("index")
 
 
 def _where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
-    """Workload and device, with the batch size, numerics, input and track where the run has several."""
+    """Workload and device, with the batch size, numerics, input, variant and track where the run has several."""
     words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
-    words |= {"input": row["input"]} if family(row["against"]) != "input" else {}
+    words |= {name: row[name] for name in ("input", "variant") if family(row["against"]) != name}
     shown = [text for name, text in words.items() if several[row["workload"]][name] > 1]
     task = [] if row["task"] == "train" else [row["task"]]
     track = [] if row["track"] == "fit" or family(row["against"]) != "backend" else [f"track {row['track']}"]

@@ -221,6 +221,7 @@ def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
         losses = []
         for step in range(first, first + number):
             batch = [None if part is None else tensors(part) for part in _batch(batches, step, batch_size)]
+            model.reset_metrics()  # Keras's own from 3.15 on; before, the loss was the mean of all steps so far
             losses.append(entry(model.train_on_batch(*batch, return_dict=True), LOSS))
             if not math.isfinite(losses[-1]):
                 break

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.contract.case import CASE_COLUMNS, CASE_OPTIONS, Case, guest_of
+from bench.contract.case import CASE_COLUMNS, CASE_DEFAULTS, CASE_OPTIONS, Case, guest_of
 from bench.contract.files import write
 from bench.contract.messages import Messenger
 from bench.contract.record import SCHEMA
@@ -50,7 +50,8 @@ def options(description: str | None) -> argparse.ArgumentParser:
     """The options of every program that is given a case: a case column is an option of the same name."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     for option, kind in CASE_OPTIONS.items():
-        parser.add_argument(option, type=kind, required=True)
+        default = CASE_DEFAULTS.get(option)
+        parser.add_argument(option, type=kind, required=default is None, default=default)
     parser.add_argument("--seed", type=int, required=True, help="of the batches' order and of random layers")
     parser.add_argument("--weights", type=Path, help="initial weights; default: drawn here")
     parser.add_argument("--output", type=Path, required=True)

@@ -5,9 +5,9 @@
 
 A climb is a track and an optimizer: the workload's own, or momentum SGD, since `native` uses its library's Adam, which
 places epsilon differently. Each workload, seed and climb leaves one file, named
-`<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>-<climb>.npz`, whose arrays are named `rung/location`;
-`about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The comparing half is
-bench/analysis/parity/compare.py, which says what each rung is for and how close it has to come.
+`<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>-<climb>[-<variant>].npz`. Its arrays are named
+`rung/location`; `about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The comparing
+half is bench/analysis/parity/compare.py, which says what each rung is for and how close it has to come.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.contract.case import in_path
 from bench.contract.messages import Messenger
 from bench.contract.parity import EXACT, LADDER_BATCH
 from bench.worker.process import environment
@@ -28,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--backend", "--device", "--numerics"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--variant", default="", help="what it is called among others")
     parser.add_argument("--steps", required=True, type=int)
     parser.add_argument("--test-samples", type=int, default=0, help="the first N are predicted; default: all")
     parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
@@ -58,7 +60,9 @@ def main() -> None:
     except MovedError as error:
         messenger.send("failed", reason=str(error))
         raise
-    common = {name: getattr(given, name) for name in ("backend", "device", "numerics", "steps", "test_samples")}
+    common = {
+        name: getattr(given, name) for name in ("backend", "device", "numerics", "variant", "steps", "test_samples")
+    }
     common |= {"batch_size": LADDER_BATCH, "versions": environment.versions(given.backend), "flags": backend.flags()}
     for seed in given.seeds:  # outside, so that workloads with the same data set share its batches
         for (index, name), climbing in itertools.product(enumerate(given.workloads), given.climbs):
@@ -74,8 +78,10 @@ def main() -> None:
                 continue  # the plan says why
             except Exception as error:  # whatever a user's model raises; the other workloads go on
                 about["error"] = reason(error)
-            place = f"{stem}-{given.backend}-{given.device}-{given.numerics}-{climbing}.npz"
-            _save(given.output / place, recording, about)
+            place = in_path(
+                f"{stem}-{given.backend}-{given.device}-{given.numerics}-{climbing} {given.variant}".strip()
+            )
+            _save(given.output / f"{place}.npz", recording, about)
             messenger.send("climbed", workload=name, seed=seed)
 
 

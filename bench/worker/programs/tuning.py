@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.contract.case import CASE_OPTIONS, Case, input_unavailable
+from bench.contract.case import CASE_DEFAULTS, CASE_OPTIONS, Case, input_unavailable
 from bench.contract.disturbance import launch_disturbed
 from bench.contract.messages import Messenger
 from bench.contract.tuning import changed_knobs, knob_words
@@ -42,7 +42,8 @@ def main() -> None:
     """Try what has not been tried; the parent reads nothing but the output."""
     parser = argparse.ArgumentParser(description=__doc__)
     for option, kind in CASE_OPTIONS.items():
-        parser.add_argument(option, type=kind, required=True)
+        default = CASE_DEFAULTS.get(option)
+        parser.add_argument(option, type=kind, required=default is None, default=default)
     parser.add_argument("--steps", type=int, required=True, help="of a pass")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

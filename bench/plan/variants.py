@@ -1,0 +1,178 @@
+"""Variants: what a run compares besides backends, under equal circumstances and in turns.
+
+`--vary keras=3.14.1,3.15.1` asks for two versions of a package, `--vary env:XLA_FLAGS=A,B` for two values of an
+environment variable, `--vary workload=old.py,new.py` for two files, and `--python jax@old=PATH` with `jax@new=PATH` for
+two environments of the user's. The first variant is the reference.
+
+Standard library only: the noxfile builds the environments of variants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.contract.case import OF_FILES, stem
+from bench.contract.catalog import facts_of_all, framework_of
+from bench.contract.errors import UsageError
+from bench.contract.values import is_text
+
+AT = "@"  # between a backend and the name of a variant: jax@old
+ENVIRONMENT = "env:"
+WORKLOAD = OF_FILES[0]
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a package or of a variant
+VARIABLE = re.compile(r"[A-Za-z_]\w*")
+VERSION = re.compile(r"[0-9][\w.!+-]*")
+USUAL = "keras=3.14.1,3.15.1, workload=old.py,new.py or env:NAME=VALUE,VALUE"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things that are compared.
+
+    name: as tables have it, such as `keras=3.14.1`.
+    pins: what pip installs in the place of the environment's own versions.
+    settings: environment variables of its launches.
+    workload: the file that it trains, where that is what varies.
+    pythons: interpreters of the user's, by backend.
+    """
+
+    name: str
+    pins: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    workload: str = ""
+    pythons: Mapping[str, Path] = field(default_factory=dict)
+
+
+NOTHING = Variant("")  # what a run has that varies nothing
+
+
+def read_variants(text: str | None, pythons: Mapping[str, Path]) -> tuple[Variant, ...]:
+    """The variants that `--vary` asks for, or interpreters named `BACKEND@VARIANT`; none where nothing varies.
+
+    Raises UsageError for what cannot be read, for fewer than two, and for two that are the same.
+    """
+    named = _of_interpreters(pythons)
+    if text is None:
+        return named
+    if named:
+        raise UsageError(f"--vary {text}: --python with {AT}{named[0].name} names variants too; give one of the two")
+    kind, equals, values = text.partition("=")
+    if text.startswith(ENVIRONMENT):
+        found = _of_settings(text, kind.removeprefix(ENVIRONMENT), values)
+    elif not equals or not NAME.fullmatch(kind):
+        raise UsageError(f"--vary {text}: expected {USUAL}")
+    elif f"{kind}=" == WORKLOAD:
+        found = tuple(Variant(f"{WORKLOAD}{_called(one)}", workload=one) for one in _words(text, values))
+    else:
+        found = tuple(_of_package(text, kind, version) for version in _words(text, values))
+    _refuse_alike(text, found)
+    return found
+
+
+def variant_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that follow from what varies: on which backends, and which files are trained; `given` are all others.
+
+    Raises UsageError where one of them says something else.
+    """
+    variants = read_variants(given["vary"], given["python"])
+    settings: dict[str, Any] = {}
+    able = varied_backends(variants)
+    if able is not None:
+        others = [one for one in given["backends"] or () if one not in able]
+        if others:
+            raise UsageError(f"--backends {others[0]}: what varies concerns {', '.join(able)} alone; leave it out")
+        settings["backends"] = able if given["backends"] is None else given["backends"]
+    own = [label for label in given["python"] if AT not in label]
+    if own and any(variant.pins for variant in variants):
+        words = (
+            "versions are installed over the suite's own environments; leave it out, or name environments of variants"
+        )
+        raise UsageError(f"--python {own[0]}: {words} ({own[0]}{AT}old=PATH)")
+    if variants and given["explain"]:
+        raise UsageError("--explain: explains no variants; leave it out, or explain one of them by itself")
+    files = tuple(variant.workload for variant in variants if variant.workload)
+    if files and given["against"] is not None:
+        raise UsageError(f"--against: --vary {given['vary']} says itself what is compared; leave it out")
+    if files and given["workloads"] is None:
+        settings["workloads"] = files
+    elif files:  # the same options once more, or somebody else's
+        settled = {*map(str, map(_absolute, files)), *(one.path for one in given["adopted"])}
+        if not settled.issuperset(given["workloads"]):
+            raise UsageError(f"--workloads: --vary {given['vary']} says itself what is trained; leave it out")
+    return settings
+
+
+def _absolute(name: str) -> Path:
+    return Path(name).resolve()
+
+
+def varied_backends(variants: Sequence[Variant]) -> tuple[str, ...] | None:
+    """The backends that variants concern; None where it is all of them."""
+    if any(variant.pythons for variant in variants):
+        return tuple(dict.fromkeys(name for variant in variants for name in variant.pythons))
+    owners = [framework_of(pin.partition("==")[0]) for variant in variants for pin in variant.pins]
+    return tuple(dict.fromkeys(owner for owner in owners if owner)) or None
+
+
+def _of_interpreters(pythons: Mapping[str, Path]) -> tuple[Variant, ...]:
+    by_name: dict[str, dict[str, Path]] = {}
+    for label, path in pythons.items():
+        backend, at, name = label.partition(AT)
+        if at:
+            by_name.setdefault(name, {})[backend] = path
+    found = tuple(Variant(name, pythons=given) for name, given in by_name.items())
+    if len(found) == 1:
+        name, given = found[0].name, next(iter(found[0].pythons))
+        raise UsageError(
+            f"--python {given}{AT}{name}: a single variant; name another one's environment too, such as "
+            f"{given}{AT}new=PATH, or leave {AT}{name} out"
+        )
+    return found
+
+
+def _words(text: str, values: str) -> list[str]:
+    words = [word.strip() for word in values.split(",")]
+    if len(words) < 2 or not all(words):
+        raise UsageError(f"--vary {text}: names {len([one for one in words if one])} variant; expected {USUAL}")
+    return words
+
+
+def _of_package(text: str, package: str, version: str) -> Variant:
+    """A version of the package, or of another one that takes its place, such as `keras-nightly==3.16.0.dev1`."""
+    other, pinned, number = version.partition("==")
+    if pinned and NAME.fullmatch(other) and VERSION.fullmatch(number):
+        return Variant(version.replace("==", "="), (version,))
+    if not VERSION.fullmatch(version):
+        raise UsageError(f"--vary {text}: {version!r} is no version; expected {USUAL}")
+    return Variant(f"{package}={version}", (f"{package}=={version}",))
+
+
+def _of_settings(text: str, name: str, values: str) -> tuple[Variant, ...]:
+    if not VARIABLE.fullmatch(name) or not is_text(values):
+        raise UsageError(f"--vary {text}: {name!r} is no environment variable; expected env:NAME=VALUE,VALUE")
+    refused = {one: facts.name for facts in facts_of_all() for one in (*facts.foreign_settings, *facts.compile_caches)}
+    if name in refused:
+        raise UsageError(
+            f"--vary {text}: {name} is set by the suite itself, so that all launches compute alike; vary another one"
+        )
+    return tuple(Variant(f"{ENVIRONMENT}{name}={value}", settings={name: value}) for value in values.split(","))
+
+
+def _called(path: str) -> str:
+    """What a variant's file is called in tables."""
+    name, _, function = path.partition(".py:")
+    return f"{stem(name)}:{function}" if function else stem(name)
+
+
+def _refuse_alike(text: str, variants: Sequence[Variant]) -> None:
+    names = [variant.name for variant in variants]
+    if len(names) < 2:
+        raise UsageError(f"--vary {text}: names a single variant; expected {USUAL}")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        words = "two variants are called so, and a report could not tell them apart; leave one out, or rename it"
+        raise UsageError(f"--vary {text}: {twice}: {words}")

@@ -1,0 +1,145 @@
+"""What varies: read from the command line, and what becomes of it in the plan."""
+
+import pytest
+
+from bench.contract.case import in_turns
+from bench.contract.errors import UsageError
+from bench.contract.run_json import Target, Workload
+from bench.plan.cases import plan
+from bench.plan.parity import plan_ladders
+from bench.plan.parse import parse_run
+from bench.plan.planned import Limits
+from bench.plan.schedule import schedule
+
+TARGET = Target(metric="accuracy", value=None, source="", margin=0.005)
+
+
+def described(*names, **changes):
+    """Descriptions of small workloads."""
+    sizes = {"train_samples": 640, "test_samples": 128, "batch_size": 64, "epochs": 3, "quick_samples": 640}
+    return [Workload(workload=name, dataset="made up", target=TARGET, **{**sizes, **changes}) for name in names]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two workload files of the user's."""
+    text = "from models import Workload\nworkload = Workload\n"
+    paths = [tmp_path / f"{name}.py" for name in ("old", "new")]
+    for path in paths:
+        path.write_text(text)
+    return paths
+
+
+def test_versions_of_a_package_are_variants_on_every_backend():
+    options = parse_run(["--workloads=mlp", "--vary=keras=3.14.1,3.15.1"])
+
+    assert [one.name for one in options.variants] == ["keras=3.14.1", "keras=3.15.1"]
+    assert [one.pins for one in options.variants] == [("keras==3.14.1",), ("keras==3.15.1",)]
+    assert options.backends == ("jax", "tensorflow", "torch")
+
+
+def test_another_package_may_take_its_place():
+    (_, nightly) = parse_run(["--vary=keras=3.15.1,keras-nightly==3.16.0.dev2026112803"]).variants
+
+    assert nightly.pins == ("keras-nightly==3.16.0.dev2026112803",)
+    assert nightly.name == "keras-nightly=3.16.0.dev2026112803"
+
+
+def test_versions_of_a_framework_are_variants_of_its_backend_alone():
+    options = parse_run(["--vary=torch=2.13.0,2.15.0"])
+
+    assert options.backends == ("torch",)
+    assert options.reference == "torch"
+
+
+def test_values_of_an_environment_variable_are_variants():
+    first, second = parse_run(["--vary=env:XLA_FLAGS_OF_MINE=,--xla_a=1 --xla_b=2"]).variants
+
+    assert first.settings == {"XLA_FLAGS_OF_MINE": ""}
+    assert second.settings == {"XLA_FLAGS_OF_MINE": "--xla_a=1 --xla_b=2"}
+
+
+def test_interpreters_with_names_are_variants(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    options = parse_run([f"--python=jax@old={tmp_path / 'a'}", f"--python=jax@new={tmp_path / 'b'}"])
+
+    assert [(one.name, dict(one.pythons)) for one in options.variants] == [
+        ("old", {"jax": tmp_path / "a"}),
+        ("new", {"jax": tmp_path / "b"}),
+    ]
+    assert options.backends == ("jax",)
+
+
+def test_files_are_variants_and_say_what_is_trained(files):
+    options = parse_run([f"--vary=workload={files[0]},{files[1]}"])
+
+    assert options.workloads == tuple(map(str, files))
+    assert [one.name for one in options.variants] == ["workload=old", "workload=new"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--vary=keras"], "--vary keras: expected keras=3.14.1,3.15.1"),
+        (["--vary=keras=3.15.1"], "--vary keras=3.15.1: names 1 variant"),
+        (["--vary=keras=3.15.1,"], "names 1 variant"),
+        (["--vary=keras=3.15.1,3.15.1"], "keras=3.15.1: two variants are called so"),
+        (["--vary=keras=3.15.1,newest"], "'newest' is no version"),
+        (["--vary=env:A=1"], "names a single variant"),
+        (["--vary=env:A B=1,2"], "'A B' is no environment variable"),
+        (["--vary=env:TORCHINDUCTOR_CACHE_DIR=a,b"], "is set by the suite itself"),
+        (["--vary=jax=0.10.1,0.10.2", "--backends=jax,torch"], "--backends torch: what varies concerns jax alone"),
+        (["--vary=keras=3.14.1,3.15.1", "--explain"], "--explain: explains no variants"),
+        (["--vary=workload=old.py,new.py", "--workloads=mlp"], "--workloads: --vary workload=old.py,new.py says"),
+        (["--vary=workload=none.py,new.py"], "none.py"),
+        (["--vary=keras=3.14.1,3.15.1", "--python=jax=/bin/sh"], "--python jax: versions are installed over"),
+        (["--python=jax@old=/bin/sh"], "--python jax@old: a single variant; name another one's environment too"),
+        (["--python=jax@o/d=/bin/sh"], "expected a variant's name after @"),
+        (["--python=numpy@old=/bin/sh"], "unknown backend 'numpy'"),
+    ],
+)
+def test_what_cannot_vary_is_refused_in_a_line(words, reason):
+    with pytest.raises(UsageError) as caught:
+        parse_run(words)
+
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_backend_has_a_case_of_each_variant_and_they_take_turns():
+    cases = plan(parse_run(["--vary=keras=3.14.1,3.15.1"]), described("mlp"), [])
+
+    assert len(cases) == 6
+    assert len({in_turns(one.case) for one in cases}) == 1
+    order = [one.case.variant for one in schedule(cases, 0)][:12]
+    assert order[:6] != order[6:]
+
+
+def test_files_take_turns_though_each_is_a_workload(files):
+    options = parse_run([f"--vary=workload={files[0]},{files[1]}", "--backends=jax"])
+    cases = plan(options, described(*map(str, files)), [])
+
+    assert [(one.case.workload, one.case.variant) for one in cases] == [
+        (str(files[0]), "workload=old"),
+        (str(files[1]), "workload=new"),
+    ]
+    assert len({in_turns(one.case) for one in cases}) == 1
+
+
+def test_a_variant_that_cannot_be_had_is_skipped_with_the_reason():
+    limits = Limits(without_variant={("torch", "keras=9.9"): "keras==9.9 cannot be installed"})
+    cases = plan(parse_run(["--vary=keras=3.15.1,9.9"]), described("mlp"), [], limits)
+
+    assert [one.skip for one in cases if one.skip] == ["keras==9.9 cannot be installed"]
+
+
+def test_variants_climb_in_exact_mode_and_the_first_in_the_others_too():
+    options = parse_run(["--vary=keras=3.14.1,3.15.1"])
+    ladders = plan_ladders(options, (), {"cpu": ("float64", "float32")}, Limits())
+
+    assert [(one.numerics, one.variant) for one in ladders if one.backend == "jax"] == [
+        ("float64", "keras=3.14.1"),
+        ("float64", "keras=3.15.1"),
+        ("float32", "keras=3.14.1"),
+    ]

@@ -1,0 +1,88 @@
+"""Runs that compare variants: played back, from the launches to the sentence."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.playback import described, launches
+
+from bench.analysis import analyse
+from bench.plan.parse import parse_run
+from bench.report.parts import variants
+from bench.report.parts.verdicts import verdicts
+from bench.run.console import RunConsole
+from bench.run.measure import run
+
+pytestmark = pytest.mark.xdist_group("variants")  # its run is made once
+SLOWER = "--vary=env:FAKE_FACTOR=1,1.3"
+
+
+@pytest.fixture(scope="module")
+def slower(measure_once):
+    """A run of two backends whose second variant takes 1.3 times as long."""
+    folder = measure_once(SLOWER, "--backends=jax,torch")
+    return SimpleNamespace(folder=folder, said=measure_once.said.getvalue(), analysis=analyse(folder))
+
+
+def test_variants_take_turns_within_each_repetition(slower):
+    taken = [(one["repetition"], one["case"]["backend"], one["case"]["variant"]) for one in launches(slower.folder)]
+
+    assert len(taken) == 12
+    for repetition in range(3):
+        assert len({place for place in taken if place[0] == repetition}) == 4
+
+
+def test_each_backend_is_held_against_its_own_first_variant(slower):
+    table = slower.analysis.comparisons.table
+    rows = table[table["against"].str.startswith("variant=")]
+
+    assert list(rows["backend"]) == ["jax", "torch"]
+    assert set(rows["against"]) == {"variant=env:FAKE_FACTOR=1"}
+    assert list(rows["verdict"]) == ["slower", "slower"]
+    assert all(abs(ratio - 1.3) < 0.1 for ratio in rows["ratio"])
+
+
+def test_a_sentence_and_a_table_say_how_variants_compare(slower):
+    said = [one.text for one in verdicts(slower.analysis)]
+    (table,) = variants.tables(slower.analysis)
+
+    assert any(
+        text.startswith("mlp on cpu: env:FAKE_FACTOR=1.3 takes, as a multiple of env:FAKE_FACTOR=1, 1.")
+        for text in said
+    )
+    assert any("env:FAKE_FACTOR=1.3: torch" in text for text in said)
+    assert [row[:2] for row in table.rows] == [
+        ["jax", "env:FAKE_FACTOR=1"],
+        ["jax", "env:FAKE_FACTOR=1.3"],
+        ["torch", "env:FAKE_FACTOR=1"],
+        ["torch", "env:FAKE_FACTOR=1.3"],
+    ]
+    assert table.columns[3].startswith("ratio to env:FAKE_FACTOR=1")
+
+
+@pytest.mark.usefixtures("measure")
+def test_a_run_of_variants_that_was_interrupted_goes_on(slower, tmp_path):
+    folder = Path(shutil.copytree(slower.folder, tmp_path / "results" / slower.folder.name))
+    for path in (folder / "launches").glob("r002*1.3*"):
+        path.unlink()
+    content = described(folder)
+    (folder / "run.json").write_text(json.dumps({**content, "state": "interrupted"}))
+    options = parse_run([f"--resume={folder.name}", f"--output={folder.parent}"])
+
+    assert [one.name for one in options.variants] == ["env:FAKE_FACTOR=1", "env:FAKE_FACTOR=1.3"]
+    assert run(options, RunConsole(file=io.StringIO())) == folder
+    assert len(launches(folder)) == 12
+
+
+def test_a_variant_that_computes_something_else_is_named(measure, monkeypatch):
+    monkeypatch.setenv("FAKE_LADDER", "torch:parts")
+    monkeypatch.setenv("FAKE_VARIANT", "env:FAKE_FACTOR=1.3")
+    analysis = analyse(measure(SLOWER, "--backends=torch", "--reference=torch", "--launches=1", parity=True))
+
+    assert any(
+        "torch cpu float64 env:FAKE_FACTOR=1.3 parts from torch float64 at outputs, dense" in problem
+        for problem in analysis.problems
+    )
