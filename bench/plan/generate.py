@@ -10,7 +10,15 @@ from bench.contract.case import Case, stem
 from bench.contract.errors import UsageError
 from bench.contract.generation import GENERATIONS, prompt_of
 from bench.plan.options import RunOptions
-from bench.plan.planned import OVERHEAD_SECONDS, Limits, PlannedCase, numerics_of, reason_to_skip, tracks_of
+from bench.plan.planned import (
+    OVERHEAD_SECONDS,
+    Limits,
+    PlannedCase,
+    numerics_of,
+    reason_to_skip,
+    tracks_of,
+    variants_of,
+)
 from bench.plan.predict import CALL_SECONDS, FORWARD, check_batch_sizes
 
 if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
@@ -35,10 +43,11 @@ def generate_cases(
         raise UsageError(f"--tasks generate: {stem(descriptions[0].workload)}: {_refusal(descriptions[0])}")
     for description, device in itertools.product(descriptions if alone else decoders, devices):
         tracks = tracks_of(options, device, "generate", USUAL_TRACKS)
-        for batch_size, numerics, track, backend in itertools.product(
+        for batch_size, numerics, track, variant, backend in itertools.product(
             options.batch_sizes or (1,),
             numerics_of(options, device),
             tracks[:1] if _refusal(description) else tracks,
+            variants_of(options, description),
             options.backends,
         ):
             check_batch_sizes(description, (batch_size,))
@@ -55,6 +64,7 @@ def generate_cases(
                 numerics=numerics,
                 task="generate",
                 track=track,
+                variant=variant,
             )
             step = FORWARD * (description.step_seconds or 0.0) * batch_size / description.batch_size
             expected = OVERHEAD_SECONDS + (GENERATIONS + 1) * tokens * (CALL_SECONDS + step)

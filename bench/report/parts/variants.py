@@ -14,6 +14,7 @@ from bench.report.rows import comparisons, joined
 from bench.report.text import ratio_level
 from bench.report.view import Row, Table, facets
 
+UNITS = {"train": "an epoch", "predict": "a call", "generate": "a token"}
 SHARED = [name for name in CASES if name not in ("backend", "variant")]
 
 
@@ -41,7 +42,7 @@ def _table(group: pd.DataFrame, analysis: Analysis) -> Table:
         for case in cases
     ]
     words = {"reference": first["variant"], "level": ratio_level(compared, "variant")}
-    unit = "a call" if first["task"] == "predict" else "an epoch"
+    unit = UNITS[first["task"]]
     return table(
         Kind.VARIANTS,
         f"Variants: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}, "
