@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))  # nox loads this file without its folder on the p
 from bench.contract import catalog  # noqa: E402
 from bench.contract.errors import UsageError  # noqa: E402
 from bench.machine import environments, variants  # noqa: E402
-from bench.plan import options, parse  # noqa: E402
+from bench.plan import parse, selection  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["bench"]
@@ -102,7 +102,7 @@ def _packages(folder: Path) -> Path:
     return found
 
 
-def ensure_backends(session: nox.Session, given: options.Selection, backends: Iterable[str]) -> None:
+def ensure_backends(session: nox.Session, given: selection.Selection, backends: Iterable[str]) -> None:
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
     environments.cuda_major.cache_clear()  # the environment `bench`, which knows the driver, is there now
@@ -127,7 +127,7 @@ def python(session: nox.Session, name: str, *arguments: str, **more: dict[str, s
     session.run(str(environments.environment_python(name)), *arguments, external=True, **PATIENT, **more)
 
 
-Options = TypeVar("Options", bound=options.Selection)
+Options = TypeVar("Options", bound=selection.Selection)
 
 
 def checked(session: nox.Session, parse: Callable[[Sequence[str]], Options]) -> Options:
@@ -188,7 +188,7 @@ def calibrate(session: nox.Session) -> None:
     """Are the verdicts right, `nox -s calibrate`, and the epoch clock, `nox -s calibrate -- clock --workloads mlp`?"""
     if session.posargs[:1] == ["clock"]:
         session.posargs.pop(0)
-        given: options.Selection = checked(session, parse.parse_run)
+        given: selection.Selection = checked(session, parse.parse_run)
         command = "clock"
     else:
         given = checked(session, parse.parse_calibrate)

@@ -23,7 +23,8 @@ import numpy as np
 
 from bench.contract.errors import UsageError
 from bench.own_models.source import source_of
-from bench.plan.options import ParityOptions, RunOptions, Selection
+from bench.plan.options import ParityOptions, RunOptions
+from bench.plan.selection import Selection
 from models.datasets import npz
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.contract.errors import UsageError
 from bench.plan.generate import generate_cases
-from bench.plan.options import RunOptions, Selection
+from bench.plan.options import RunOptions
 from bench.plan.planned import Limits, PlannedCase
 from bench.plan.predict import predict_cases
+from bench.plan.selection import Selection
 from bench.plan.train import train_cases
 
 if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack

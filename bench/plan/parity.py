@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contract.parity import CLIMBS, EXACT, LADDER_NUMERICS
-from bench.plan.options import RunOptions, Selection
+from bench.plan.options import RunOptions
 from bench.plan.planned import Limits
+from bench.plan.selection import Selection
 from bench.plan.variants import NOTHING
 
 

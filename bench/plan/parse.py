@@ -15,8 +15,9 @@ from bench.plan.arguments import (
     add_parity_arguments,
     add_run_arguments,
 )
-from bench.plan.options import CalibrateOptions, ExplainOptions, ParityOptions, RunOptions, Selection
+from bench.plan.options import CalibrateOptions, ExplainOptions, ParityOptions, RunOptions
 from bench.plan.resumed import resumed_options
+from bench.plan.selection import Selection
 
 Options = TypeVar("Options", bound=Selection)
 Resumed = TypeVar("Resumed", bound=RunOptions)

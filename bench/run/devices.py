@@ -12,8 +12,8 @@ from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
 from bench.machine.nvidia import Gpu
 from bench.plan.cases import devices_of
-from bench.plan.options import Selection
 from bench.plan.planned import Limits
+from bench.plan.selection import Selection
 
 
 def measured_gpus(options: Selection, shared: bool = False) -> tuple[Gpu, ...]:

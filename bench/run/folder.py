@@ -19,7 +19,7 @@ from bench.contract.paths import ROOT
 from bench.contract.results import NAME, named_time, run_folders
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint
-from bench.plan.options import Selection
+from bench.plan.selection import Selection
 from bench.run.prepare import Prepared
 
 RUNS_LOOKED_AT = 5

@@ -22,8 +22,9 @@ from bench.machine import variants as of_variants
 from bench.own_models.adopt import remove, write
 from bench.own_models.data_source import FUNCTION, data_source
 from bench.plan.cases import devices_of
-from bench.plan.options import RunOptions, Selection
+from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
+from bench.plan.selection import Selection
 from bench.plan.variants import AT, NOTHING, Variant
 from bench.run.devices import most_memory
 

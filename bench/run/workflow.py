@@ -21,8 +21,9 @@ from bench.contract.run_json import Planned, RunDescription, read
 from bench.contract.typed import MalformedError
 from bench.launch.interruption import under_way
 from bench.machine.nvidia import Gpu
-from bench.plan.options import RunOptions, Selection
+from bench.plan.options import RunOptions
 from bench.plan.planned import Limits, PlannedCase
+from bench.plan.selection import Selection
 from bench.run.console import Progress, RunConsole
 from bench.run.devices import limits_here, measured_gpus
 from bench.run.folder import LOG, clear_partial, clock_warning, describe, new_run, remove, write_state
