@@ -229,7 +229,7 @@ def test_no_two_backends_share_a_colour_a_symbol_or_an_input():
 
 
 ALLOWED = {  # text that names a backend outside the backends' folders, and why it may
-    ("bench/plan/options.py", "jax"): "the reference, unless the user names another",
+    ("bench/plan/selection.py", "jax"): "the reference, unless the user names another",
     ("bench/plan/words.py", "for example jax=/opt/jax/bin/python"): "an example of how an option is written",
     ("bench/worker/workload/check.py", "TensorFlow computes the loss"): "says to a user where two backends may part",
     ("bench/own_models/keras_file.py", "TorchModuleWrapper"): "a class of Keras's that brings code along",

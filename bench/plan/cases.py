@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bench.contract.case import in_turns
 from bench.contract.errors import UsageError
 from bench.plan.generate import generate_cases
 from bench.plan.options import RunOptions
@@ -39,7 +40,24 @@ def plan(
         cases += predict_cases(options, descriptions, devices, limits)
     if "generate" in options.tasks:
         cases += generate_cases(options, descriptions, devices, limits)
+    _check_turns(options, cases)
     return cases
+
+
+def _check_turns(options: RunOptions, cases: Sequence[PlannedCase]) -> None:
+    """Refuse variants of which each trains a file of its own, in other sizes: these would be compared too."""
+    first, *others = options.variants
+    sizes = {
+        one.name: [in_turns(planned.case) for planned in cases if planned.case.variant == one.name]
+        for one in options.variants
+        if one.workload
+    }
+    for other in others if sizes else ():
+        if sizes[other.name] != sizes[first.name]:
+            raise UsageError(
+                f"--vary {options.vary}: {other.name} and {first.name} train on other data, samples, epochs or batches; "
+                "make them equal (--dataset, --samples, --epochs, --batch-size), or compare with --against"
+            )
 
 
 def devices_of(options: Selection, gpus: Sequence[Any]) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ def interpreters(given: Mapping[str, Path] | Iterable[tuple[str, Path]]) -> dict
     for backend, path in dict(given).items():
         check_one_of("--python", backend.partition(AT)[0], backend_names(), "backend")
         if AT in backend and not NAME.fullmatch(backend.partition(AT)[2]):
-            raise UsageError(f"--python {backend}={path}: expected a variant's name after {AT}, such as jax{AT}old")
+            raise UsageError(f"--python {backend}={path}: expected BACKEND{AT}NAME=PATH, the name one word")
         # Not resolved: an environment's python is a link, and behind the link it would be another environment's.
         python = Path(path).expanduser().absolute()
         if not python.is_file():

@@ -1,8 +1,8 @@
 """Variants: what a run compares besides backends, under equal circumstances and in turns.
 
 `--vary keras=3.14.1,3.15.1` asks for two versions of a package, `--vary env:XLA_FLAGS=A,B` for two values of an
-environment variable, `--vary workload=old.py,new.py` for two files, and `--python jax@old=PATH` with `jax@new=PATH` for
-two environments of the user's. The first variant is the reference.
+environment variable, `--vary workload=old.py,new.py` for two files, and `--python BACKEND@old=PATH` with
+`BACKEND@new=PATH` for two environments of the user's. The first variant is the reference.
 
 Standard library only: the noxfile builds the environments of variants.
 """
@@ -20,7 +20,7 @@ from bench.contract.catalog import facts_of_all, framework_of
 from bench.contract.errors import UsageError
 from bench.contract.values import is_text
 
-AT = "@"  # between a backend and the name of a variant: jax@old
+AT = "@"  # between a backend and the name of a variant
 ENVIRONMENT = "env:"
 WORKLOAD = OF_FILES[0]
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a package or of a variant

@@ -535,6 +535,8 @@ def test_an_exact_ladder_that_a_finding_ends_is_a_remark_and_one_in_float32_is_n
     assert exact.problems == []
     assert "tensorflow cpu float64, seed 0: ended early" in exact.remarks[0]
     assert {ladder[1] for ladder in exact.proved} == {"torch"}
+    said = "parity is proved in exact mode on torch, and was not climbed to the end on tensorflow"
+    assert _parity({"workload": "mlp", "variant": ""}, exact) == said
     assert ["tensorflow cpu float32" in problem for problem in both.problems] == [True]
 
 

@@ -95,7 +95,7 @@ def test_files_are_variants_and_say_what_is_trained(files):
         (["--vary=workload=none.py,new.py"], "none.py"),
         (["--vary=keras=3.14.1,3.15.1", "--python=jax=/bin/sh"], "--python jax: versions are installed over"),
         (["--python=jax@old=/bin/sh"], "--python jax@old: a single variant; name another one's environment too"),
-        (["--python=jax@o/d=/bin/sh"], "expected a variant's name after @"),
+        (["--python=jax@o/d=/bin/sh"], "expected BACKEND@NAME=PATH"),
         (["--python=numpy@old=/bin/sh"], "unknown backend 'numpy'"),
     ],
 )
@@ -125,6 +125,14 @@ def test_files_take_turns_though_each_is_a_workload(files):
         (str(files[1]), "workload=new"),
     ]
     assert len({in_turns(one.case) for one in cases}) == 1
+
+
+def test_files_that_train_in_other_batches_are_refused(files):
+    options = parse_run([f"--vary=workload={files[0]},{files[1]}", "--backends=jax"])
+    old, new = str(files[0]), str(files[1])
+
+    with pytest.raises(UsageError, match="workload=new and workload=old train on other data"):
+        plan(options, [*described(old), *described(new, batch_size=32)], [])
 
 
 def test_a_variant_that_cannot_be_had_is_skipped_with_the_reason():

@@ -37,10 +37,8 @@ def save(folder, changes=None, **described):
     arrays = {key: array for key, array in {**arrays, **(changes or {})}.items() if array is not None}
     if not exact:
         arrays = {key: array.astype(np.float32) for key, array in arrays.items()}
-    name = "-".join(
-        str(content[key])
-        for key in ("workload", "seed", "backend", "device", "numerics", "track", "optimizer", "variant")
-    )
+    said = ("workload", "seed", "backend", "device", "numerics", "track", "optimizer", "variant")
+    name = "-".join(str(content[key]) for key in said if content[key] != "")
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"{name}.npz", about=np.array(json.dumps(content)), **arrays)
     return folder / f"{name}.npz"

@@ -155,8 +155,12 @@ def _parity(place: Row, parity: Parity) -> str:
         first = failed.iloc[0]
         return f"parity is not proved: {first['backend']} is inaccurate in a known way at {first['location']}"
     proved = {(ladder[1], ladder[-1]) for ladder in parity.proved if ladder[0] == workload}
-    climbed = set(rows[["backend", "variant"]].itertuples(index=False, name=None))
-    return "parity is proved in exact mode" if climbed <= proved else "parity was not climbed to the end"
+    climbed = dict.fromkeys(rows[["backend", "variant"]].itertuples(index=False, name=None))
+    whole, others = ([ladder[0] for ladder in climbed if (ladder in proved) is done] for done in (True, False))
+    if not others:
+        return "parity is proved in exact mode"
+    ended = f"was not climbed to the end on {' and '.join(others)}"
+    return f"parity is proved in exact mode on {' and '.join(whole)}, and {ended}" if whole else f"parity {ended}"
 
 
 def _cost(rows: Sequence[Row]) -> str:
