@@ -55,8 +55,8 @@ def _check_turns(options: RunOptions, cases: Sequence[PlannedCase]) -> None:
     for other in others if sizes else ():
         if sizes[other.name] != sizes[first.name]:
             raise UsageError(
-                f"--vary {options.vary}: {other.name} and {first.name} train on other data, samples, epochs or batches; "
-                "make them equal (--dataset, --samples, --epochs, --batch-size), or compare with --against"
+                f"--vary {options.vary}: {other.name} and {first.name} train on other data or sizes; "
+                "make them equal (--dataset, --samples, --epochs, --batch-size), or use --against"
             )
 
 
