@@ -14,7 +14,7 @@ from bench.worker.script.first_fit import until_fit_is_done
 from bench.worker.script.taken_apart import Theirs, bench_of
 from bench.worker.workload import calls, load, parts
 
-PLANTED = ROOT / "tests" / "run" / "scripts"
+PLANTED = ROOT / "tests" / "worker" / "scripts"
 TIMES, STEPS = 100, 4  # as long as a planted wait says, by a clock that nobody waits for
 
 
