@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +18,10 @@ from bench.analysis import statistics
 from bench.analysis.advice import LEVEL, PLACE, Advice, Launch
 from bench.analysis.memory import leaks, memory
 from bench.analysis.operations import Operations, operations
+from bench.analysis.rules import RULES
 from bench.analysis.statistics import Interval
 from bench.contract import explain
-from bench.contract.case import RESIDENT, input_kinds, stem
+from bench.contract.case import stem
 
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
 DIGITS = 9  # of a share: rounding gives equal values a spread
@@ -45,80 +45,6 @@ class Explanation(NamedTuple):
     problems: list[str]
     operations: Operations
     memory: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Rule:
-    """When a setting is worth advising: `part` takes at least `share` of a step, and `tried` gains.
-
-    `tried` is the training that has it; `cause` and `cure` are words, in which {name} is something that launches tell.
-    """
-
-    part: str
-    share: float
-    tried: str
-    cause: str
-    cure: str
-    source: str  # where its threshold or its cure comes from
-
-
-RULES = (
-    Rule(
-        "per step",
-        explain.ADVISED["per step"],
-        f"steps_per_execution={explain.EXECUTIONS}",
-        "is work of each step whatever its samples",
-        f"compile with steps_per_execution={explain.EXECUTIONS}",
-        "Keras's documentation of Model.compile",
-    ),
-    *(
-        Rule(
-            "input",
-            explain.ADVISED["input"],
-            f"input {kind}",
-            "is waiting for its input",
-            f"hand `fit` a {kind}",
-            "docs/inputs.md",
-        )
-        for kind in input_kinds()
-        if kind not in ("arrays", RESIDENT)
-    ),
-    Rule(
-        "input",
-        explain.ADVISED["input"],
-        explain.HELD,
-        "is waiting for its input, a {input}",
-        "let it do less for a batch, or do it ahead, in workers or once for all; training on the same, in memory,",
-        "the same batches from memory",
-    ),
-    Rule(
-        "metrics",
-        0.1,
-        explain.UNMEASURED,
-        "goes into {metrics}",
-        "compile without metrics and compute them in evaluate",
-        "the same training without them",
-    ),
-    Rule(
-        "callbacks",
-        0.05,
-        explain.QUIET,
-        "goes into {callbacks}",
-        "let them do less, or do it less often",
-        "the same training without them",
-    ),
-    Rule(
-        "per step",
-        explain.ADVISED["per step"],
-        explain.LARGER,
-        "is work of each step whatever its samples",
-        f"a batch {explain.TIMES} times as large, which is another training,",
-        "the line through two batch sizes",
-    ),
-    Rule("", 0.0, "jit_compile=True", "", "compile with jit_compile=True", "tried"),
-    Rule("", 0.0, "jit_compile=False", "", "compile with jit_compile=False", "tried"),
-    Rule("", 0.0, "run_eagerly=False", "", "compile without run_eagerly=True", "tried"),
-)
 
 
 def explained(folder: Path) -> Explanation | None:

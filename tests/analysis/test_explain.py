@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.analysis.explain import RULES, explained
+from bench.analysis.explain import explained
+from bench.analysis.rules import RULES
 from bench.contract import explain
 from bench.report.parts.explain import advice, tables
 

@@ -12,7 +12,7 @@ from bench.contract import explain
 from bench.contract.paths import ROOT
 from bench.worker import backends
 from bench.worker.programs.prepare import describe
-from bench.worker.workload import calls, load, parts
+from bench.worker.workload import calls, load, parts, trainings
 
 KEPT = []
 
@@ -44,7 +44,7 @@ def bench(tmp_path, monkeypatch):
         model = workload.build()
         load.save_weights(tmp_path / "weights.npz", model.get_weights())
         drawn = load.batches(load.dataset_of(workload), 256, 128, 0)
-        return parts.Bench(workload, drawn.parts, tmp_path / "weights.npz", 0, "float32", 4)
+        return trainings.Bench(workload, drawn.parts, tmp_path / "weights.npz", 0, "float32", 4)
 
     yield make
     KEPT.clear()
@@ -81,14 +81,14 @@ def test_what_compiles_again_in_warm_epochs_is_counted(bench, backend, backend_n
 
 
 def test_a_last_batch_of_another_size_is_tried_once_after_all_else(bench, backend, monkeypatch):
-    given, fit = [], parts.Training.fit
+    given, fit = [], trainings.Training.fit
 
     def noted(training, *words, **named):
         fit(training, *words, **named)
         given.append(len(training.handed()["x"]))
         training.cold_seconds, training.epoch_seconds = 5.0, 2.0
 
-    monkeypatch.setattr(parts.Training, "fit", noted)
+    monkeypatch.setattr(trainings.Training, "fit", noted)
     found = parts.measure(bench(), backend)
 
     assert given[-1] == 128 + 64

@@ -14,7 +14,7 @@ from bench.contract.operations import BACKWARD, FORWARD, OPTIMIZER, OTHER, UPDAT
 from bench.worker import backends
 from bench.worker.backends import hlo
 from bench.worker.backends.spans import home, last_of, own_seconds, scope_name
-from bench.worker.workload import load, parts, traced
+from bench.worker.workload import load, traced, trainings
 
 WIDTH = 8_192
 
@@ -47,7 +47,7 @@ def make(tmp_path_factory):
         weights = tmp_path_factory.mktemp("weights") / "weights.npz"
         load.save_weights(weights, planted().get_weights())
         drawn = load.batches(load.dataset_of(workload), 256, 128, 0)
-        made = parts.Bench(workload, drawn.parts, weights, 0, "float32", 4)
+        made = trainings.Bench(workload, drawn.parts, weights, 0, "float32", 4)
         made.add(explain.AS_IT_IS, kind="arrays", compiled=compiled)
         return made
 

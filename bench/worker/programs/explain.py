@@ -21,7 +21,7 @@ from bench.worker.process import environment
 
 if TYPE_CHECKING:  # Keras is imported once the backend is chosen
     from bench.worker.script.first_fit import Fit
-    from bench.worker.workload.parts import Bench
+    from bench.worker.workload.trainings import Bench
     from models import Workload
 
 SPAN_SECONDS = 0.25  # of an epoch, about
@@ -48,7 +48,7 @@ def main() -> None:
     from bench.worker.workload import load, parts, traced
     from models import Workload
 
-    def take_apart(bench: parts.Bench, samples: int) -> None:
+    def take_apart(bench: Bench, samples: int) -> None:
         measured = parts.measure(bench, backend)
         if given.trace:  # last of all, since what a profiler has touched is timed no more
             measured["operations"] = traced.operations(bench, backend, given.trace)
@@ -66,14 +66,15 @@ def main() -> None:
 
 def _of_workload(workload: Workload, given: argparse.Namespace) -> tuple[Bench, int]:
     """What a workload is measured by, and how many samples its epoch has."""
-    from bench.worker.workload import load, parts
+    from bench.worker.workload import load
+    from bench.worker.workload.trainings import Bench
     from models.datasets import count
 
     steps = _steps(given.step_seconds)
     dataset = load.dataset_of(workload, steps * workload.batch_size)
     there = count(dataset.x_train)
     drawn = load.batches(dataset, there, min(workload.batch_size, there), given.seed)
-    bench = parts.Bench(workload, drawn.parts, given.weights, given.seed, given.numerics, steps)
+    bench = Bench(workload, drawn.parts, given.weights, given.seed, given.numerics, steps)
     return bench, load.training_samples(workload.dataset, dataset)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.worker.errors import StartError
 from bench.worker.script.first_fit import Fit, check_built, is_arrays
-from bench.worker.workload.parts import Bench
+from bench.worker.workload.trainings import Bench
 from models import Compilation, Workload
 from models.datasets import count
 

@@ -15,7 +15,7 @@ from bench.contract.operations import BACKWARD, FORWARD, LOSS, METRICS, OPTIMIZE
 from bench.worker import backends
 from bench.worker.backends.spans import Operation, Trace, home, scope_name
 from bench.worker.errors import reason
-from bench.worker.workload.parts import Bench, Training
+from bench.worker.workload.trainings import Bench, Training
 
 # Steps of the traced epoch: enough to even out, and few enough for a trace of some MiB that is read within seconds.
 LEAST_STEPS, MOST_STEPS, LONGEST_SECONDS = 4, 24, 2.0
