@@ -25,7 +25,9 @@ from bench.contract.case import stem
 
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
 DIGITS = 9  # of a share: rounding gives equal values a spread
-NOTHING = 1e-3  # of the time, by which noise may leave less than none
+# Of the time, what remains at least: of less, noise makes a multiple or less than none, so that launches which all leave
+# next to nothing would not agree.
+NOTHING = 0.02
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told
 COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
@@ -163,6 +165,8 @@ def _ratio(group: Sequence[Launch], tried: str) -> Interval:
         # What is measured without metrics has its input on the device too: what it saves there is saved of the whole.
         with_it, without, whole = (one["epoch_seconds"] / one["steps"] / one["batch_size"] for one in trainings)
         ratios.append(max(round(1 - (without - with_it) / whole, DIGITS), NOTHING))
+    if len(ratios) > 1 and max(ratios) == NOTHING:
+        return Interval(NOTHING, NOTHING, NOTHING)  # at most, in every launch
     return statistics.mean_interval(ratios, LEVEL)
 
 

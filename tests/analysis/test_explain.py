@@ -130,6 +130,15 @@ def test_nothing_is_advised_where_launches_do_not_agree(explanation):
     assert explanation(*(launch(seed, changed=one) for seed, one in enumerate(changed))).advice == []
 
 
+def test_two_launches_in_which_next_to_nothing_remains_agree(explanation):
+    host = {explain.AS_IT_IS: 20.6, explain.RESIDENT: 20.6}
+    launches = (launch(seed, changed={**host, explain.UNMEASURED: left}) for seed, left in enumerate((0.11, 0.21)))
+    (said, *_) = [one.text for one in explanation(*launches).advice]
+
+    assert said.startswith("99% of its step goes into accuracy: compile without metrics")
+    assert said.endswith("takes 0.02 [0.02, 0.02] of the time here")
+
+
 def test_a_setting_that_failed_is_not_advised(explanation):
     launches = [launch(seed, changed={**HOST, TRIED: 0.5}) for seed in range(3)]
     launches[1]["trainings"][TRIED]["error"] = "ValueError: must be 1"
