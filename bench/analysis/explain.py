@@ -25,7 +25,7 @@ from bench.contract.case import stem
 
 GAIN = 0.97  # advice makes a step take at most so much of its time, by the whole interval
 DIGITS = 9  # of a share: rounding gives equal values a spread
-# Of the time, what remains at least: of less, noise makes a multiple or less than none, so that launches which all leave
+# Of the time, what remains at least: of less, noise makes a multiple or less than none, so that launches that all leave
 # next to nothing would not agree.
 NOTHING = 0.02
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
