@@ -8,6 +8,7 @@ import pytest
 
 from bench.contract.agreement import distance
 from bench.contract.case import INFERENCE_TRACKS
+from bench.contract.catalog import facts_of
 from bench.worker.errors import StartError
 from bench.worker.programs.prepare import describe
 from bench.worker.timing.gauges import Counters
@@ -47,7 +48,9 @@ def test_mixed_precision_is_what_is_computed_in(launch, numerics):
 
 
 @pytest.mark.parametrize("track", ["fit", "on_batch", "call", "loop", "native"])
-def test_float64_is_what_every_track_answers_in(launch, track):
+def test_float64_is_what_every_track_answers_in(launch, track, backend_name):
+    if "float64" in facts_of(backend_name).lacking:
+        pytest.skip(facts_of(backend_name).lacking["float64"])
     done, content = launch(task="predict", track=track, numerics="float64", samples=8, epochs=1, batch_size=2)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,7 +12,7 @@ from bench.plan.parse import parse_run
 from bench.worker.errors import StartError
 from bench.worker.script.first_fit import until_fit_is_done
 from bench.worker.script.taken_apart import Theirs, bench_of
-from bench.worker.workload import calls, load, parts
+from bench.worker.workload import calls, load, parts, trainings
 
 PLANTED = ROOT / "tests" / "worker" / "scripts"
 TIMES, STEPS = 100, 4  # as long as a planted wait says, by a clock that nobody waits for
@@ -27,7 +27,7 @@ def take_apart(tmp_path, monkeypatch, backend):
         waited[0] += TIMES * seconds
 
     monkeypatch.setattr(time, "sleep", wait)
-    monkeypatch.setattr(parts, "time", SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited[0]))
+    monkeypatch.setattr(trainings, "time", SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited[0]))
     monkeypatch.setattr(parts, "ROUNDS", 1)
     monkeypatch.setattr(parts, "_tried", lambda _bench: ())
     monkeypatch.setattr(calls, "POINT_SECONDS", 0.0)
