@@ -82,7 +82,7 @@ def ensure_variant(session: nox.Session, backend: str, packages: Sequence[str], 
         chosen = [] if python is None else [f"--python={python}"]
         session.run(sys.executable, "-m", "virtualenv", "--clear", *chosen, str(folder), external=True, silent=True)
         if overlay:
-            below, above = (_packages(one) for one in (environments.folder(backend, packages), folder))
+            below, above = map(environments.site_packages, (environments.folder(backend, packages), folder))
             Path(above, "below.pth").write_text(f"{below}\n", encoding="utf-8")
         install = ["-m", "pip", "install", *(["--no-deps"] if overlay else [])]
         wanted = variants.requirements(backend, packages, pins)
@@ -95,11 +95,6 @@ def ensure_variant(session: nox.Session, backend: str, packages: Sequence[str], 
         said = said or done.stderr
     Path(folder, variants.FAILED).write_text(variants.reason_of(said), encoding="utf-8")
     session.warn(variants.missing_reason(backend, packages, pins))
-
-
-def _packages(folder: Path) -> Path:
-    (found,) = folder.glob("lib/python*/site-packages")
-    return found
 
 
 def ensure_backends(session: nox.Session, given: selection.Selection, backends: Iterable[str]) -> None:
@@ -251,8 +246,7 @@ def worker_parts() -> list[tuple[str, Sequence[str]]]:
 
 def lent_pytest() -> dict[str, str]:
     """The setting that lends pytest to a backend's environment, which holds Keras and the backend alone."""
-    (packages,) = environments.environment_python("worker-tests").parent.parent.glob("lib/python*/site-packages")
-    return {"PYTHONPATH": str(packages)}
+    return {"PYTHONPATH": str(environments.site_packages(environments.folder("worker-tests")))}
 
 
 def worker_tests(session: nox.Session, *arguments: str) -> None:
@@ -297,7 +291,7 @@ def audit(session: nox.Session) -> None:
     unsafe = []
     for name in filter(environments.complete, (*environments.TOOLS, *catalog.backend_names())):
         answer.unlink(missing_ok=True)
-        (packages,) = environments.environment_python(name).parent.parent.glob("lib/python*/site-packages")
+        packages = environments.site_packages(environments.folder(name))
         words = ["-m", "pip_audit", "--path", str(packages), "--format=json", f"--output={answer}"]
         session.run(
             str(environments.environment_python("audit")), *words, external=True, silent=True, success_codes=[0, 1]

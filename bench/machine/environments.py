@@ -37,11 +37,11 @@ def requirements(name: str, packages: Sequence[str] = ()) -> list[str]:
     if name in TOOLS:
         return [*resolve(name), *packages]
     own = resolve(_group(f"backend-{name}", groups))
-    builds = set(catalog.facts_of(name).distributions) - set(map(_distribution, own))
-    return [*own, *(package for package in packages if _distribution(package) not in builds)]
+    builds = set(catalog.facts_of(name).distributions) - set(map(distribution, own))
+    return [*own, *(package for package in packages if distribution(package) not in builds)]
 
 
-def _distribution(requirement: str) -> str:
+def distribution(requirement: str) -> str:
     """The package's name in a requirement such as `jax[cuda12]==0.10.2`."""
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
@@ -76,6 +76,12 @@ def folder(name: str, packages: Sequence[str] = ()) -> Path:
 def environment_python(name: str, packages: Sequence[str] = ()) -> Path:
     """The interpreter of the environment that `nox -s "env(NAME)"` builds, or of one with `packages` besides."""
     return folder(name, packages) / "bin" / "python"
+
+
+def site_packages(environment: Path) -> Path:
+    """The folder of an environment's packages."""
+    (found,) = environment.glob("lib/python*/site-packages")
+    return found
 
 
 def interpreter(backend: str, given: Mapping[str, Path], packages: Sequence[str] = ()) -> Path | None:

@@ -8,7 +8,6 @@ so may all that it needs, and the environment is a whole one.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,24 +18,22 @@ FAILED = "failed"  # in a folder that could not be completed: why, in a line
 NEWER_PYTHONS = ("3.12", "3.13")  # that are tried where this Python has no such version
 
 
-def package_of(pin: str) -> str:
-    """The name of the package that a requirement is for."""
-    return re.split(r"[^\w.-]", pin)[0]
-
-
 def is_overlay(pins: Sequence[str]) -> bool:
     """Whether these versions go on top of the backend's own environment."""
-    return not any(framework_of(package_of(pin)) for pin in pins)
+    return not any(framework_of(environments.distribution(pin)) for pin in pins)
 
 
 def requirements(backend: str, packages: Sequence[str], pins: Sequence[str]) -> list[str]:
     """What pip installs: the versions alone into an overlay, else the backend's pins with these in their place."""
     if is_overlay(pins):
         return list(pins)
-    instead = {package_of(pin): pin for pin in pins}
+    instead = {environments.distribution(pin): pin for pin in pins}
     usual = environments.requirements(backend, packages)
-    kept = [_replaced(pin, instead[package_of(pin)]) if package_of(pin) in instead else pin for pin in usual]
-    return [*kept, *(pin for name, pin in instead.items() if name not in map(package_of, usual))]
+    kept = [
+        _replaced(pin, instead[environments.distribution(pin)]) if environments.distribution(pin) in instead else pin
+        for pin in usual
+    ]
+    return [*kept, *(pin for name, pin in instead.items() if name not in map(environments.distribution, usual))]
 
 
 def _replaced(usual: str, pin: str) -> str:

@@ -100,14 +100,10 @@ def variant_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     if files and given["workloads"] is None:
         settings["workloads"] = files
     elif files:  # the same options once more, or somebody else's
-        settled = {*map(str, map(_absolute, files)), *(one.path for one in given["adopted"])}
+        settled = {*(str(Path(name).resolve()) for name in files), *(one.path for one in given["adopted"])}
         if not settled.issuperset(given["workloads"]):
             raise UsageError(f"--workloads: --vary {given['vary']} says itself what is trained; leave it out")
     return settings
-
-
-def _absolute(name: str) -> Path:
-    return Path(name).resolve()
 
 
 def varied_backends(variants: Sequence[Variant]) -> tuple[str, ...] | None:

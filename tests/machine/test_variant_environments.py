@@ -1,7 +1,13 @@
 """Environments with other versions: overlays, whole ones, and what is said where there is none."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
+from bench.contract.paths import ROOT
 from bench.machine import environments, variants
 
 
@@ -77,3 +83,15 @@ def test_what_pip_said_is_the_reason_where_it_was_tried():
 )
 def test_the_reason_is_the_line_in_which_pip_gives_it(said, reason):
     assert variants.reason_of(said) == reason
+
+
+def test_of_a_package_that_is_there_twice_the_version_above_counts(tmp_path):
+    for place, version in (("above", "3.14.1"), ("below", "3.15.1")):
+        folder = tmp_path / place / f"thing_of_ours-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: thing-of-ours\nVersion: {version}\n")
+    command = [sys.executable, "-m", "bench.worker.programs.installed"]
+    path = os.pathsep.join(str(tmp_path / place) for place in ("above", "below"))
+    done = subprocess.run(command, env={"PYTHONPATH": path}, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout)["thing-of-ours"] == "3.14.1"

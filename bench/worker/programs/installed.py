@@ -22,8 +22,9 @@ def main() -> None:
 
 
 def versions() -> dict[str, str]:
-    """The version of Python and of each package."""
-    found = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
+    """The version of Python and of each package: where one is there twice, of the one that is imported, the first."""
+    distributions = reversed([*importlib.metadata.distributions()])
+    found = {one.metadata["Name"]: one.version for one in distributions}
     return {"python": platform.python_version(), **dict(sorted(found.items()))}
 
 
