@@ -26,3 +26,19 @@ def compared(analysis: Analysis) -> Compared:
 def joined(case: Row, comparison: Row | None) -> Row:
     """A case's columns and, where it was compared, those of the comparison."""
     return {**(comparison or {}), **case}
+
+
+def case_rows(analysis: Analysis, kind: str) -> list[Row]:
+    """Each case with its comparison of one family, its workload's target, and whether it attempted that."""
+    description = analysis.run.description
+    targets = {workload.workload: workload.target for workload in description.workloads}
+    attempted = {planned.case.key: planned.target_attempted for planned in description.plan}
+    found = {case_key(row): row for row in comparisons(analysis, kind)}
+    return [
+        {
+            **joined(case, found.get(case_key(case))),
+            "target": targets[case["workload"]],
+            "attempted": attempted[case_key(case)],
+        }
+        for case in analysis.cases.to_dict("records")
+    ]

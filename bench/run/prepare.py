@@ -18,7 +18,6 @@ from bench.contract.run_json import Workload
 from bench.contract.typed import MalformedError, Typed, parse
 from bench.launch.process import launch
 from bench.machine import environments, nvidia
-from bench.machine import variants as of_variants
 from bench.own_models.adopt import remove, write
 from bench.own_models.data_source import FUNCTION, data_source
 from bench.plan.cases import devices_of
@@ -27,6 +26,7 @@ from bench.plan.planned import PlannedLaunch
 from bench.plan.selection import Selection
 from bench.plan.variants import AT, NOTHING, Variant
 from bench.run.devices import most_memory
+from bench.run.interpreters import interpreters
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
 REFUSED = "refused.log"  # in the folder of the runs, until the next refusal
@@ -202,7 +202,7 @@ def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder:
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
     _check_given(options)
     varied = options.variants if isinstance(options, RunOptions) else (NOTHING,)
-    pythons_of = {variant.name: _pythons(options, variant) for variant in varied}
+    pythons_of = {variant.name: interpreters(options, variant) for variant in varied}
     pythons = pythons_of[varied[0].name]
     ordered = sorted(pythons, key=lambda name: (name not in options.training, name != options.reference))
     _read_data(options, {backend: pythons[backend] for backend in ordered}, folder)
@@ -241,35 +241,6 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     if refusals:
         raise UsageError(_refusal(options, refusals, folder))
     raise RunError("no backend works here: " + "; ".join(failures))
-
-
-def _pythons(options: Selection, variant: Variant) -> dict[str, Path | None]:
-    """The interpreter of each backend in a variant; None where its environment is not there."""
-    found: dict[str, Path | None] = {}
-    for backend in options.backends:
-        if variant.pythons:
-            found[backend] = variant.pythons.get(backend)
-        elif variant.pins and backend not in options.python:
-            built = of_variants.complete(backend, options.packages, variant.pins)
-            python = of_variants.environment_python(backend, options.packages, variant.pins)
-            found[backend] = python if built else None
-        else:
-            found[backend] = environments.interpreter(backend, options.python, options.packages)
-    return found
-
-
-def variants_missing(options: Selection, prepared: Prepared) -> dict[tuple[str, str], str]:
-    """Why variants cannot be had, by backend and variant."""
-    missing: dict[tuple[str, str], str] = {}
-    for variant in prepared.variants:
-        for backend in options.backends:
-            if prepared.python(backend, variant.name) is not None:
-                continue
-            if variant.pythons:
-                missing[backend, variant.name] = f"no --python {backend}@{variant.name}"
-            elif variant.pins:
-                missing[backend, variant.name] = of_variants.missing_reason(backend, options.packages, variant.pins)
-    return missing
 
 
 def _by_their_names(options: Selection, refusals: Mapping[str, Answer]) -> dict[str, Answer]:

@@ -27,8 +27,9 @@ from bench.plan.selection import Selection
 from bench.run.console import Progress, RunConsole
 from bench.run.devices import limits_here, measured_gpus
 from bench.run.folder import LOG, clear_partial, clock_warning, describe, new_run, remove, write_state
+from bench.run.interpreters import variants_missing
 from bench.run.launches import Measuring
-from bench.run.prepare import Prepared, remarks, variants_missing
+from bench.run.prepare import Prepared, remarks
 
 LATER: Any = None  # until the step that finds it
 
@@ -160,7 +161,8 @@ def find_limits(run: AnyRun) -> AnyRun:
     """Find what keeps cases and ladders from being run on this machine."""
     refused = {(backend, refusal.workload): refusal.error for backend, refusal in run.prepared.refusals.items()}
     limits = limits_here(run.gpus, run.prepared.pythons, refused)
-    return replace(run, limits=replace(limits, without_variant=variants_missing(run.options, run.prepared)))
+    missing = variants_missing(run.options, run.prepared.variants, run.prepared.pythons_of)
+    return replace(run, limits=replace(limits, without_variant=missing))
 
 
 def tell_remarks(run: AnyRun) -> AnyRun:

@@ -8,10 +8,10 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.analysis.parity.recordings import LADDER
-from bench.contract.case import case_key, stem, title
+from bench.contract.case import stem, title
 from bench.contract.run_json import Target
 from bench.report.columns import Kind, case_column, table
-from bench.report.rows import comparisons, joined
+from bench.report.rows import case_rows, comparisons
 from bench.report.text import disturbances, missing, ratio_level, with_interval
 from bench.report.view import Row, Table, facets
 
@@ -19,7 +19,7 @@ from bench.report.view import Row, Table, facets
 def tables(analysis: Analysis) -> list[Table]:
     """A table per workload, device, batch size and track, with a row per backend."""
     key = [name for name in CASES if name != "backend"]
-    words, rows = _words(analysis), _rows(analysis)
+    words, rows = _words(analysis), case_rows(analysis, "backend")
     places = analysis.cases[analysis.cases["task"].eq("train")].groupby(key, sort=False)
     return [_place([rows[number] for number in place.index], words) for _, place in places]
 
@@ -41,7 +41,7 @@ def _place(rows: list[Row], words: dict[str, str]) -> Table:
 
 def brief(analysis: Analysis) -> list[Table]:
     """The same places in a few columns: how long, how sure, and whether it is the same computation."""
-    words, rows = _words(analysis), _rows(analysis)
+    words, rows = _words(analysis), case_rows(analysis, "backend")
     training = analysis.cases[analysis.cases["task"].eq("train")]
     tables = []
     for _, place in training.groupby([name for name in CASES if name != "backend"], sort=False):
@@ -87,7 +87,7 @@ def overview(analysis: Analysis) -> Iterator[Table]:
         return
     shown = [name for name in CASES if name in ("workload", "backend") or cases[name].nunique() > 1]
     common = ", ".join(f"{name} {cases[name].iloc[0]}" for name in CASES if name not in shown)
-    rows = _rows(analysis)
+    rows = case_rows(analysis, "backend")
     notes = [f"{title(row)}: {row['status']}, {row['reason']}" for row in rows if row["status"] != "ok"]
     notes += [f"{title(row)}: {note}" for row in rows for note in _noise_notes(row)]
     notes.append("✓ the target was reached, ✗ it was missed, * not attempted: samples or epochs were cut")
@@ -100,22 +100,6 @@ def overview(analysis: Analysis) -> Iterator[Table]:
         names=[case_column(name) for name in shown],
         words={**_words(analysis), "metric": "metric"},
     )
-
-
-def _rows(analysis: Analysis) -> list[Row]:
-    """Each case with its comparison with the reference backend, its workload's target, and whether it attempted it."""
-    description = analysis.run.description
-    targets = {workload.workload: workload.target for workload in description.workloads}
-    attempted = {planned.case.key: planned.target_attempted for planned in description.plan}
-    compared = {case_key(row): row for row in comparisons(analysis, "backend")}
-    return [
-        {
-            **joined(case, compared.get(case_key(case))),
-            "target": targets[case["workload"]],
-            "attempted": attempted[case_key(case)],
-        }
-        for case in analysis.cases.to_dict("records")
-    ]
 
 
 def _words(analysis: Analysis) -> dict[str, str]:

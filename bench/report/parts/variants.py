@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES
-from bench.contract.case import OF_FILES, case_key, stem
+from bench.contract.case import OF_FILES, stem
 from bench.report.columns import Kind, case_column, table
-from bench.report.rows import comparisons, joined
+from bench.report.rows import case_rows, comparisons
 from bench.report.text import ratio_level
 from bench.report.view import Row, Table, facets
 
@@ -22,36 +20,24 @@ def tables(analysis: Analysis) -> list[Table]:
     """A table for each place in which variants were compared; those that train files of their own share one."""
     cases = analysis.cases[analysis.cases["variant"].ne("")]
     of_files = cases["variant"].str.startswith(OF_FILES)
-    places = cases.assign(place=cases["workload"].where(~of_files, ""))
-    key = ["place" if name == "workload" else name for name in SHARED]
-    return [_table(group.drop(columns="place"), analysis) for _, group in places.groupby(key, sort=False)]
+    places = cases.assign(workload=cases["workload"].where(~of_files, "")).groupby(SHARED, sort=False)
+    rows = case_rows(analysis, "variant")
+    return [_table([rows[number] for number in place.index], analysis) for _, place in places]
 
 
-def _table(group: pd.DataFrame, analysis: Analysis) -> Table:
-    compared = comparisons(analysis, "variant")
-    by_case = {case_key(row): row for row in compared}
-    cases = sorted(group.to_dict("records"), key=lambda case: list(group["backend"].unique()).index(case["backend"]))
-    first, workloads = cases[0], analysis.run.description.by_workload()
-    attempted = {planned.case.key: planned.target_attempted for planned in analysis.run.description.plan}
-    rows = [
-        {
-            **joined(case, by_case.get(case_key(case))),
-            "target": workloads[case["workload"]].target,
-            "attempted": attempted[case_key(case)],
-        }
-        for case in cases
-    ]
-    words = {"reference": first["variant"], "level": ratio_level(compared, "variant")}
-    unit = UNITS[first["task"]]
+def _table(place: Sequence[Row], analysis: Analysis) -> Table:
+    order = list(dict.fromkeys(row["backend"] for row in place))
+    rows = sorted(place, key=lambda row: order.index(row["backend"]))
+    first, level = rows[0], ratio_level(comparisons(analysis, "variant"), "variant")
     return table(
         Kind.VARIANTS,
         f"Variants: {stem(first['workload'])} on {first['device']}, batch {first['batch_size']}, {first['numerics']}, "
-        f"track {first['track']}; seconds of {unit}",
+        f"track {first['track']}; seconds of {UNITS[first['task']]}",
         rows,
-        notes=list(_notes(cases, analysis)),
+        notes=list(_notes(rows, analysis)),
         facets=[facets(row) for row in rows],
         names=[case_column("backend"), case_column("variant")],
-        words={**words, "metric": workloads[first["workload"]].target.metric},
+        words={"reference": first["variant"], "level": level, "metric": first["target"].metric},
     )
 
 
