@@ -14,12 +14,10 @@ from bench.plan.planned import (
     OVERHEAD_SECONDS,
     Limits,
     PlannedCase,
-    numerics_of,
     reason_to_skip,
     tracks_of,
-    variants_of,
 )
-from bench.plan.predict import CALL_SECONDS, FORWARD, check_batch_sizes
+from bench.plan.predict import CALL_SECONDS, FORWARD, called_cases, check_batch_sizes
 
 if TYPE_CHECKING:  # which needs a library that the noxfile, which reads these modules, may lack
     from bench.contract.run_json import Workload
@@ -43,30 +41,15 @@ def generate_cases(
         raise UsageError(f"--tasks generate: {stem(descriptions[0].workload)}: {_refusal(descriptions[0])}")
     for description, device in itertools.product(descriptions if alone else decoders, devices):
         tracks = tracks_of(options, device, "generate", USUAL_TRACKS)
-        for batch_size, numerics, track, variant, backend in itertools.product(
-            options.batch_sizes or (1,),
-            numerics_of(options, device),
-            tracks[:1] if _refusal(description) else tracks,
-            variants_of(options, description),
-            options.backends,
-        ):
-            check_batch_sizes(description, (batch_size,))
-            tokens = tokens_of(options, description)
-            case = Case(
-                workload=description.workload,
-                dataset=description.dataset,
-                samples=GENERATIONS * tokens * batch_size,
-                epochs=1,
-                batch_size=batch_size,
-                input="arrays",
-                backend=backend,
-                device=device,
-                numerics=numerics,
-                task="generate",
-                track=track,
-                variant=variant,
-            )
-            step = FORWARD * (description.step_seconds or 0.0) * batch_size / description.batch_size
+        tracks, sizes = tracks[:1] if _refusal(description) else tracks, options.batch_sizes or (1,)
+        check_batch_sizes(description, sizes)
+        tokens = tokens_of(options, description)
+
+        def calls_of(_size: int, tokens: int = tokens) -> int:
+            return GENERATIONS * tokens
+
+        for case in called_cases(options, description, device, "generate", tracks, sizes, calls_of):
+            step = FORWARD * (description.step_seconds or 0.0) * case.batch_size / description.batch_size
             expected = OVERHEAD_SECONDS + (GENERATIONS + 1) * tokens * (CALL_SECONDS + step)
             skip = reason_to_skip(case, description, limits) or _reason_to_skip(case, description, options)
             yield PlannedCase(case, skip, False, expected, options.launches)

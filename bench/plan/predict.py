@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bench.contract.case import Case, stem
@@ -37,35 +37,48 @@ def predict_cases(
 ) -> Iterator[PlannedCase]:
     """The cases of task predict: `samples` are those that a launch's series of calls goes through."""
     for description, device in itertools.product(descriptions, devices):
-        tracks = tracks_of(options, device, "predict")
         trained = samples_of(options, description, device)
-        for batch_size, numerics, track, variant, backend in itertools.product(
-            _inference_batch_sizes(options, description),
-            numerics_of(options, device),
-            tracks,
-            variants_of(options, description),
-            options.backends,
-        ):
-            most = min(CALLS[options.profile], MOST_SAMPLES // batch_size, round(trained / FORWARD) // batch_size)
-            calls = max(FEWEST_CALLS, most)
-            case = Case(
-                workload=description.workload,
-                dataset=description.dataset,
-                samples=calls * batch_size,
-                epochs=1,
-                batch_size=batch_size,
-                input="arrays",
-                backend=backend,
-                device=device,
-                numerics=numerics,
-                task="predict",
-                track=track,
-                variant=variant,
-            )
-            steps = calls * batch_size / description.batch_size
+
+        def calls_of(size: int, trained: int = trained) -> int:
+            most = min(CALLS[options.profile], MOST_SAMPLES // size, round(trained / FORWARD) // size)
+            return max(FEWEST_CALLS, most)
+
+        sizes, tracks = _inference_batch_sizes(options, description), tracks_of(options, device, "predict")
+        for case in called_cases(options, description, device, "predict", tracks, sizes, calls_of):
+            steps = case.samples / description.batch_size
+            calls = case.samples // case.batch_size
             expected = OVERHEAD_SECONDS + calls * CALL_SECONDS + steps * FORWARD * (description.step_seconds or 0.0)
             skip = reason_to_skip(case, description, limits)
             yield PlannedCase(case, skip, False, expected, options.launches)
+
+
+def called_cases(
+    options: RunOptions,
+    description: Workload,
+    device: str,
+    task: str,
+    tracks: Sequence[str],
+    sizes: Sequence[int],
+    calls_of: Callable[[int], int],
+) -> Iterator[Case]:
+    """The cases in which a workload's model is called: `calls_of` says how often in a launch, by the batch size."""
+    for batch_size, numerics, track, variant, backend in itertools.product(
+        sizes, numerics_of(options, device), tracks, variants_of(options, description), options.backends
+    ):
+        yield Case(
+            workload=description.workload,
+            dataset=description.dataset,
+            samples=calls_of(batch_size) * batch_size,
+            epochs=1,
+            batch_size=batch_size,
+            input="arrays",
+            backend=backend,
+            device=device,
+            numerics=numerics,
+            task=task,
+            track=track,
+            variant=variant,
+        )
 
 
 def _inference_batch_sizes(options: RunOptions, description: Workload) -> tuple[int, ...]:
