@@ -1,7 +1,8 @@
-"""Private names of Keras, looked up or replaced."""
+"""Private names of Keras, looked up or replaced, and what differs between its versions."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,22 @@ def found(module: str, name: str) -> Any:
         raise MovedError(
             f"{module}.{name}, which is replaced here, is gone (Keras {keras.__version__}): bench/worker has to follow"
         ) from None
+
+
+def operations(part: str) -> str:
+    """The module with this part of the backend's operations, such as `nn`; from 3.16 on it lies in a package `ops`."""
+    import keras
+
+    backend = f"keras.src.backend.{keras.backend.backend()}"
+    for name in (f"{backend}.ops.{part}", f"{backend}.{part}"):
+        with contextlib.suppress(ModuleNotFoundError):
+            return importlib.import_module(name).__name__
+    raise MovedError(f"{backend}.{part}, which is replaced here, is gone (Keras {keras.__version__})")
+
+
+def takes_logits(loss: Any) -> bool:
+    """Whether a loss reads outputs as logits, by its configuration: from 3.16 on it has no attribute that says so."""
+    return bool(loss.get_config()["from_logits"])
 
 
 def replace(module: str, name: str, make: Callable[[Any], Any]) -> None:

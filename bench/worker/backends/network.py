@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from bench.worker.backends.kinds import KINDS
 from bench.worker.errors import StartError
+from bench.worker.keras_internals import takes_logits
 from models import own
 
 Array = npt.NDArray[Any]
@@ -173,11 +174,14 @@ def _rates(kind: str, given: Any) -> tuple[float, tuple[tuple[int, float], ...]]
 
 def _check_loss(model: keras.Model) -> None:
     loss = model.loss
-    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy) or not loss.from_logits:
+    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy) or not takes_logits(loss):
         name = getattr(loss, "name", loss)
         raise StartError(f"native: loss {name} is not read, only SparseCategoricalCrossentropy(from_logits=True)")
-    if loss.reduction != "sum_over_batch_size" or getattr(loss, "ignore_class", None) is not None:
+    config = loss.get_config()
+    if loss.reduction != "sum_over_batch_size" or config.get("ignore_class") is not None:
         raise StartError("native: the loss has a reduction or an ignored class of its own, which is not read")
+    if config.get("label_smoothing"):  # from Keras 3.16 on
+        raise StartError("native: a loss that smooths labels is not read")
     metrics = model.get_compile_config()["metrics"]
     if metrics != [METRIC]:
         raise StartError(f"native: metrics {metrics} are not read, only {METRIC}")

@@ -13,6 +13,7 @@ layer holds the weights for them.
 """
 
 import functools
+import importlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from bench.worker.keras_internals import found
+from bench.worker.keras_internals import found, operations
 from models import datasets
 
 
@@ -135,7 +136,7 @@ def _observed() -> Iterator[_Observer]:
 
     replaced: list[tuple[Any, str, Any, Any]] = [(keras.Layer, "__call__", original_call, call_layer)]
     for part, formulas in PRODUCTS.items():
-        module = found("keras.src.backend", part)
+        module = importlib.import_module(operations(part))
         for name, formula in formulas.items():
             original = found(module.__name__, name)
             replaced.append((module, name, original, counted(original, formula)))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from bench.contract.case import FLOAT64, module_of, variant_of
 from bench.worker.errors import StartError, reason
+from bench.worker.keras_internals import takes_logits
 from models import Workload
 from models.datasets import DATASETS, Dataset, DatasetError, Part, arrays_of, count, mapped, npz, taken
 
@@ -109,7 +110,7 @@ def metrics(workload: Workload) -> list[Any]:
     loss = workload.loss()
     if workload.target.metric == "accuracy" and isinstance(loss, keras.losses.BinaryCrossentropy):
         # Keras would count an output above 0.5 as a yes, also where it is a logit, and several as classes.
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if loss.from_logits else 0.5)]
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0 if takes_logits(loss) else 0.5)]
     return [METRICS[workload.target.metric].make()]
 
 

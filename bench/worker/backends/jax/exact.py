@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from bench.worker.keras_internals import found, replace
+from bench.worker.keras_internals import found, operations, replace
 
 
 def patch_float64() -> None:
     """Both of JAX's attentions, its own and Keras's, cast the logits to float32 before the softmax."""
-    for module, name in (("jax._src.nn.functions", "np"), ("keras.src.backend.jax.nn", "jnp")):
+    for module, name in (("jax._src.nn.functions", "np"), (operations("nn"), "jnp")):
         found(module, "_dot_product_attention_core")
         replace(module, name, _Widened)
 

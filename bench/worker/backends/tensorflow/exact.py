@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.worker.keras_internals import found, replace
+from bench.worker.keras_internals import found, operations, replace
 
 
 def patch_float64() -> None:
@@ -43,11 +43,11 @@ def patch_float64() -> None:
 
         return leaky_relu
 
-    replace("keras.src.backend.tensorflow.nn", "leaky_relu", slope_in_python)
+    replace(operations("nn"), "leaky_relu", slope_in_python)
     replace("tensorflow.python.ops.math_ops", "cast", cast_directly)
     replace("tensorflow", "cast", lambda _original: found("tensorflow.python.ops.math_ops", "cast"))
     replace("tensorflow", "convert_to_tensor", convert_to_float64)
-    replace("keras.src.backend.tensorflow.nn", "dot_product_attention", scale_in_python)
+    replace(operations("nn"), "dot_product_attention", scale_in_python)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

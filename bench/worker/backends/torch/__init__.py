@@ -1,6 +1,7 @@
 """PyTorch."""
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,23 @@ def flags() -> dict[str, Any]:
 
     return {
         "threads": torch.get_num_threads(),
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
-        "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
-        "matmul_allow_tf32": torch.backends.cuda.matmul.allow_tf32,
+        "float32_matmul_precision": _unless_mixed(torch.get_float32_matmul_precision),
+        "cudnn_allow_tf32": _unless_mixed(lambda: torch.backends.cudnn.allow_tf32),
+        "matmul_allow_tf32": _unless_mixed(lambda: torch.backends.cuda.matmul.allow_tf32),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def _unless_mixed(read: Callable[[], Any]) -> Any:
+    """A setting of precision; torch raises where a user's file has set another one by `fp32_precision`, its newer way.
+
+    See pytorch/pytorch#189955.
+    """
+    try:
+        return read()
+    except RuntimeError:
+        return "set by fp32_precision"
 
 
 def product(first: Matrix, second: Matrix) -> Product:
