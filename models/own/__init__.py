@@ -6,11 +6,8 @@ The workload files that are written for `--workloads path/to/model.keras` are ma
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import re
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +20,7 @@ from weakref import WeakKeyDictionary
 import keras
 
 from models import Compilation
+from models.own import imports
 
 CONFIG = "config.json"  # of a .keras file
 LONGEST = 250  # characters of an error of Keras's that are told
@@ -161,16 +159,9 @@ def unchanged(path: str, sha256: str) -> str:
 
 def import_file(path: str) -> ModuleType:
     """Import a Python file, which may import its neighbours; raises whatever it raises."""
-    name = f"file{re.sub(r'[^0-9a-zA-Z]', '_', path)}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
+    module = imports.import_file(path)
+    if module is None:
         raise ModelError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # dataclasses look their module up
-    folder = str(Path(path).parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    specification.loader.exec_module(module)
     return module
 
 
