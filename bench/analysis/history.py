@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,14 +48,25 @@ class History(NamedTuple):
     left_out: list[str]
 
 
-def history(output: Path) -> History:
-    """Everything under `output`, from run.json and the records alone."""
+def history(*places: Path) -> History:
+    """Every run in these places, from run.json and the records alone: results folders, runs, and bundles of runs.
+
+    A run that several places hold counts once. RunFormatError where a bundle is none.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        return _history(run for place in places for run in _folders(place, Path(name)))
+
+
+def _history(folders: Iterable[Path]) -> History:
     runs, points, left_out = list[Row](), list[Row](), list[str]()
-    for path in sorted(output.glob("*/run.json")):
+    for folder in folders:
         try:
-            run = frames.load(path.parent)
+            run = frames.load(folder)
         except frames.RunFormatError as error:
             left_out.append(str(error))
+            continue
+        if run.description.id in [row["run"] for row in runs]:
+            left_out.append(f"{run.description.id}: is there twice, and counts once")
             continue
         found = list(_points(run, machine_name(run.description.machine)))
         points += found
@@ -76,6 +89,26 @@ def history(output: Path) -> History:
         needed,
         left_out,
     )
+
+
+def _folders(place: Path, unpacked: Path) -> list[Path]:
+    """The folders of the runs in a place; those of a bundle are unpacked first."""
+    if place.is_file():
+        place = _unpack(place, unpacked)
+    if (place / "run.json").is_file():
+        return [place]
+    return [path.parent for path in sorted(place.glob("*/run.json"))]
+
+
+def _unpack(bundle: Path, into: Path) -> Path:
+    """Unpack a bundle that `report --bundle` wrote into a folder of its own."""
+    folder = Path(tempfile.mkdtemp(dir=into))
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            archive.extractall(folder)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise frames.RunFormatError(f"{bundle}: is no bundle of a run ({error}); report --bundle writes one") from None
+    return folder
 
 
 def machine_name(machine: Machine) -> str:

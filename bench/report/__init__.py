@@ -41,6 +41,7 @@ def write_history(history: History, folder: Path) -> tuple[Page, Path]:
     points = {"points.csv": history.points.drop(columns="versions").to_csv(index=False)}
     sections, where = history_page.sections(history, page), history_page.where(history)
     path = folder / "history.html"
+    folder.mkdir(parents=True, exist_ok=True)  # where all runs came from elsewhere
     path.write_text(html.document(page, where, sections, points, links), encoding="utf-8")
     return page, path
 

@@ -5,6 +5,7 @@ from support.altered import many_runs, stretch
 
 from bench import __main__ as command_line
 from bench.analysis.history import history
+from bench.report.pages import history as history_page
 
 BEFORE, RUNS = 7, 14  # runs before something changes, and in all
 
@@ -117,3 +118,47 @@ def test_too_few_runs_tell_no_step_and_say_so(results):
     assert found.fewest > BEFORE + 2
     assert found.steps.empty
     assert f"a step is told from {found.fewest} runs of a case on" in (folder / "history.html").read_text()
+
+
+def test_runs_of_several_places_and_bundles_are_joined_each_counted_once(results, tmp_path, capsys):
+    folder = results(elsewhere, runs=BEFORE + 1)
+    first, *_, last = sorted(folder.glob("2*"))
+    bundle = tmp_path / "last.zip"
+    assert command_line.main(["report", str(last), "--bundle", str(bundle)]) == 0
+    found = history(first, bundle, last)
+
+    assert list(found.runs["run"]) == [first.name, last.name]
+    assert found.points["machine"].nunique() == 2
+    assert found.left_out == [f"{last.name}: is there twice, and counts once"]
+
+    capsys.readouterr()
+    status = command_line.main(["history", str(first), str(bundle), "--output", str(tmp_path / "page")])
+    assert status == 0
+    assert "2 runs on 2 machines" in (tmp_path / "page" / "history.html").read_text()
+
+
+def test_versions_are_an_axis_of_their_own_in_their_order(results):
+    def change(number, content):
+        if is_of(content, backend="torch"):
+            content["launch"]["versions"]["torch"] = ("2.9.1", "2.13.0", "2.13.0.dev1")[number % 3]
+
+    found = history(results(change, runs=6))
+    pictures = history_page.sections(found, history_page.page(found))[2].figures
+
+    assert [one.title for one in pictures] == ["mlp on cpu: torch", "cnn on cpu: torch"]
+    assert pictures[0].layout["xaxis"]["categoryarray"] == ["2.9.1", "2.13.0.dev1", "2.13.0"]
+    (trace,) = pictures[0].traces
+    assert trace["x"] == ["2.9.1", "2.13.0", "2.13.0.dev1"] * 2
+    assert len(trace["y"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("nothing", "no run 'nothing'"), ("page.zip", "page.zip: is no bundle of a run")]
+)
+def test_a_place_that_holds_no_run_is_refused_in_a_line(tmp_path, capsys, monkeypatch, name, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.zip").write_text("no archive")
+
+    assert command_line.main(["history", name, "--output", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ WORDS = {"epoch_seconds": "seconds per epoch or call", "ratio": "ratio to the re
 def sections(history: History, page: Page) -> list[Section]:
     """What the page with pictures shows of all runs."""
     pictures = [Section(f"{words.capitalize()} over time", [*_figures(history, name)]) for name, words in WORDS.items()]
-    return [*pictures, Section("Tables", tables=page.tables)]
+    versions = Section("Versions", [*_by_version(history)])
+    return [*pictures, versions, Section("Tables", tables=page.tables)]
 
 
 def where(history: History) -> str:
@@ -109,6 +111,54 @@ def _figures(history: History, value: str) -> Iterator[Figure]:
             traces,
             {"xaxis": {"type": "date"}, "yaxis": {"type": "log", "title": {"text": WORDS[value]}, "tickformat": "~r"}},
         )
+
+
+def _by_version(history: History) -> Iterator[Figure]:
+    """A picture for each machine, place and package of which something was measured with two versions."""
+    points = history.points
+    packages = list(dict.fromkeys(name for versions in points["versions"] for name in versions if name != "python"))
+    for package in packages:
+        version = points["versions"].map(lambda versions, name=package: versions.get(name, ""))
+        here = points.assign(version=version)[version.ne("")]
+        for key, group in here.groupby(["machine", *PICTURE], sort=False):
+            machine, workload, device, task = key
+            if group["version"].nunique() < 2:
+                continue
+            order, names = sorted(group["version"].unique(), key=_natural), varying(group)
+            traces = [_series(series, names) for _, series in group.groupby([*CASES], sort=False)]
+            yield Figure(
+                f"{workload} on {device}{drawing.task(task)}: {package}",
+                f"{machine}. A point for each run, by the version of {package} that it was measured with.",
+                traces,
+                {
+                    "xaxis": {"type": "category", "categoryorder": "array", "categoryarray": order},
+                    "yaxis": {"type": "log", "title": {"text": WORDS["epoch_seconds"]}, "tickformat": "~r"},
+                },
+            )
+
+
+def _series(series: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """The runs of a case over versions."""
+    row = series.iloc[0].to_dict()
+    return {
+        "meta": {**facets(row), **_of(row)},
+        **marks(row["backend"]),
+        "type": "scatter",
+        "mode": "markers",
+        "name": label(row, names),
+        "x": list(series["version"]),
+        "y": numbers(series["epoch_seconds"]),
+        "error_y": errors(series, "epoch_seconds"),
+        "text": list(series["run"]),
+        "hovertemplate": "%{text}<br>%{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+    }
+
+
+def _natural(version: str) -> list[tuple[int, str]]:
+    """A version as one sorts it: 3.9 before 3.10, a development version before the release, a post release after it."""
+    parts = re.split(r"[.+]|(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", version)
+    known = {"post": (1, "")}
+    return [*((int(part), "") if part.isdigit() else known.get(part, (-1, part)) for part in parts), (0, "")]
 
 
 def _changes(changes: pd.DataFrame, group: pd.DataFrame, value: str) -> Iterator[dict[str, Any]]:
