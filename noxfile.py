@@ -1,8 +1,7 @@
-"""Sessions: bench, parity, explain, compare, report, history, calibrate, tests, long, worker, lint, audit, env."""
+"""Sessions: bench, parity, explain, bisect, compare, report, history, calibrate, tests, long, worker, lint, audit."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ sys.path.insert(0, str(ROOT))  # nox loads this file without its folder on the p
 
 from bench.contract import catalog  # noqa: E402
 from bench.contract.errors import UsageError  # noqa: E402
-from bench.machine import environments, variants  # noqa: E402
+from bench.machine import building, environments  # noqa: E402
 from bench.plan import parse, selection  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
@@ -70,33 +69,6 @@ def ensure_with(session: nox.Session, backend: str, packages: Sequence[str]) -> 
     Path(folder, environments.STAMP).write_text(environments.stamp(backend, packages), encoding="utf-8")
 
 
-def ensure_variant(session: nox.Session, backend: str, packages: Sequence[str], pins: Sequence[str]) -> None:
-    """Build a backend's environment with other versions, unless it is complete; why it cannot be is left in it."""
-    if variants.complete(backend, packages, pins):
-        return
-    folder = variants.folder(backend, packages, pins)
-    overlay = variants.is_overlay(pins)
-    newer = [] if overlay else [name for name in variants.NEWER_PYTHONS if shutil.which(f"python{name}")]
-    said = ""
-    for python in (None, *newer):
-        chosen = [] if python is None else [f"--python={python}"]
-        session.run(sys.executable, "-m", "virtualenv", "--clear", *chosen, str(folder), external=True, silent=True)
-        if overlay:
-            below, above = map(environments.site_packages, (environments.folder(backend, packages), folder))
-            Path(above, "below.pth").write_text(f"{below}\n", encoding="utf-8")
-        install = ["-m", "pip", "install", *(["--no-deps"] if overlay else [])]
-        wanted = variants.requirements(backend, packages, pins)
-        interpreter = variants.environment_python(backend, packages, pins)
-        done = subprocess.run([interpreter, *install, *wanted], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            stamp = variants.stamp(backend, packages, pins)
-            Path(folder, environments.STAMP).write_text(stamp, encoding="utf-8")
-            return
-        said = said or done.stderr
-    Path(folder, variants.FAILED).write_text(variants.reason_of(said), encoding="utf-8")
-    session.warn(variants.missing_reason(backend, packages, pins))
-
-
 def ensure_backends(session: nox.Session, given: selection.Selection, backends: Iterable[str]) -> None:
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
@@ -114,8 +86,9 @@ def ensure_backends(session: nox.Session, given: selection.Selection, backends: 
             session.warn(f"the environment of {backend} could not be built; what needs it will be reported as failed")
             continue
         for variant in getattr(given, "variants", ()):
-            if variant.pins:
-                ensure_variant(session, backend, given.packages, variant.pins)
+            failed = building.build_variant(backend, given.packages, variant.pins) if variant.pins else None
+            if failed:  # its cases are skipped, with this reason
+                session.warn(failed)
 
 
 def python(session: nox.Session, name: str, *arguments: str, **more: dict[str, str]) -> None:
@@ -155,6 +128,14 @@ def explain(session: nox.Session) -> None:
     given = checked(session, parse.parse_explain)
     ensure_backends(session, given, given.backends)
     python(session, "bench", "-m", "bench", "explain", *session.posargs)
+
+
+@nox.session(python=False)
+def bisect(session: nox.Session) -> None:
+    """From which version on is it slower? `nox -s bisect -- --package keras --good 3.14.1 --bad 3.15.1`."""
+    given = checked(session, parse.parse_bisect)
+    ensure_backends(session, given, given.backends)
+    python(session, "bench", "-m", "bench", "bisect", *session.posargs)
 
 
 @nox.session(python=False)

@@ -28,6 +28,7 @@ COLUMNS = [
     "ratio_high",
     "level",
     "verdict",
+    "limit_verdict",
     "noise_floor",
     "metric_difference",
     "metric_low",
@@ -68,29 +69,36 @@ def compare(run: Run) -> Comparisons:
 
     Times are paired by repetition, metrics by seed. `ratio` is seconds / the opponent's seconds, of a sample where
     batch sizes or workloads are compared. Times and metrics are families of their own, see `Pair`. `ratio_launches` and
-    `metric_seeds` say how many a verdict takes, the run's included. A verdict on times that the undisturbed repetitions
-    alone do not give is none; `disturbed` of the `repetitions` were. `noise_floor` is the larger of both sides': how
-    large a ratio launches give against themselves. A pair whose launches did not start from the same weights and
-    batches is refused.
+    `metric_seeds` say how many a verdict takes, the run's included. Where verdicts on times are looked at after each
+    repetition, their intervals are as much wider as that takes; metrics decide nothing there, so theirs are not. A
+    verdict on times that the undisturbed repetitions alone do not give is none; `disturbed` of the `repetitions` were.
+    `limit_verdict` says of a variant whether it is slower than `--fail-slower` allows. `noise_floor` is the larger of
+    both sides': how large a ratio launches give against themselves. A pair whose launches did not start from the same
+    weights and batches is refused.
     """
     comparable, refused = pairs(run)
     workloads = run.description.by_workload()
     pilot_size = run.description.launches if run.description.ordered else None
+    looked, limit = run.description.until_decided, run.description.fail_slower
     rows = []
     for case, _, against, ours, theirs, level in comparable:
         ratios = statistics.paired_ratios(ours, theirs)
         if family(against) in PER_SAMPLE:
             ratios *= float(theirs["samples_per_epoch"].iloc[0]) / float(ours["samples_per_epoch"].iloc[0])
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
-        ratio = statistics.paired_interval(ratios, level, pilot)
-        launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot)
+        at_look = statistics.level_at_look(level, len(ratios)) if looked else level
+        ratio = statistics.paired_interval(ratios, at_look, pilot)
+        launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot, looked=looked)
         row = compared(case, ours, theirs, against, level, workloads[case.workload])
         row |= time_columns(ratio, TIME_MARGIN, launches)
         quiet = ratios[~ratios.index.isin(_disturbed(ours) | _disturbed(theirs))]
         row |= {"repetitions": len(ratios), "disturbed": len(ratios) - len(quiet)}
-        alone = statistics.time_verdict(statistics.paired_interval(quiet, level), TIME_MARGIN)
-        if row["disturbed"] and alone != row["verdict"]:
+        alone = statistics.paired_interval(quiet, at_look) if row["disturbed"] else ratio
+        if statistics.time_verdict(alone, TIME_MARGIN) != row["verdict"]:
             row["verdict"] = "undecided"
+        if limit is not None and family(against) == "variant":
+            found = {statistics.limit_verdict(one, limit) for one in (ratio, alone)}
+            row["limit_verdict"] = found.pop() if len(found) == 1 else "undecided"
         rows.append(row)
     return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
 
@@ -220,6 +228,7 @@ def time_columns(ratio: statistics.Interval, margin: float, launches: int | None
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
         "verdict": statistics.time_verdict(ratio, margin),
+        "limit_verdict": "",
         "ratio_launches": launches,
     }
 

@@ -28,6 +28,11 @@ def problems(run: Run, cases: pd.DataFrame, comparisons: Comparisons) -> list[st
     sentences += [
         f"{title(row)}: its metric is different from that of {row['against']}" for row in differing.to_dict("records")
     ]
+    sentences += [
+        f"{title(row)}: takes {row['ratio']:.3g} [{row['ratio_low']:.3g}, {row['ratio_high']:.3g}] times as long as "
+        f"{row['against'].partition('=')[2]}, more than --fail-slower allows"
+        for row in table[table["limit_verdict"] == "exceeded"].to_dict("records")
+    ]
     return sentences
 
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from bench.contract.case import FIRST_LOOK
+
 MOST_SEEDS = 10_000
 SPLITS = 1_000
 TREND_MARGIN = 0.01  # a change between the halves of a launch that is worth telling
@@ -152,11 +154,25 @@ def seeds_to_decide(differences: Values, level: float, margin: float, resolution
     return int(decided[0]) if len(decided) else None
 
 
-def repetitions_to_decide(ratios: Values, level: float, margin: float, pilot: Values | None = None) -> int | None:
+def level_at_look(level: float, repetitions: Any) -> Any:
+    """The level of the interval after so many repetitions, for which those of all looks hold together with `level`.
+
+    Whoever looks after each repetition and stops as soon as he likes what he sees is wrong more often than one interval
+    says. So each look has a share of the error: 2 / (n (n - 1)) of it after n repetitions, a third after the third.
+    These add up to the whole however many looks follow, so there may be a cap, or none (Bonferroni; other shares were
+    tried, see docs/results/calibration.md). Before the third repetition nobody looks. Takes arrays too.
+    """
+    count = np.maximum(repetitions, FIRST_LOOK - 1)
+    return 1 - (1 - level) * (FIRST_LOOK - 1) / (count * (count - 1))
+
+
+def repetitions_to_decide(
+    ratios: Values, level: float, margin: float, pilot: Values | None = None, *, looked: bool = False
+) -> int | None:
     """How many paired ratios a verdict would take, if mean and spread of their logs stayed as these show them.
 
     None where these are too few to show a spread, or have none, or where even `MOST_SEEDS` would not do. `pilot` as for
-    `paired_interval`.
+    `paired_interval`; `looked` where the verdict is looked at after each repetition.
     """
     logs = np.log(np.asarray(ratios, dtype=float))
     shown = logs if pilot is None else np.log(np.asarray(pilot, dtype=float))
@@ -164,7 +180,8 @@ def repetitions_to_decide(ratios: Values, level: float, margin: float, pilot: Va
         return None
     counts = np.arange(len(logs), MOST_SEEDS + 1)
     freedom = counts - 1 if pilot is None or len(pilot) == len(ratios) else np.full_like(counts, len(shown) - 1)
-    half = _t_limits(level)[freedom - 1] * shown.std(ddof=1) / np.sqrt(counts)
+    limits = stats.t.ppf(0.5 + level_at_look(level, counts) / 2, freedom) if looked else _t_limits(level)[freedom - 1]
+    half = limits * shown.std(ddof=1) / np.sqrt(counts)
     return _first_decided(float(logs.mean()), half, counts, margin)
 
 
@@ -225,6 +242,13 @@ def time_verdict(ratio: Interval, margin: float) -> str:
     if ratio.low >= 1 - margin and ratio.high <= 1 + margin:
         return "equivalent"
     return "undecided"
+
+
+def limit_verdict(ratio: Interval, limit: float) -> str:
+    """Whether a side takes more than 1 + `limit` times as long: `exceeded`, `kept` or `undecided`, by the interval."""
+    if ratio.low > 1 + limit:
+        return "exceeded"
+    return "kept" if ratio.high <= 1 + limit else "undecided"
 
 
 def metric_verdict(difference: Interval, margin: float) -> str:

@@ -31,6 +31,7 @@ RESIDENT = "resident"  # every batch lies on the device before training begins: 
 OF_FILES = ("workload=", "git=")  # what variants' names begin with where each trains a file of its own
 LONGEST_IN_PATH = 150  # letters; a file system takes 255
 QUICK_EPOCHS = 3  # of the smoke test
+FIRST_LOOK = 3  # repetitions of a run that stops as soon as it is sure, before which nobody looks
 
 
 def _option(column: str) -> str:

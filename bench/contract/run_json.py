@@ -31,6 +31,7 @@ from bench.contract.typed import (
 from bench.contract.values import is_number, printable, shown
 
 State = Literal["running", "finished", "interrupted"]
+DECIDED = "decided"  # until when cases are launched, where that is not a number
 Ceilings = dict[str, dict[str, Speed]]  # device and backend to floating-point operations per second
 
 
@@ -209,6 +210,21 @@ class RunDescription(Typed, frozen=True, kw_only=True, omit_defaults=True):
         if unknown:
             raise MalformedError(f"it does not describe {unknown[0]}, which is in its plan")
         _ = self.adopted  # refuses what is none
+        if self.fail_slower is not None and not is_number(self.fail_slower, 0):
+            raise MalformedError(
+                f"options.fail_slower cannot be {shown(self.fail_slower)}, expected a number from 0 on"
+            )
+
+    @property
+    def until_decided(self) -> bool:
+        """Whether verdicts are looked at after each repetition, and cases stop when theirs are sure."""
+        return self.options.get("until") == DECIDED
+
+    @property
+    def fail_slower(self) -> float | None:
+        """By what fraction a variant may be slower than the first one; None where nobody said."""
+        found: float | None = self.options.get("fail_slower")
+        return found
 
     @property
     def adopted(self) -> tuple[Adopted, ...]:

@@ -40,6 +40,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--launches", type=whole, metavar="N", help="fresh processes per case, one seed each")
     add("--within", type=share, metavar="3%", help="as many launches as give every ratio within so much")
     add("--budget", type=time_span, metavar="20m", dest="budget_seconds", help="but no longer than this (s, m or h)")
+    add("--until", metavar="decided", help="stop each case when its verdicts are sure, at --launches at the latest")
+    add("--fail-slower", type=share, metavar="10%", help="exit status 1 where a variant is slower by more, for sure")
     add("--epochs", type=whole, metavar="N", help="the first is cold, so at least two")
     add("--samples", type=whole, metavar="N", help="training samples: the first N of the data set")
     sizes = several(whole)
@@ -76,6 +78,22 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
     _add_selection(parser)
     _add_script(parser)
     parser.add_argument("--launches", type=whole, metavar="N", help="of each backend; default 3")
+
+
+def add_bisect_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `bisect`."""
+    _add_selection(parser)
+    add = parser.add_argument
+    add("--package", metavar="NAME", help="default keras")
+    add("--good", metavar="VERSION", help="one that is not slower; all others are held against it")
+    add("--bad", metavar="VERSION", help="a newer one that is")
+    add("--fail-slower", type=share, metavar="5%", help="how much slower is slower; default 5%%")
+    add("--launches", type=whole, metavar="N", help="of each case and step at most, until it is sure; default 12")
+    add("--profile", metavar="NAME", help="how much a step measures; default quick")
+    add("--epochs", type=whole, metavar="N")
+    add("--samples", type=whole, metavar="N")
+    add("--batch-size", type=several(whole), metavar="N,…", dest="batch_sizes")
+    add("--no-parity", action="store_false", dest="parity", help="look at times alone")
 
 
 def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,16 +13,18 @@ from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench.contract.case import NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
+from bench.contract.case import FIRST_LOOK, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
 from bench.contract.catalog import workload_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.plan import checks
 from bench.plan.script import AS_IT_IS, script_settings
 from bench.plan.selection import Selection
-from bench.plan.variants import NOTHING, Variant, read_variants, variant_settings
+from bench.plan.variants import NOTHING, REVISION, Variant, read_variants, variant_settings
 
 PILOT = 6  # repetitions at least, before their spread says how many an ordered precision takes
+MOST_UNTIL = 12  # launches of a case, of a run that stops as soon as it is sure
+UNTIL = ("decided",)
 MOST_LAUNCHES = 1_000  # of one case, however much an ordered precision would take
 
 
@@ -48,6 +50,8 @@ class RunOptions(Selection):
     """What `run` was asked for. None means that profile, workload or device decide.
 
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
+    With `until` each case is launched until its verdicts are sure, and `launches` is the most; `fail_slower` (a
+    fraction) is by how much a variant may be slower than the first.
     With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
     of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
     timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it. `vary` says what
@@ -65,6 +69,8 @@ class RunOptions(Selection):
     to_target: bool = False
     within: float | None = None
     budget_seconds: float | None = None
+    until: str | None = None
+    fail_slower: float | None = None
     parity: bool = True
     explain: bool = False
     dry_run: bool = False
@@ -79,7 +85,7 @@ class RunOptions(Selection):
     @property
     def ordered(self) -> bool:
         """Whether the number of launches follows from a pilot."""
-        return self.within is not None or self.budget_seconds is not None
+        return self.until is None and (self.within is not None or self.budget_seconds is not None)
 
     def __post_init__(
         self, dataset: str | None, loss: str | None, unsafe: bool, script: str | None, fit: int | None
@@ -95,10 +101,12 @@ class RunOptions(Selection):
         self._settle_kinds()
         self._check_amounts()
         if self.launches is None:
-            self._settle(launches=max(PROFILES[self.profile].launches, PILOT if self.ordered else 1))
+            usual = max(PROFILES[self.profile].launches, PILOT if self.ordered else 1)
+            self._settle(launches=usual if self.until is None else MOST_UNTIL)
         named = None if self.workloads is None else list(self.workloads)
         super().__post_init__(dataset, loss, unsafe)
         self._settle_against(named)
+        self._check_until()
         if self.ordered and self.launches < PILOT:
             raise UsageError(f"--launches {self.launches}: with --within or --budget it is the pilot, at least {PILOT}")
         if self.epochs is None:  # only now: a model of the user's own has its own where nobody says
@@ -115,6 +123,11 @@ class RunOptions(Selection):
             raise UsageError(f"--vary {self.vary!r}: expected text such as keras=3.14.1,3.15.1")
         given = {**vars(self), "python": checks.interpreters(self.python)}
         self._settle(**variant_settings(given))
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether workloads of one name are told apart by their variants."""
+        return any(variant.name.startswith(REVISION) for variant in self.variants)
 
     def _settle_against(self, named: Sequence[str] | None) -> None:
         """The workload that others are compared with, by the name that it has in this run; `named` as they were."""
@@ -157,6 +170,20 @@ class RunOptions(Selection):
                 checks.check_whole("--batch-size", size, 1)
         checks.check_fraction("--within", self.within)
         checks.check_seconds("--budget", self.budget_seconds)
+
+    def _check_until(self) -> None:
+        """What stops a run as soon as it is sure, and what a variant may cost."""
+        if self.until is not None:
+            checks.check_one_of("--until", self.until, UNTIL, "end")
+            if self.within is not None:
+                raise UsageError("--within: orders a precision, and --until decided a verdict; give one of the two")
+            if self.launches < FIRST_LOOK:
+                words = f"with --until {self.until} it is the most, at least {FIRST_LOOK}"
+                raise UsageError(f"--launches {self.launches}: {words}")
+        if self.fail_slower is not None:
+            checks.check_fraction("--fail-slower", self.fail_slower)
+            if self.variants == (NOTHING,):
+                raise UsageError("--fail-slower: says how much slower a variant may be than the first; give --vary too")
 
     def _tasks(self) -> tuple[str, ...]:
         return self.tasks

@@ -10,11 +10,13 @@ from typing import TypeVar
 from bench.contract.errors import UsageError
 from bench.plan.arguments import (
     Parser,
+    add_bisect_arguments,
     add_calibrate_arguments,
     add_explain_arguments,
     add_parity_arguments,
     add_run_arguments,
 )
+from bench.plan.bisection import BisectOptions
 from bench.plan.options import CalibrateOptions, ExplainOptions, ParityOptions, RunOptions
 from bench.plan.resumed import resumed_options
 from bench.plan.selection import Selection
@@ -49,6 +51,11 @@ def parse_parity(arguments: Sequence[str]) -> ParityOptions:
 def parse_explain(arguments: Sequence[str]) -> ExplainOptions:
     """The options of `explain`, checked against each other."""
     return options_of(ExplainOptions, _parsed("explain", add_explain_arguments, arguments))
+
+
+def parse_bisect(arguments: Sequence[str]) -> BisectOptions:
+    """The options of `bisect`, checked against each other."""
+    return options_of(BisectOptions, _parsed("bisect", add_bisect_arguments, arguments))
 
 
 def run_or_resume(given: argparse.Namespace) -> RunOptions:

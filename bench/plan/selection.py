@@ -54,6 +54,11 @@ class Selection:
         return tuple(range(self.seed, self.seed + self.launches))
 
     @property
+    def told_apart(self) -> bool:
+        """Whether workloads of one name are told apart by something else."""
+        return False
+
+    @property
     def training(self) -> tuple[str, ...]:
         """Those of the backends that can train."""
         return tuple(backend for backend in self.backends if backend in training_backends())
@@ -111,7 +116,7 @@ class Selection:
         named = checks.workloads(given, generated)
         stems = [stem(name) for name in named]
         for name in stems:
-            if stems.count(name) > 1:
+            if stems.count(name) > 1 and not self.told_apart:
                 words = f"two are called {name}, and a report could not tell them apart; rename one"
                 raise UsageError(f"--workloads: {words}")
         asked = ModelOptions(

@@ -1,14 +1,16 @@
 """Variants: what a run compares besides backends, under equal circumstances and in turns.
 
 `--vary keras=3.14.1,3.15.1` asks for two versions of a package, `--vary env:XLA_FLAGS=A,B` for two values of an
-environment variable, `--vary workload=old.py,new.py` for two files, and `--python BACKEND@old=PATH` with
-`BACKEND@new=PATH` for two environments of the user's. The first variant is the reference.
+environment variable, `--vary workload=old.py,new.py` for two files, `--vary git:main,HEAD` for two revisions of a git
+repository, and `--python BACKEND@old=PATH` with `BACKEND@new=PATH` for two environments of the user's. The first
+variant is the reference.
 
 Standard library only: the noxfile builds the environments of variants.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +21,14 @@ from bench.contract.case import OF_FILES, stem
 from bench.contract.catalog import facts_of_all, framework_of
 from bench.contract.errors import UsageError
 from bench.contract.values import is_text
+from bench.own_models import revisions
 
 AT = "@"  # between a backend and the name of a variant
 ENVIRONMENT = "env:"
-WORKLOAD = OF_FILES[0]
+WORKLOAD, REVISION = OF_FILES
+GIT = "git:"
+COMMIT = re.compile(r"(.+)=([0-9a-f]{40,64})")  # a revision with the commit that it named when the run began
+OWN_FILE = re.compile(r"(.+\.(?:py|keras))(?::(\w+))?")  # with the function that builds its model
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a package or of a variant
 VARIABLE = re.compile(r"[A-Za-z_]\w*")
 VERSION = re.compile(r"[0-9][\w.!+-]*")
@@ -61,7 +67,9 @@ def read_variants(text: str | None, pythons: Mapping[str, Path]) -> tuple[Varian
     if named:
         raise UsageError(f"--vary {text}: --python with {AT}{named[0].name} names variants too; give one of the two")
     kind, equals, values = text.partition("=")
-    if text.startswith(ENVIRONMENT):
+    if text.startswith(GIT):
+        found = _of_revisions(text)
+    elif text.startswith(ENVIRONMENT):
         found = _of_settings(text, kind.removeprefix(ENVIRONMENT), values)
     elif not equals or not NAME.fullmatch(kind):
         raise UsageError(f"--vary {text}: expected {USUAL}")
@@ -78,8 +86,9 @@ def variant_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises UsageError where one of them says something else.
     """
+    settings = _pinned(given)
+    given = {**given, **settings}
     variants = read_variants(given["vary"], given["python"])
-    settings: dict[str, Any] = {}
     able = varied_backends(variants)
     if able is not None:
         others = [one for one in given["backends"] or () if one not in able]
@@ -156,6 +165,78 @@ def _of_settings(text: str, name: str, values: str) -> tuple[Variant, ...]:
             f"--vary {text}: {name} is set by the suite itself, so that all launches compute alike; vary another one"
         )
     return tuple(Variant(f"{ENVIRONMENT}{name}={value}", settings={name: value}) for value in values.split(","))
+
+
+def _pinned(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--vary git:` says with its file and the commits that it names: HEAD moves, a run that goes on does not.
+
+    The file is the workload that was asked for, which then stands in the text alone. UsageError where there is no
+    repository, several files, or changes that no commit has.
+    """
+    text = given["vary"]
+    if text is None or not text.startswith(GIT):
+        return {}
+    where, _, values = text.removeprefix(GIT).rpartition(":")
+    words = _words(text, values)
+    settings: dict[str, Any] = {}
+    if not where:
+        files = [name for name in given["workloads"] or () if OWN_FILE.fullmatch(name)]
+        if len(files) != 1 or files != list(given["workloads"]):
+            raise UsageError(
+                f"--vary {text}: expected one file of a git repository as --workloads, or its folder with the "
+                "suite's workloads, such as git:FOLDER:main,HEAD"
+            )
+        (where,), settings["workloads"] = files, None
+    path, function = _file_and_function(where)
+    repository = revisions.repository_of(path)
+    commits = _commits(repository, words)
+    edited = [] if all(map(COMMIT.fullmatch, words)) else revisions.changed(repository)
+    if edited and revisions.commit_of(repository, "HEAD") in commits.values():
+        more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
+        raise UsageError(
+            f"--vary {text}: {edited[0]}{more} changed since HEAD; commit or stash that, for HEAD is measured"
+        )
+    same = [name for name, commit in commits.items() if list(commits.values()).count(commit) > 1]
+    if same:
+        raise UsageError(f"--vary {text}: {' and '.join(same)} are the same commit; name two that differ")
+    named = ",".join(f"{name}={commit}" for name, commit in commits.items())
+    return {**settings, "vary": f"{GIT}{path.resolve()}{function and ':'}{function}:{named}"}
+
+
+def _file_and_function(where: str) -> tuple[Path, str]:
+    found = OWN_FILE.fullmatch(where)
+    return (Path(found[1]), found[2] or "") if found else (Path(where), "")
+
+
+def _commits(repository: Path, words: Sequence[str]) -> dict[str, str]:
+    """The commit of each revision by its name, as it was fixed when the run began, or as it is now."""
+    fixed = {word: COMMIT.fullmatch(word) for word in words}
+    return {
+        found[1] if found else word: found[2] if found else revisions.commit_of(repository, word)
+        for word, found in fixed.items()
+    }
+
+
+def _of_revisions(text: str) -> tuple[Variant, ...]:
+    """A variant for each commit: its file, or the suite's workloads with its packages before any others."""
+    where, _, values = text.removeprefix(GIT).rpartition(":")
+    path, function = _file_and_function(where)
+    repository = revisions.repository_of(path)
+    found = []
+    for name, commit in _commits(repository, _words(text, values)).items():
+        files = revisions.files_of(repository, commit)
+        if path.is_dir():
+            settings = {"PYTHONPATH": os.pathsep.join(map(str, revisions.import_path(files)))}
+            found.append(Variant(f"{repository.name}{AT}{name}", settings=settings))
+            continue
+        file = files / path.relative_to(repository)
+        if not file.is_file():
+            raise UsageError(
+                f"--vary {text}: {name} has no {path.relative_to(repository)}; name a revision that has it"
+            )
+        workload = f"{file}:{function}" if function else str(file)
+        found.append(Variant(f"{REVISION}{name}", workload=workload))
+    return tuple(found)
 
 
 def _called(path: str) -> str:

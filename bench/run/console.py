@@ -192,10 +192,10 @@ class Signs:
 
 
 class Progress:
-    """The display of a run's launches."""
+    """The display of a run's launches; `left` says how the time left is known, in a word or two."""
 
-    def __init__(self, console: RunConsole) -> None:
-        self._console, self._launches, self._number = console, 0, 0
+    def __init__(self, console: RunConsole, left: str = "about") -> None:
+        self._console, self._launches, self._number, self._known = console, 0, 0, left
 
     def __enter__(self) -> Self:
         self._showing = self._console.showing("the launches begin")
@@ -208,7 +208,7 @@ class Progress:
         self._showing.__exit__(kind, error, trace)
 
     def expect(self, launches: int) -> None:
-        """Add launches that are to come."""
+        """Add launches that are to come; a negative number takes some away."""
         self._launches += launches
 
     def say(self, text: str) -> None:
@@ -260,8 +260,8 @@ class Progress:
             what += f"; disturbed: {disturbed}"
         if outcome.remark:
             what += f"; {outcome.remark}"
-        took = f"took {duration(outcome.wall_seconds)}, about {duration(seconds_left)} left"
+        took = f"took {duration(outcome.wall_seconds)}, {self._known} {duration(seconds_left)} left"
         self._console.say(f"{self._head}: {what} ({took})")
 
     def _draw(self, what: str) -> None:
-        self._show(f"{self._head}: {what}; about {duration(self._left)} left")
+        self._show(f"{self._head}: {what}; {self._known} {duration(self._left)} left")

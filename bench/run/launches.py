@@ -54,18 +54,24 @@ class Measuring:
     progress: Progress
     now: Callable[[], float]
     failures: dict[Case, int] = field(default_factory=dict)
+    in_vain: dict[Case, int] = field(default_factory=dict)  # by group: repetitions in a row that were disturbed anew
 
     def all(
-        self, cases: Sequence[PlannedCase], launches: Sequence[PlannedLaunch], until: float | None
+        self,
+        cases: Sequence[PlannedCase],
+        launches: Sequence[PlannedLaunch],
+        until: float | None,
+        later: Sequence[PlannedLaunch] = (),
     ) -> list[PlannedCase]:
         """Launch all, then the disturbed ones anew; returns the cases with the launches they came to.
+
+        `later` are launches that may follow, which the time left includes.
 
         A launch that has its record is not repeated. A repetition that would begin after `until` is left out,
         unless there are not two yet. Where a launch was disturbed, all backends of its group repeat that repetition, so
         that they go on taking turns and no backend gets a second try alone. Once two such repetitions of a group in a
         row are disturbed too, its others are kept as they are: that is how the machine is.
         """
-        self.progress.expect(len(launches))
         left_out = dict.fromkeys((planned.case for planned in cases), 0)
         together: dict[Place, list[PlannedLaunch]] = {}
         for planned in launches:
@@ -79,15 +85,17 @@ class Measuring:
                 left_out[planned.case] += 1
                 together[place].remove(planned)
                 continue
-            later = [*launches[index + 1 :], *itertools.chain(*map(_anew, noisy.values()))]
-            if self._one(planned, later, anew=[] if place in noisy else _anew(together[place])):
+            ahead = [*launches[index + 1 :], *itertools.chain(*map(_anew, noisy.values())), *later]
+            if self._one(planned, ahead, anew=[] if place in noisy else _anew(together[place])):
                 noisy[place] = together[place]
-        self._measure_anew(noisy, until)
+        self._measure_anew(noisy, until, later)
         return [replace(planned, launches=planned.launches - left_out[planned.case]) for planned in cases]
 
-    def _measure_anew(self, noisy: Mapping[Place, Sequence[PlannedLaunch]], until: float | None) -> None:
+    def _measure_anew(
+        self, noisy: Mapping[Place, Sequence[PlannedLaunch]], until: float | None, later: Sequence[PlannedLaunch]
+    ) -> None:
         """Measure disturbed repetitions anew and say so; say of those that are kept as they are why."""
-        in_vain: dict[Case, int] = {}
+        in_vain = self.in_vain
         kept: dict[str, int] = {}
         waiting = {place: _anew(disturbed) for place, disturbed in noisy.items()}
         while waiting:
@@ -98,8 +106,8 @@ class Measuring:
                 kept[why] = kept.get(why, 0) + 1
                 continue
             self._announce(group, repetition, repeated)
-            later = list(itertools.chain(*waiting.values()))
-            again = [self._one(one, [*repeated[index + 1 :], *later]) for index, one in enumerate(repeated)]
+            ahead = [*itertools.chain(*waiting.values()), *later]
+            again = [self._one(one, [*repeated[index + 1 :], *ahead]) for index, one in enumerate(repeated)]
             in_vain[group] = in_vain.get(group, 0) + 1 if any(again) else 0
         for why, count in kept.items():
             self.progress.say(f"disturbed and kept as they are: {_repetitions(count)} more; {why}")

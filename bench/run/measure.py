@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.contract.case import Case
+from bench.contract.case import FIRST_LOOK, Case
 from bench.contract.run_json import ParityRun
 from bench.launch.interruption import interruptible, under_way
 from bench.plan.cases import plan
@@ -21,6 +21,7 @@ from bench.plan.schedule import schedule
 from bench.run import ceiling
 from bench.run.console import Progress, RunConsole, duration
 from bench.run.continued import continued
+from bench.run.decided import launch_until_decided
 from bench.run.devices import frameworks
 from bench.run.explain import explain_besides
 from bench.run.folder import known_seconds
@@ -68,7 +69,7 @@ def run(
         began=now(),
         dry=options.dry_run,
         continued=options.resume,
-        progress=Progress(console),
+        progress=Progress(console, left="about" if options.until is None else "at most about"),
     )
     with interruptible() if options.dry_run else under_way(console.say):
         planned = prepare_run(begun, PREPARING if preparing is None else preparing)
@@ -118,7 +119,11 @@ def announce_cases(run: MeasuringRun) -> MeasuringRun:
     launches = schedule(run.cases, options.seed)
     total = sum(run.known.get(item.case, guesses[item.case]) for item in launches)
     said = f"{len(launches)} launches ({options.launches} of each case), about {duration(total)} expected"
-    say(f"a pilot of {said}; it decides how many follow" if options.ordered else said)
+    if options.until is not None:
+        least = f"from {FIRST_LOOK} launches of each case, about {duration(total * FIRST_LOOK / options.launches)}"
+        say(f"{least}, to {options.launches}, about {duration(total)}, until its verdicts are sure")
+    else:
+        say(f"a pilot of {said}; it decides how many follow" if options.ordered else said)
     if options.budget_seconds is not None and total > options.budget_seconds:
         budget = f"the pilot alone takes longer than the budget of {duration(options.budget_seconds)}"
         say(f"{budget}, which ends it early")
@@ -170,6 +175,8 @@ def launch_planned(run: MeasuringRun) -> MeasuringRun:
     """Launch every case as often as it is planned, which is the pilot where a precision was ordered."""
     measuring = Measuring(run.prepared, run.cases, run.known, run.progress, run.now)
     run = replace(run, measuring=measuring)
+    if run.options.until is not None:
+        return launch_until_decided(run)
     return replace(run, cases=_launched(run, run.cases, schedule(run.cases, run.options.seed)))
 
 
@@ -196,6 +203,7 @@ def note_launches(run: MeasuringRun) -> MeasuringRun:
 def _launched(
     run: MeasuringRun, cases: Sequence[PlannedCase], launches: Sequence[PlannedLaunch]
 ) -> Sequence[PlannedCase]:
+    run.progress.expect(len(launches))
     with run.progress:
         return run.measuring.all(cases, launches, run.until)
 

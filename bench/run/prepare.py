@@ -74,7 +74,7 @@ class Prepared:
 
     def settings(self, variant: str) -> list[str]:
         """What comes before a command so that it runs with a variant's environment variables."""
-        given = next(one.settings for one in self.variants if one.name == variant)
+        given = next((one.settings for one in self.variants if one.name == variant), {})  # none of all files together
         return ["env", *(f"{name}={value}" for name, value in given.items())] if given else []
 
     def weights(self, planned: PlannedLaunch) -> Path:

@@ -16,6 +16,7 @@ from bench.contract.tuning_rows import Begun, TuningRow, read_line
 from bench.contract.typed import MalformedError, Number, Took, parse
 
 TYPED = (
+    "bisection",
     "launch_record",
     "run_json",
     "tuning_rows",

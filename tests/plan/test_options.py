@@ -10,7 +10,7 @@ import pytest
 from bench.contract.catalog import names_of, workload_modules, workload_names
 from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT
-from bench.plan.options import CalibrateOptions, ParityOptions, RunOptions
+from bench.plan.options import MOST_UNTIL, CalibrateOptions, ParityOptions, RunOptions
 from bench.plan.parse import parse_calibrate, parse_parity, parse_run
 
 
@@ -259,6 +259,19 @@ def test_every_word_of_the_command_line_is_an_option_in_python(tmp_path):
         (RunOptions, {"batch_sizes": (32, 0)}, "--batch-size 0: expected a whole number of at least 1"),
         (RunOptions, {"within": 3}, "--within 3: expected a share between 0 and 1"),
         (RunOptions, {"within": 0.03, "launches": 5}, "it is the pilot, at least 6"),
+        (RunOptions, {"until": "sure"}, "--until: unknown end 'sure', known: decided"),
+        (
+            RunOptions,
+            {"until": "decided", "launches": 2},
+            "--launches 2: with --until decided it is the most, at least 3",
+        ),
+        (
+            RunOptions,
+            {"until": "decided", "within": 0.03},
+            "--within: orders a precision, and --until decided a verdict",
+        ),
+        (RunOptions, {"fail_slower": 0.1}, "--fail-slower: says how much slower a variant may be"),
+        (RunOptions, {"fail_slower": 10, "vary": "keras=3.14.1,3.15.1"}, "--fail-slower 10: expected a share"),
         (RunOptions, {"budget_seconds": "20m"}, "--budget '20m': expected a number of seconds above 0"),
         (RunOptions, {"to_target": "yes"}, "--to-target 'yes': expected True or False"),
         (RunOptions, {"python": {"jax": "/nowhere/python"}}, "--python jax=/nowhere/python: there is no file"),
@@ -274,6 +287,14 @@ def test_options_that_cannot_be_are_refused_in_python_too(kind, given, said):
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_until_it_is_sure_is_no_pilot_and_its_budget_only_ends_it():
+    options = parse_run(["--until=decided", "--budget=20m"])
+
+    assert not options.ordered
+    assert options.launches == MOST_UNTIL
+    assert parse_run(["--until=decided", "--launches=5"]).launches == 5
 
 
 def test_options_made_from_others_keep_the_model_of_the_users_own(tmp_path):

@@ -1,10 +1,16 @@
 """What varies: read from the command line, and what becomes of it in the plan."""
 
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from bench.contract.case import in_turns
 from bench.contract.errors import UsageError
 from bench.contract.run_json import Target, Workload
+from bench.own_models import revisions
 from bench.plan.cases import plan
 from bench.plan.parity import plan_ladders
 from bench.plan.parse import parse_run
@@ -151,3 +157,102 @@ def test_variants_climb_in_exact_mode_and_the_first_in_the_others_too():
         ("float64", "keras=3.15.1"),
         ("float32", "keras=3.14.1"),
     ]
+
+
+MODEL = "import keras\n\n\ndef build():\n    return keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
+
+
+def git(folder, *arguments):
+    who = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"]
+    subprocess.run([shutil.which("git"), "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A git repository with a model's file, changed once; another file came with the change."""
+    monkeypatch.setattr(revisions, "FOLDER", tmp_path / "revisions")
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    git(folder, "init")
+    for names, text in ((["model.py"], MODEL), (["model.py", "later.py"], MODEL.replace("10", "20"))):
+        for name in names:
+            (folder / name).write_text(text)
+        git(folder, "add", ".")
+        git(folder, "commit", "-m", "a change")
+    git(folder, "branch", "before", "HEAD~1")
+    return folder
+
+
+def asked(repository, *more, vary="--vary=git:before,HEAD", workloads="own/model.py"):
+    data = ["--dataset=fashion_mnist", f"--output={repository.parent / 'results'}"]
+    return parse_run([vary, *([f"--workloads={workloads}", *data] if workloads else []), *more])
+
+
+def test_revisions_of_a_file_are_variants_and_each_has_its_own_files_to_import(repository):
+    options = asked(repository)
+    old, new = options.variants
+
+    assert [one.name for one in options.variants] == ["git=before", "git=HEAD"]
+    assert "Dense(10" in Path(old.workload).read_text()
+    assert "Dense(20" in Path(new.workload).read_text()
+    assert Path(old.workload).with_name(".revision").is_file()
+    assert len(set(options.workloads)) == 2
+
+
+def test_a_run_that_goes_on_keeps_its_commits_though_head_has_moved(repository):
+    options = asked(repository)
+    (repository / "model.py").write_text(MODEL)
+    git(repository, "commit", "-am", "on")
+    later = replace(options, launches=7)
+
+    assert [one.workload for one in later.variants] == [one.workload for one in options.variants]
+    assert later.workloads == options.workloads
+
+
+def test_files_of_revisions_take_turns_and_each_is_trained_as_its_variant(repository):
+    options = asked(repository)
+    cases = [one.case for one in plan(options, described(*options.workloads), (), Limits())]
+
+    assert [(one.backend, one.variant) for one in cases[:2]] == [("jax", "git=before"), ("tensorflow", "git=before")]
+    assert {in_turns(one) for one in cases} == {in_turns(cases[0])}
+
+
+def test_a_whole_repository_comes_before_the_packages_of_the_environments(repository):
+    options = asked(repository, "--workloads=mlp", vary="--vary=git:own:before,HEAD", workloads="")
+
+    assert [one.name for one in options.variants] == ["own@before", "own@HEAD"]
+    assert options.workloads == ("mlp",)
+    assert all(Path(one.settings["PYTHONPATH"], "model.py").is_file() for one in options.variants)
+    assert plan_ladders(options, ("fit",), {"cpu": ("float64",)}, Limits())  # parity is climbed across them
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"vary": "--vary=git:before,nowhere"}, "'nowhere': .* has no such revision"),
+        ({"vary": "--vary=git:main,HEAD"}, "main and HEAD are the same commit"),
+        ({"vary": "--vary=git:before"}, "names 1 variant"),
+        ({"workloads": "own/later.py"}, "before has no later.py"),
+        ({"workloads": "mlp"}, "expected one file of a git repository as --workloads"),
+        ({"workloads": "own/model.py,own/later.py"}, "expected one file of a git repository"),
+        ({"workloads": ""}, "expected one file of a git repository as --workloads, or its folder"),
+    ],
+)
+def test_revisions_that_cannot_be_compared_are_refused_in_a_line(repository, given, words):
+    with pytest.raises(UsageError, match=words) as error:
+        asked(repository, **given)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_in_no_repository_is_refused(repository):
+    (repository.parent / "alone.py").write_text(MODEL)
+    with pytest.raises(UsageError, match=r"alone.py: lies in no git repository"):
+        asked(repository, workloads="alone.py")
+
+
+def test_changes_that_no_commit_has_are_refused_where_head_is_measured(repository):
+    (repository / "model.py").write_text(MODEL)
+
+    with pytest.raises(UsageError, match=r"model.py changed since HEAD; commit or stash"):
+        asked(repository)

@@ -46,6 +46,7 @@ def page(analysis: Analysis) -> Page:
         title=f"Run {description.id}",
         verdicts=[
             *(verdicts.verdicts(analysis) or parity.proved(analysis.parity)),
+            *verdicts.stops(analysis),
             *explain.advice(analysis.explanation),
         ],
         remarks=[

@@ -7,12 +7,22 @@ from typing import Any
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import PER_SAMPLE, TIME_MARGIN, family
+from bench.analysis.decided import is_asked, is_sure
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.analysis.parity.recordings import LADDER
 from bench.contract.case import case_key, stem
 from bench.report.rows import comparisons
-from bench.report.text import by_disturbance, difference, launches, missing, says_nothing, seeds, with_interval
+from bench.report.text import (
+    by_disturbance,
+    difference,
+    launches,
+    missing,
+    number_of,
+    says_nothing,
+    seeds,
+    with_interval,
+)
 from bench.report.view import Row, Sentence, facets
 
 # Other axes than backends, tracks and inputs, and what is compared along them.
@@ -38,11 +48,33 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
         Sentence(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
     ]
-    return sentences + [
-        Sentence(f"{_where(group[0], several)}: {_axis(group)}.", facets(group[0], "workload", "device"))
-        for kind in AXES
-        for group in _places(comparisons(analysis, kind), [*PLACE, "against"])
-    ]
+    return (
+        sentences
+        + [
+            Sentence(f"{_where(group[0], several)}: {_axis(group)}.", facets(group[0], "workload", "device"))
+            for kind in AXES
+            for group in _places(comparisons(analysis, kind), [*PLACE, "against"])
+        ]
+        + [
+            Sentence(f"{_where(group[0], several)}: {_limit(group, analysis)}.", facets(group[0], "workload", "device"))
+            for group in _places([row for row in comparisons(analysis, "variant") if row["limit_verdict"]], PLACE)
+        ]
+    )
+
+
+def stops(analysis: Analysis) -> Iterator[Sentence]:
+    """Where a run stopped as soon as it was sure, and why it stopped elsewhere; nothing of any other run."""
+    description, several = analysis.run.description, _several(analysis)
+    if not description.until_decided:
+        return
+    varied = any(planned.case.variant for planned in description.plan)
+    asked = [row for row in analysis.comparisons.table.to_dict("records") if is_asked(row, varied)]
+    for group in _places(asked, ["workload", "device", "task", "batch_size", "numerics"]):
+        by_end: dict[str, list[str]] = {}
+        for row in group:
+            by_end.setdefault(_end(row, description.launches), []).append(" against ".join(_sides(row)))
+        words = "; ".join(f"{end}: {', '.join(sides)}" for end, sides in by_end.items())
+        yield Sentence(f"{_where(group[0], several)}: {words}.", facets(group[0], "workload", "device"))
 
 
 def remarks(analysis: Analysis) -> Iterator[Sentence]:
@@ -178,6 +210,24 @@ def _axis(rows: Sequence[Row]) -> str:
     return f"{ours} takes{unit}, as a multiple of {_named(kind, other)}, {', '.join(map(_on_backend, rows))}"
 
 
+def _limit(rows: Sequence[Row], analysis: Analysis) -> str:
+    """Whether a variant is slower than the first by more than it may be, by backend."""
+    by_verdict: dict[str, list[Row]] = {}
+    for row in rows:
+        by_verdict.setdefault(row["limit_verdict"], []).append(row)
+    limit = f"{100 * (analysis.run.description.fail_slower or 0.0):.3g} %"
+    found = ", ".join(f"{verdict} on {_names(some)}" for verdict, some in by_verdict.items())
+    return f"the limit of {limit} by which {rows[0]['variant']} may be slower is {found}"
+
+
+def _end(row: Row, most: int) -> str:
+    """Why a comparison has as many repetitions as it has."""
+    count = f"after {number_of(row['repetitions'], 'repetition', 'repetitions')}"
+    if is_sure(row):
+        return f"sure {count}"
+    return f"not sure {count}, the most that were allowed" if row["repetitions"] >= most else f"not sure {count}"
+
+
 def _unit(kind: str) -> str:
     return " a sample" if kind in PER_SAMPLE else ""
 
@@ -205,15 +255,16 @@ def _sides(row: Row) -> tuple[str, str]:
 
 
 def _several(analysis: Analysis) -> dict[Any, dict[Any, int]]:
-    """How many batch sizes, numerics, inputs and variants the run has of each workload."""
-    return analysis.cases.groupby("workload")[["batch_size", "numerics", "input", "variant"]].nunique().to_dict("index")
+    """How many batch sizes, numerics, inputs and variants the run has of each workload, by what it is called."""
+    by_name = analysis.cases.groupby(analysis.cases["workload"].map(stem))
+    return by_name[["batch_size", "numerics", "input", "variant"]].nunique().to_dict("index")
 
 
 def _where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
     """Workload and device, with the batch size, numerics, input, variant and track where the run has several."""
     words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
     words |= {name: row[name] for name in ("input", "variant") if family(row["against"]) != name}
-    shown = [text for name, text in words.items() if several[row["workload"]][name] > 1]
+    shown = [text for name, text in words.items() if several[stem(row["workload"])][name] > 1]
     task = [] if row["task"] == "train" else [row["task"]]
     track = [] if row["track"] == "fit" or family(row["against"]) != "backend" else [f"track {row['track']}"]
     return ", ".join([f"{stem(row['workload'])} on {row['device']}", *task, *shown, *track])

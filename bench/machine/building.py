@@ -1,0 +1,55 @@
+"""Build the environment of a variant, with other versions than those that are pinned.
+
+For the noxfile and for a search over versions: standard library, and `virtualenv` as a program.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.machine import environments, variants
+
+
+def build_variant(backend: str, packages: Sequence[str], pins: Sequence[str]) -> str | None:
+    """Build a backend's environment with other versions, unless it is complete; why it cannot be, which stays in it."""
+    if variants.complete(backend, packages, pins):
+        return None
+    folder, overlay = variants.folder(backend, packages, pins), variants.is_overlay(pins)
+    newer = [] if overlay else [name for name in variants.NEWER_PYTHONS if shutil.which(f"python{name}")]
+    said = ""
+    for python in (None, *newer):
+        failed = _make(folder, python) or _install(backend, packages, pins)
+        if not failed:
+            stamp = variants.stamp(backend, packages, pins)
+            Path(folder, environments.STAMP).write_text(stamp, encoding="utf-8")
+            return None
+        said = said or failed
+    folder.mkdir(parents=True, exist_ok=True)
+    Path(folder, variants.FAILED).write_text(variants.reason_of(said), encoding="utf-8")
+    return variants.missing_reason(backend, packages, pins)
+
+
+def _make(folder: Path, python: str | None) -> str:
+    """Make an empty environment, on another Python where one is named; what was said where that failed."""
+    chosen = [] if python is None else [f"--python={python}"]
+    return _failure([sys.executable, "-m", "virtualenv", "--clear", *chosen, str(folder)])
+
+
+def _install(backend: str, packages: Sequence[str], pins: Sequence[str]) -> str:
+    """Install the versions; an overlay lies on the backend's own environment and takes them alone."""
+    folder, overlay = variants.folder(backend, packages, pins), variants.is_overlay(pins)
+    if overlay:
+        below, above = map(environments.site_packages, (environments.folder(backend, packages), folder))
+        Path(above, "below.pth").write_text(f"{below}\n", encoding="utf-8")
+    python = variants.environment_python(backend, packages, pins)
+    install = [str(python), "-m", "pip", "install", *(["--no-deps"] if overlay else [])]
+    return _failure([*install, *variants.requirements(backend, packages, pins)])
+
+
+def _failure(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stderr or done.stdout or "it said nothing"
