@@ -23,6 +23,18 @@ MOST_SEEDS = 10_000
 SPLITS = 1_000
 TREND_MARGIN = 0.01  # a change between the halves of a launch that is worth telling
 SETTLED_MARGIN = 0.05  # one that is ruled out where epochs are said to have settled
+# By the error of all looks together, how many times what Bonferroni allows each of them may have: two looks at a series
+# are wrong together more often than by chance. From a million series of 200 draws (analysis/calibration/looking.py).
+LOOKS_ALIKE = {
+    0.05: 1.88,
+    0.025: 1.75,
+    0.0125: 1.63,
+    0.00625: 1.55,
+    0.003125: 1.47,
+    0.0015625: 1.4,
+    0.0005: 1.3,
+    1e-6: 1.0,
+}
 Values = Sequence[float] | pd.Series | npt.NDArray[np.float64]
 
 
@@ -159,11 +171,15 @@ def level_at_look(level: float, repetitions: Any) -> Any:
 
     Whoever looks after each repetition and stops as soon as he likes what he sees is wrong more often than one interval
     says. So each look has a share of the error: 2 / (n (n - 1)) of it after n repetitions, a third after the third.
-    These add up to the whole however many looks follow, so there may be a cap, or none (Bonferroni; other shares were
-    tried, see docs/results/calibration.md). Before the third repetition nobody looks. Takes arrays too.
+    These add up to the whole however many looks follow, so there may be a cap, or none. Looks resemble each other, so
+    all shares are larger by `LOOKS_ALIKE`, with which the whole is spent and not exceeded. Before the third repetition
+    nobody looks. Takes arrays too.
     """
     count = np.maximum(repetitions, FIRST_LOOK - 1)
-    return 1 - (1 - level) * (FIRST_LOOK - 1) / (count * (count - 1))
+    errors, factors = np.array(list(LOOKS_ALIKE)), np.array(list(LOOKS_ALIKE.values()))
+    factor = np.interp(math.log(1 - level), np.log(errors[::-1]), factors[::-1])
+    share = np.minimum((FIRST_LOOK - 1) / (count * (count - 1)) * np.where(count < FIRST_LOOK, 1, factor), 1)
+    return 1 - (1 - level) * share
 
 
 def repetitions_to_decide(

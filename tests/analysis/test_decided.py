@@ -3,18 +3,33 @@
 import numpy as np
 import pytest
 
-from bench.analysis.calibration.looking import MOST, NAIVE, ONCE, OWN, WAYS, looked_at, mixture, table
+from bench.analysis.calibration.looking import MOST, NAIVE, ONCE, OWN, WAYS, looked_at, looks_alike, mixture, table
 from bench.analysis.statistics import Interval, level_at_look, limit_verdict, repetitions_to_decide
 
 DRAWS = 4_000
 
 
-def test_the_looks_share_the_error_and_never_spend_more():
-    spent = 1 - level_at_look(0.95, np.arange(3, 10_000))
+@pytest.mark.parametrize("error", [0.05, 0.0125, 0.002])
+def test_all_looks_together_spend_the_error_and_no_more(error):
+    """Of series without any effect, however long they are looked at; Bonferroni alone would spend half of it."""
+    series = 60_000
+    (factor,) = looks_alike([error], looks=30, series=series, seed=1).values()
+    used = (1 - level_at_look(1 - error, 3)) * 3 / error
+    noise = 3 / np.sqrt(error * series)
 
-    assert spent.sum() == pytest.approx(0.05, rel=1e-3)
-    assert spent.sum() < 0.05
-    assert spent[0] == pytest.approx(0.05 / 3)
+    assert used <= factor * (1 + noise)
+    assert used >= 0.85 * factor
+
+
+def test_each_look_has_a_smaller_share_than_the_one_before():
+    spent = 1 - level_at_look(0.95, np.arange(2, 50))
+
+    assert spent[0] == pytest.approx(0.05)
+    assert (np.diff(spent) < 0).all()
+
+
+def test_beyond_what_was_drawn_looks_share_as_if_they_had_nothing_in_common():
+    assert 1 - level_at_look(1 - 1e-9, 3) == pytest.approx(1e-9 / 3, rel=1e-3)
 
 
 def test_before_the_first_look_the_level_is_the_interval_s_own():

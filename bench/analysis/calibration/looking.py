@@ -2,14 +2,15 @@
 
 As `run --until decided` takes them, on recorded launches of one case held against themselves.
 
-python -m bench.analysis.calibration.looking RUN… prints what ways to share the error among the looks come to.
+python -m bench.analysis.calibration.looking RUN… prints what ways to share the error among the looks come to, and
+without a run the factors of `statistics.LOOKS_ALIKE`.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from bench.analysis.frames import CASES
 from bench.contract.case import FIRST_LOOK
 
 MOST = 12  # repetitions
+CHUNK = 20_000  # series that are drawn at a time
 FACTORS = (1.0, 1.03, 1.1, 1.2, 1.5, 2.0)
 Limit = Callable[[float, int], float]  # half of an interval of that level after so many repetitions, in standard errors
 
@@ -69,15 +71,39 @@ def _student(level: float, count: int) -> float:
     return float(stats.t.ppf(0.5 + level / 2, count - 1))
 
 
-OWN, ONCE, NAIVE = "2 / (n (n - 1)), as it is", "five launches, looked at once", "looked at each time, nothing shared"
+OWN, ONCE, NAIVE = (
+    "as it is: 2 / (n (n - 1)), looks alike",
+    "five launches, looked at once",
+    "looked at each time, nothing shared",
+)
 WAYS = {
     OWN: Way(MOST, own),
     ONCE: Way(5, _student, first=5),
     NAIVE: Way(MOST, _student),
+    "2 / (n (n - 1)), Bonferroni": Way(MOST, shared(lambda count: 2 / (count * (count - 1)))),
     "equal shares": Way(MOST, shared(lambda _: 1 / (MOST - FIRST_LOOK + 1))),
     "halved each time": Way(MOST, shared(lambda count: 0.5 ** (count - FIRST_LOOK + 1))),
     "confidence sequence": Way(MOST, mixture(0.01)),
 }
+
+
+def looks_alike(
+    errors: Sequence[float], looks: int = 200, series: int = 1_000_000, seed: int = 0
+) -> dict[float, float]:
+    """How many times its share of each error a look may have so that all looks together spend it.
+
+    From series of normal draws, since t does not depend on their mean and spread.
+    """
+    generator, counts, least = np.random.default_rng(seed), np.arange(1, looks + 1), []
+    later = counts[FIRST_LOOK - 1 :]
+    for begun in range(0, series, CHUNK):
+        drawn = generator.standard_normal((min(CHUNK, series - begun), looks))
+        means = np.cumsum(drawn, axis=1) / counts
+        squares = np.cumsum(drawn**2, axis=1) - counts * means**2
+        t = means[:, FIRST_LOOK - 1 :] / np.sqrt(squares[:, FIRST_LOOK - 1 :] / ((later - 1) * later))
+        least.append((2 * stats.t.sf(np.abs(t), later - 1) * later * (later - 1) / (FIRST_LOOK - 1)).min(axis=1))
+    found = np.quantile(np.concatenate(least), errors)
+    return dict(zip(errors, map(float, found / np.asarray(errors)), strict=True))
 
 
 class Outcome(NamedTuple):
@@ -138,12 +164,14 @@ def _summary(outcomes: list[Outcome], factor: float) -> dict[str, Any]:
 def _recorded(paths: list[str]) -> Iterator[dict[tuple[Any, ...], Array]]:
     for path in paths:
         epochs = pd.read_csv(path) if path.endswith((".csv", ".gz")) else frames.load(Path(path)).epochs
-        yield steady(epochs.fillna({"variant": ""}))
+        yield steady(epochs.assign(variant=epochs.get("variant", "")).fillna({"variant": ""}))
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        print(looks_alike(list(statistics.LOOKS_ALIKE)))
     pd.set_option("display.width", 200)
-    for level in (LEVEL, statistics.level_of(4)):
+    for level in (LEVEL, statistics.level_of(4)) if sys.argv[1:] else ():
         found = pd.concat([table(cases, 1_000, level) for cases in _recorded(sys.argv[1:])])
         mean = found.groupby(["way", "factor"], sort=False)[["wrong", "decided", "repetitions", "covered"]].mean()
         print(f"level {level:.4f}", mean.to_string(float_format="%.3f"), sep="\n")
