@@ -50,6 +50,8 @@ def folder(backend: str, packages: Sequence[str], pins: Sequence[str]) -> Path:
 def stamp(backend: str, packages: Sequence[str], pins: Sequence[str]) -> str:
     """What the stamp of a complete environment says: the digest of all that it is built from."""
     built_from = [environments.stamp(backend, packages), *requirements(backend, packages, pins)]
+    if is_overlay(pins):  # which names the folder below it, and breaks where that is moved
+        built_from.append(str(environments.folder(backend, packages)))
     return hashlib.sha256("\n".join(built_from).encode()).hexdigest()
 
 

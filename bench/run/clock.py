@@ -16,7 +16,6 @@ from bench.contract.errors import RunError
 from bench.contract.files import RecordError
 from bench.contract.launch_record import Trained
 from bench.launch.process import launch
-from bench.machine import environments
 from bench.plan.cases import plan
 from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
@@ -45,7 +44,7 @@ def measure(options: RunOptions, folder: Path) -> dict[str, list[Pair]]:
     for planned in schedule(cases, options.seed):
         python = prepared.pythons[planned.case.backend]
         if python is None:
-            raise RunError(environments.missing_reason(planned.case.backend))
+            raise RunError(prepared.missing_reason(planned.case.backend))
         pairs.setdefault(planned.case.title, []).append(_pair(python, planned, prepared))
         print(f"{planned.case.title}, pair {planned.repetition + 1} of {options.launches}", file=sys.stderr)
     return pairs

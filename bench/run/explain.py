@@ -13,7 +13,6 @@ from typing import ClassVar, NamedTuple
 from bench.contract.case import stem
 from bench.contract.operations import TRACES
 from bench.launch.process import launch
-from bench.machine import environments
 from bench.plan.cases import devices_of
 from bench.plan.options import ExplainOptions
 from bench.run.console import RunConsole, duration
@@ -123,7 +122,7 @@ def take_apart(run: AnyRun, place: Place) -> AnyRun:
     output.parent.mkdir(exist_ok=True)
     title = f"explain: {stem(place.workload)} {place.backend} {place.device}, seed {place.seed}"
     if python is None:
-        _failed(output, place, environments.missing_reason(place.backend))
+        _failed(output, place, prepared.missing_reason(place.backend))
         return run
     step_seconds = prepared.workloads[number].step_seconds or 0.0
     words = {**place._asdict(), "numerics": "float32", "step-seconds": step_seconds, "output": output}

@@ -14,7 +14,6 @@ from bench.contract.paths import ROOT
 from bench.contract.run_json import LadderOutcome
 from bench.launch.outcome import Outcome
 from bench.launch.process import launch
-from bench.machine import environments
 from bench.plan.parity import Ladder
 from bench.run.console import RunConsole, duration
 from bench.run.prepare import Prepared
@@ -56,7 +55,7 @@ def climb(prepared: Prepared, ladder: Ladder, amount: Amount, console: RunConsol
     if ladder.skip is not None:
         outcome = Outcome("skipped", ladder.skip, 0.0)
     elif python is None:
-        outcome = Outcome("failed", environments.missing_reason(ladder.backend), 0.0)
+        outcome = Outcome("failed", prepared.missing_reason(ladder.backend), 0.0)
     else:
         words = command(python, ladder, prepared, amount)
         outcome = _launch(words, ladder, prepared.folder, _limit_seconds(prepared, ladder, amount), console)

@@ -16,7 +16,6 @@ from bench.contract.files import RecordError
 from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
 from bench.launch.process import launch
-from bench.machine import environments
 from bench.plan.planned import PlannedCase, PlannedLaunch
 from bench.run.console import Progress, duration
 from bench.run.prepare import Prepared
@@ -180,7 +179,7 @@ def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: floa
     """Run one launch and write its record, whatever happens but an interruption, which leaves none."""
     python = prepared.python(planned.case.backend, planned.case.variant)
     if python is None:
-        outcome = Outcome("failed", environments.missing_reason(planned.case.backend), 0.0)
+        outcome = Outcome("failed", prepared.missing_reason(planned.case.backend), 0.0)
         _write_empty(final, planned, outcome, [])
         return outcome
     command = prepared.command(python, planned)

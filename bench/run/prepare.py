@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Prepared:
     `refusals` say of backends that were asked first why they do not take the workloads. `knobs` are those that a search
     found best for a case, where there was one; `held_out` is the share of the training samples for validation where a
     workload holds out none itself. `variants` are those that are compared; `pythons` are the first one's, and
-    `pythons_of` those of each by its name.
+    `pythons_of` those of each by its name; `packages` are in them besides the backend's own.
     """
 
     folder: Path
@@ -67,10 +67,15 @@ class Prepared:
     held_out: float = 0.0
     variants: tuple[Variant, ...] = (NOTHING,)
     pythons_of: Mapping[str, Mapping[str, Path | None]] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
 
     def python(self, backend: str, variant: str) -> Path | None:
         """The interpreter of a backend in a variant; None where there is no such environment."""
         return self.pythons_of.get(variant, self.pythons)[backend]
+
+    def missing_reason(self, backend: str) -> str:
+        """Why a backend has no interpreter, and how to get one."""
+        return environments.missing_reason(backend, self.packages)
 
     def settings(self, variant: str) -> list[str]:
         """What comes before a command so that it runs with a variant's environment variables."""
@@ -169,7 +174,7 @@ def _read_data(options: Selection, pythons: Mapping[str, Path | None], folder: P
         source = data_source(reads)
         try:
             if source.kind == FUNCTION:
-                _call(source.text, Path(data), pythons, folder)
+                _call(source.text, Path(data), pythons, folder, options.packages)
             else:
                 from bench.own_data.convert import convert  # late: it needs pandas and more
 
@@ -178,7 +183,7 @@ def _read_data(options: Selection, pythons: Mapping[str, Path | None], folder: P
             raise UsageError(f"{data}: cannot be written ({error.strerror}); name another --output") from None
 
 
-def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder: Path) -> None:
+def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder: Path, packages: Sequence[str]) -> None:
     """Let the first backend that can call a user's function, whose packages not every environment has."""
     refusals = {}
     for backend, python in pythons.items():
@@ -195,7 +200,8 @@ def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder:
             return
         refusals[backend] = said.get("error", outcome.reason)
     if not refusals:
-        raise RunError("no backend works here: " + "; ".join(map(environments.missing_reason, pythons)))
+        missing = (environments.missing_reason(backend, packages) for backend in pythons)
+        raise RunError("no backend works here: " + "; ".join(missing))
     raise UsageError("; ".join(dict.fromkeys(refusals.values())))
 
 
@@ -236,6 +242,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
                 _by_their_names(options, refusals),
                 variants=varied,
                 pythons_of=pythons_of,
+                packages=options.packages,
             )
         refusals[backend] = found
     if refusals:

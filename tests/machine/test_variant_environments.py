@@ -95,3 +95,13 @@ def test_of_a_package_that_is_there_twice_the_version_above_counts(tmp_path):
     done = subprocess.run(command, env={"PYTHONPATH": path}, cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout)["thing-of-ours"] == "3.14.1"
+
+
+def test_an_overlay_whose_environment_below_has_moved_is_built_anew(built, monkeypatch, tmp_path):
+    built(environments.folder("torch"), environments.stamp("torch"))
+    built(variants.folder("torch", (), KERAS), variants.stamp("torch", (), KERAS))
+    assert variants.complete("torch", (), KERAS)
+
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    monkeypatch.setattr(environments, "ENVIRONMENTS", tmp_path / "elsewhere")
+    assert not variants.complete("torch", (), KERAS)

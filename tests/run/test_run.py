@@ -23,7 +23,7 @@ from bench.launch.outcome import Outcome
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
 from bench.plan.parse import parse_parity
-from bench.run import devices
+from bench.run import devices, prepare
 from bench.run import launches as launching
 from bench.run.console import RunConsole
 from bench.run.parity import parity
@@ -502,3 +502,15 @@ def test_a_disturbed_ceiling_is_measured_anew_and_the_fastest_counts(measure, mo
 
     assert json.loads((folder / "run.json").read_text())["ceilings"] == {"cpu": {"jax": 5e9}}
     assert next(answers, None) is None  # once after the launches too
+
+
+def test_a_backend_without_an_environment_is_told_how_its_packages_come_in_too(measure, monkeypatch):
+    monkeypatch.setattr(
+        prepare,
+        "interpreters",
+        lambda options, _: {name: None if name == "torch" else path for name, path in options.python.items()},
+    )
+    folder = measure("--backends=jax,torch", "--with=keras-hub")
+
+    assert {one["status"] for one in launches(folder, "-torch-")} <= {"failed", "skipped"}
+    assert "nox -s bench -- --with keras-hub" in launches(folder, "-torch-")[0]["reason"]

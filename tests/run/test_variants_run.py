@@ -86,3 +86,16 @@ def test_a_variant_that_computes_something_else_is_named(measure, monkeypatch):
         "torch cpu float64 env:FAKE_FACTOR=1.3 parts from torch float64 at outputs, dense" in problem
         for problem in analysis.problems
     )
+
+
+def test_files_that_are_compared_climb_parity_together(fake, tmp_path):
+    paths = [tmp_path / f"{name}.py" for name in ("old", "new")]
+    for path in paths:
+        path.write_text("from models import Workload\nworkload = Workload\n")
+    given = [word for word in fake if not word.startswith("--workloads")]
+    vary = f"--vary=workload={','.join(map(str, paths))}"
+    said = io.StringIO()
+    folder = run(parse_run([*given, vary, "--backends=jax,torch", "--launches=1"]), RunConsole(file=said, width=200))
+
+    assert len(launches(folder)) == 4
+    assert "parity: torch cpu float64: climbed" in said.getvalue()
