@@ -8,21 +8,26 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.machine import environments, variants
 
 
-def build_variant(backend: str, packages: Sequence[str], pins: Sequence[str]) -> str | None:
-    """Build a backend's environment with other versions, unless it is complete; why it cannot be, which stays in it."""
+def build_variant(
+    backend: str, packages: Sequence[str], pins: Sequence[str], environment: Mapping[str, str] | None = None
+) -> str | None:
+    """Build a backend's environment with other versions, unless it is complete; why it cannot be, which stays in it.
+
+    `environment` has pip's settings, by default this process's own.
+    """
     if variants.complete(backend, packages, pins):
         return None
     folder, overlay = variants.folder(backend, packages, pins), variants.is_overlay(pins)
     newer = [] if overlay else [name for name in variants.NEWER_PYTHONS if shutil.which(f"python{name}")]
     said = ""
     for python in (None, *newer):
-        failed = _make(folder, python) or _install(backend, packages, pins)
+        failed = _make(folder, python) or _install(backend, packages, pins, environment)
         if not failed:
             stamp = variants.stamp(backend, packages, pins)
             Path(folder, environments.STAMP).write_text(stamp, encoding="utf-8")
@@ -39,7 +44,7 @@ def _make(folder: Path, python: str | None) -> str:
     return _failure([sys.executable, "-m", "virtualenv", "--clear", *chosen, str(folder)])
 
 
-def _install(backend: str, packages: Sequence[str], pins: Sequence[str]) -> str:
+def _install(backend: str, packages: Sequence[str], pins: Sequence[str], environment: Mapping[str, str] | None) -> str:
     """Install the versions; an overlay lies on the backend's own environment and takes them alone."""
     folder, overlay = variants.folder(backend, packages, pins), variants.is_overlay(pins)
     if overlay:
@@ -47,9 +52,9 @@ def _install(backend: str, packages: Sequence[str], pins: Sequence[str]) -> str:
         Path(above, "below.pth").write_text(f"{below}\n", encoding="utf-8")
     python = variants.environment_python(backend, packages, pins)
     install = [str(python), "-m", "pip", "install", *(["--no-deps"] if overlay else [])]
-    return _failure([*install, *variants.requirements(backend, packages, pins)])
+    return _failure([*install, *variants.requirements(backend, packages, pins)], environment)
 
 
-def _failure(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _failure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stderr or done.stdout or "it said nothing"

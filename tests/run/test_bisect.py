@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 
 import pytest
 from support.playback import state
 
+from bench import __main__ as command_line
 from bench.contract.errors import UsageError
 from bench.plan.parse import parse_bisect
 from bench.run import bisect as searching
@@ -134,3 +136,19 @@ def test_a_version_that_is_not_published_is_refused_before_anything_is_measured(
     with pytest.raises(UsageError, match=r"--bad 3\.9: keras has no such version"):
         search()
     assert search.steps == []
+
+
+def test_pip_keeps_its_settings_of_an_index_and_no_worker_sees_them(monkeypatch, capsys):
+    seen = {}
+
+    def noted(_options, _console, build, versions):
+        seen.update(build=build.keywords, versions=versions.keywords, here=os.environ.get("PIP_INDEX_URL"))
+        raise UsageError("enough")
+
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@example.org/simple")
+    monkeypatch.setattr(searching, "bisect", noted)
+    assert command_line.main(["bisect", "--good=3.0", "--bad=3.5"]) == 2
+
+    assert seen["here"] is None
+    assert all("secret" in seen[name]["environment"]["PIP_INDEX_URL"] for name in ("build", "versions"))
+    assert "secret" not in capsys.readouterr().err
