@@ -5,10 +5,12 @@ For the noxfile and for a search over versions: standard library, and `virtualen
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.machine import environments, variants
@@ -24,9 +26,8 @@ def build_variant(
     if variants.complete(backend, packages, pins):
         return None
     folder, overlay = variants.folder(backend, packages, pins), variants.is_overlay(pins)
-    newer = [] if overlay else [name for name in variants.NEWER_PYTHONS if shutil.which(f"python{name}")]
     said = ""
-    for python in (None, *newer):
+    for python in (None,) if overlay else itertools.chain((None,), newer_pythons()):
         failed = _make(folder, python) or _install(backend, packages, pins, environment)
         if not failed:
             stamp = variants.stamp(backend, packages, pins)
@@ -38,7 +39,19 @@ def build_variant(
     return variants.missing_reason(backend, packages, pins)
 
 
-def _make(folder: Path, python: str | None) -> str:
+def newer_pythons() -> Iterator[Path]:
+    """A working interpreter of each newer Python that is installed here, those of pyenv too.
+
+    What pyenv puts on the path answers only for versions that are chosen at the moment.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    for version in variants.NEWER_PYTHONS:
+        on_path = shutil.which(f"python{version}")
+        found = [*([Path(on_path)] if on_path else []), *sorted(pyenv.glob(f"{version}.*/bin/python{version}"))]
+        yield from [one for one in found if not _failure([str(one), "-c", ""])][:1]
+
+
+def _make(folder: Path, python: Path | None) -> str:
     """Make an empty environment, on another Python where one is named; what was said where that failed."""
     chosen = [] if python is None else [f"--python={python}"]
     return _failure([sys.executable, "-m", "virtualenv", "--clear", *chosen, str(folder)])

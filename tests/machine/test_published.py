@@ -102,3 +102,20 @@ def test_without_its_program_the_reason_says_so(monkeypatch):
 
     reason = building.build_variant("torch", (), ("madeup==1.9",))
     assert reason == "madeup==1.9 cannot be installed for torch: No module named virtualenv"
+
+
+def test_a_newer_python_is_one_that_answers_and_may_be_pyenv_s(tmp_path, monkeypatch):
+    def program(path, status):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\nexit {status}\n")
+        path.chmod(0o755)
+        return path
+
+    program(tmp_path / "bin" / "python3.12", 127)  # pyenv's, for a version that is not chosen
+    wanted = program(tmp_path / "pyenv" / "versions" / "3.12.1" / "bin" / "python3.12", 0)
+    on_path = program(tmp_path / "bin" / "python3.13", 0)
+    program(tmp_path / "pyenv" / "versions" / "3.13.0" / "bin" / "python3.13", 0)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+
+    assert list(building.newer_pythons()) == [wanted, on_path]
