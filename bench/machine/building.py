@@ -15,6 +15,9 @@ from pathlib import Path
 
 from bench.machine import environments, variants
 
+# Packages whose files are another one's too: a release candidate of TensorFlow depends on Keras's nightly.
+STAND_INS = {"keras": "keras-nightly"}
+
 
 def build_variant(
     backend: str, packages: Sequence[str], pins: Sequence[str], environment: Mapping[str, str] | None = None
@@ -65,7 +68,23 @@ def _install(backend: str, packages: Sequence[str], pins: Sequence[str], environ
         Path(above, "below.pth").write_text(f"{below}\n", encoding="utf-8")
     python = variants.environment_python(backend, packages, pins)
     install = [str(python), "-m", "pip", "install", *(["--no-deps"] if overlay else [])]
-    return _failure([*install, *variants.requirements(backend, packages, pins)], environment)
+    wanted = variants.requirements(backend, packages, pins)
+    return _failure([*install, *wanted], environment) or _restore(folder, python, wanted, environment)
+
+
+def _restore(folder: Path, python: Path, wanted: Sequence[str], environment: Mapping[str, str] | None) -> str:
+    """Take out what brought files of a package that is wanted itself, and install that again."""
+    for package, stand_in in STAND_INS.items():
+        pin = next((one for one in wanted if one.startswith(f"{package}==")), None)
+        about = environments.site_packages(folder).glob(f"{stand_in.replace('-', '_')}-*.dist-info")
+        if pin is None or not any(about):
+            continue
+        pip = [str(python), "-m", "pip"]
+        failed = _failure([*pip, "uninstall", "--yes", stand_in], environment)
+        failed = failed or _failure([*pip, "install", "--no-deps", "--force-reinstall", pin], environment)
+        if failed:
+            return failed
+    return ""
 
 
 def _failure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:

@@ -12,15 +12,16 @@ from bench.machine import building, environments, published, variants
 PYTHON = Path(sys.executable)
 
 
-def wheel(folder, version, name="madeup"):
-    """A wheel of an empty package."""
+def wheel(folder, version, name="madeup", needs="", module=""):
+    """A wheel of a package with a single module, which may need another one."""
     about = f"{name}-{version}.dist-info"
+    needed = f"Requires-Dist: {needs}>=0.dev0\n" if needs else ""
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{name}.py", f"__version__ = '{version}'\n")
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{module or name}.py", f"__version__ = '{version}'\n")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needed}")
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: a test\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
+        archive.writestr(f"{about}/RECORD", f"{module or name}.py,,\n{about}/METADATA,,\n{about}/RECORD,,\n")
 
 
 @pytest.fixture
@@ -119,3 +120,18 @@ def test_a_newer_python_is_one_that_answers_and_may_be_pyenv_s(tmp_path, monkeyp
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
 
     assert list(building.newer_pythons()) == [wanted, on_path]
+
+
+@pytest.mark.usefixtures("below")
+def test_a_package_whose_files_are_those_of_a_wanted_one_goes_and_the_wanted_one_stays(index, monkeypatch):
+    wheel(index, "3.0", "madeup_framework", needs="madeup-nightly")
+    wheel(index, "4.0.dev1", "madeup_nightly", module="madeup")
+    pins = ("madeup-framework==3.0",)
+    monkeypatch.setattr(building, "STAND_INS", {"madeup": "madeup-nightly"})
+    monkeypatch.setattr(variants, "is_overlay", lambda _: False)
+    monkeypatch.setattr(variants, "requirements", lambda *_: ["madeup==1.9", *pins])
+
+    assert building.build_variant("torch", (), pins) is None
+    packages = environments.site_packages(variants.folder("torch", (), pins))
+    assert (packages / "madeup.py").read_text() == "__version__ = '1.9'\n"
+    assert not list(packages.glob("madeup_nightly-*"))
