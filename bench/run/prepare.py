@@ -26,7 +26,7 @@ from bench.plan.planned import PlannedLaunch
 from bench.plan.selection import Selection
 from bench.plan.variants import AT, NOTHING, Variant
 from bench.run.devices import most_memory
-from bench.run.interpreters import interpreters
+from bench.run.interpreters import interpreters, variants_missing
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
 REFUSED = "refused.log"  # in the folder of the runs, until the next refusal
@@ -53,8 +53,8 @@ class Prepared:
 
     `refusals` say of backends that were asked first why they do not take the workloads. `knobs` are those that a search
     found best for a case, where there was one; `held_out` is the share of the training samples for validation where a
-    workload holds out none itself. `variants` are those that are compared; `pythons` are the first one's, and
-    `pythons_of` those of each by its name; `packages` are in them besides the backend's own.
+    workload holds out none itself. `variants` are those that are compared; `pythons` are the first one's that is
+    there, and `pythons_of` those of each by its name; `packages` are in them besides the backend's own.
     """
 
     folder: Path
@@ -209,7 +209,11 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     _check_given(options)
     varied = options.variants if isinstance(options, RunOptions) else (NOTHING,)
     pythons_of = {variant.name: interpreters(options, variant) for variant in varied}
-    pythons = pythons_of[varied[0].name]
+    pythons = {  # of the first variant, or of the next one that has an environment where that has none
+        backend: next((found[backend] for found in pythons_of.values() if found[backend] is not None), None)
+        for backend in options.backends
+    }
+    missing = variants_missing(options, varied, pythons_of)
     ordered = sorted(pythons, key=lambda name: (name not in options.training, name != options.reference))
     _read_data(options, {backend: pythons[backend] for backend in ordered}, folder)
     weights = folder / "weights" if draw else None
@@ -217,7 +221,8 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
     for backend in ordered:
         python = pythons[backend]
         if python is None:
-            failures.append(f"{backend}: {environments.missing_reason(backend, options.packages)}")
+            reason = missing.get((backend, varied[0].name))
+            failures.append(f"{backend}: {reason or environments.missing_reason(backend, options.packages)}")
             continue
         answer = folder / "prepared.json"
         log = folder / "logs" / f"prepare-{backend}.log"

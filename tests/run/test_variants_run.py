@@ -10,9 +10,11 @@ import pytest
 from support.playback import described, launches
 
 from bench.analysis import analyse
+from bench.contract.errors import RunError
 from bench.plan.parse import parse_run
 from bench.report.parts import variants
 from bench.report.parts.verdicts import verdicts
+from bench.run import prepare
 from bench.run.console import RunConsole
 from bench.run.measure import run
 
@@ -99,3 +101,24 @@ def test_files_that_are_compared_climb_parity_together(fake, tmp_path):
 
     assert len(launches(folder)) == 4
     assert "parity: torch cpu float64: climbed" in said.getvalue()
+
+
+@pytest.mark.usefixtures("played")
+def test_without_any_version_the_run_is_refused_with_pip_s_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "interpreters", lambda options, _: dict.fromkeys(options.backends))
+    options = parse_run(["--workloads=mlp", "--vary=keras=3.0,3.1", "--backends=torch", f"--output={tmp_path / 'r'}"])
+
+    with pytest.raises(RunError, match=r"no backend works here: torch: no environment with keras==3\.0 for torch"):
+        run(options, RunConsole(file=io.StringIO()))
+
+
+def test_where_the_first_version_is_missing_the_others_are_measured_and_it_says_why(played, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        prepare, "interpreters", lambda _, variant: {"torch": None if variant.name == "keras=3.0" else played}
+    )
+    given = ["--workloads=mlp", "--vary=keras=3.0,3.1", "--backends=torch", "--launches=1", "--no-parity"]
+    folder = run(parse_run([*given, f"--output={tmp_path / 'r'}", "--devices=cpu"]), RunConsole(file=io.StringIO()))
+
+    assert [one["case"]["variant"] for one in launches(folder)] == ["keras=3.1"]
+    skipped = {one["case"]["variant"]: one["skip"] for one in described(folder)["plan"]}
+    assert skipped["keras=3.0"].startswith("no environment with keras==3.0 for torch")
