@@ -1,17 +1,10 @@
 """Revisions of a git repository: found, exported, refused in a line."""
 
-import shutil
-import subprocess
-
 import pytest
+from support.repositories import git
 
 from bench.contract.errors import UsageError
 from bench.own_models import revisions
-
-
-def git(folder, *arguments):
-    who = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"]
-    subprocess.run([shutil.which("git"), "-C", str(folder), *who, *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """What varies: read from the command line, and what becomes of it in the plan."""
 
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.repositories import git
 
 from bench.contract.case import in_turns
 from bench.contract.errors import UsageError
@@ -160,11 +159,6 @@ def test_variants_climb_in_exact_mode_and_the_first_in_the_others_too():
 
 
 MODEL = "import keras\n\n\ndef build():\n    return keras.Sequential([keras.layers.Dense(10, activation='softmax')])\n"
-
-
-def git(folder, *arguments):
-    who = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"]
-    subprocess.run([shutil.which("git"), "-C", str(folder), *who, *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture
