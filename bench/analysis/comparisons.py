@@ -77,6 +77,11 @@ def compare(run: Run) -> Comparisons:
     weights and batches is refused.
     """
     comparable, refused = pairs(run)
+    return Comparisons(pd.DataFrame(rows_of(run, comparable), columns=COLUMNS), refused)
+
+
+def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
+    """A row of comparisons.csv for each pair, see `compare`."""
     workloads = run.description.by_workload()
     pilot_size = run.description.launches if run.description.ordered else None
     looked, limit = run.description.until_decided, run.description.fail_slower
@@ -100,7 +105,7 @@ def compare(run: Run) -> Comparisons:
             found = {statistics.limit_verdict(one, limit) for one in (ratio, alone)}
             row["limit_verdict"] = found.pop() if len(found) == 1 else "undecided"
         rows.append(row)
-    return Comparisons(pd.DataFrame(rows, columns=COLUMNS), refused)
+    return rows
 
 
 def _disturbed(launches: pd.DataFrame) -> set[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.analysis.comparisons import compare, family, pairs
+from bench.analysis.comparisons import family, pairs, rows_of
 from bench.analysis.frames import Run
 from bench.contract.case import Case
 
@@ -15,10 +15,11 @@ def undecided(run: Run) -> set[Case]:
 
     Where variants are compared, only verdicts on them count, and with a limit (`--fail-slower`) whether it is kept.
     """
-    rows = compare(run).table.to_dict("records")
     comparable, _ = pairs(run)
     varied = any(planned.case.variant for planned in run.description.plan)
-    asked = [(pair, row) for pair, row in zip(comparable, rows, strict=True) if is_asked(row, varied)]
+    asked = [
+        (pair, row) for pair, row in zip(comparable, rows_of(run, comparable), strict=True) if is_asked(row, varied)
+    ]
     return {case for pair, row in asked if not is_sure(row) for case in (pair.case, pair.opponent)}
 
 

@@ -23,13 +23,12 @@ MARK = ".revision"  # tells a worker that imports a file that its packages go be
 def repository_of(path: Path) -> Path:
     """The repository that a file or folder lies in; UsageError where there is none."""
     folder = path if path.is_dir() else path.parent
-    said = _git(folder, "rev-parse", "--is-bare-repository", "--show-toplevel") if folder.is_dir() else None
-    if said is None:
-        bare = folder.is_dir() and _git(folder, "rev-parse", "--is-bare-repository") == "true"
-        if not bare:
-            raise UsageError(f"{path}: lies in no git repository; name a file or folder of one")
-        return folder.resolve()
-    return Path(said.splitlines()[-1])
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if top:
+        return Path(top)
+    if _git(folder, "rev-parse", "--is-bare-repository") != "true":
+        raise UsageError(f"{path}: lies in no git repository; name a file or folder of one")
+    return folder.resolve()
 
 
 def commit_of(repository: Path, revision: str) -> str:

@@ -68,6 +68,8 @@ def _top(path: Path) -> Path:
 def _forget(places: Sequence[str]) -> None:
     """Forget modules of other files' places where these places have a module of that name."""
     theirs = [place for place in _places if place not in places]
+    if not theirs:  # as in a launch, which imports one file
+        return
     for name in [name for name in sys.modules if "." not in name and _is_in(places, name)]:
         specification = sys.modules[name].__spec__
         found = specification and [str(specification.origin), *(specification.submodule_search_locations or ())]

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from bench.own_models import revisions
 from models import own
 from models.own import imports
 
@@ -79,3 +80,7 @@ def test_a_module_that_no_other_file_has_stays_imported(write):
     own.import_file(write("two/model.py", ""))
 
     assert own.import_file(write("one/model.py", "import only_here\n")).only_here is first
+
+
+def test_what_exports_a_revision_and_what_imports_its_files_mean_the_same_names():
+    assert (revisions.MARK, revisions.SOURCES) == (imports.REVISION, imports.SOURCES)
