@@ -69,7 +69,18 @@ LAUNCH_VALUES = [
 ]
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
 LAUNCH_LISTS = ["call_seconds", "outputs"]  # of inference
-LAUNCH_HEAD = [*CASES, "repetition", "attempt", "seed", "status", "reason", "disturbed", "counted", "wall_seconds"]
+LAUNCH_HEAD = [
+    *CASES,
+    "repetition",
+    "attempt",
+    "seed",
+    "node",
+    "status",
+    "reason",
+    "disturbed",
+    "counted",
+    "wall_seconds",
+]
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS, *LAUNCH_LISTS]
 INTERVAL_LEVEL = 0.95
 LONGEST_REASON = 2_000  # letters
@@ -200,6 +211,7 @@ def _description(path: Path) -> RunDescription:
 def _launch_row(launch: Launch) -> Row:
     row: Row = {
         **_head(launch),
+        "node": launch.node,
         "status": launch.status,
         "reason": printable(launch.reason)[:LONGEST_REASON],
         "disturbed": launch.disturbed,

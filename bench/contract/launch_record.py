@@ -26,7 +26,10 @@ Setting = Plain | list[Plain]
 
 
 class Launch(Typed, frozen=True, kw_only=True):
-    """What every launch says, however it ended; `reason` is in words where it is not ok."""
+    """What every launch says, however it ended; `reason` is in words where it is not ok.
+
+    `node` is the machine of a cluster that it ran on, by name; empty where the run was local.
+    """
 
     schema: int
     case: Case
@@ -37,6 +40,7 @@ class Launch(Typed, frozen=True, kw_only=True):
     reason: str
     wall_seconds: Seconds | None = None
     command: tuple[Line, ...] | None = None
+    node: Line = ""
 
     @property
     def disturbed(self) -> str:

@@ -171,7 +171,8 @@ class Ordered(Typed, frozen=True, kw_only=True):
 class RunDescription(Typed, frozen=True, kw_only=True, omit_defaults=True):
     """run.json. What has its default is not written: None, and empty mappings.
 
-    `options` are the command's own, as plan.resumed reads them; `workloads` has those of the plan, each once.
+    `options` are the command's own, as plan.resumed reads them; `workloads` has those of the plan, each once. `nodes`
+    are the machines of a cluster that launches ran on, by name; empty where the run was local.
     """
 
     schema: Whole
@@ -182,6 +183,7 @@ class RunDescription(Typed, frozen=True, kw_only=True, omit_defaults=True):
     prepared_by: str | None = None
     workloads: tuple[Workload, ...]
     machine: Machine
+    nodes: dict[Line, Machine] = field(default_factory=dict)
     code: str | None = None
     versions: dict[str, dict[str, str]] = field(default_factory=dict)  # backend to package to version
     launches: Whole

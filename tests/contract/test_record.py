@@ -112,6 +112,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path):
         ("samples_per_epoch", "6400", "samples_per_epoch cannot be '6400', expected whole number or null"),
         ("weights_digest", {}, "weights_digest cannot be {}, expected text or null"),
         ("knobs", [], r"knobs cannot be \[\], expected object"),
+        ("node", "n1\nn2", "node cannot be 'n1\\\\nn2', expected text that can stand in a line"),
     ],
 )
 def test_a_record_with_a_wrong_field_is_refused_with_the_fault_in_words(tmp_path, good, field, value, fault):
@@ -120,6 +121,13 @@ def test_a_record_with_a_wrong_field_is_refused_with_the_fault_in_words(tmp_path
 
     with pytest.raises(RecordError, match=fault):
         launch_record.read(path)
+
+
+def test_a_launch_of_a_local_run_has_no_node_and_another_names_its_own(tmp_path, good):
+    files.write(tmp_path / "local.json", good)
+    files.write(tmp_path / "away.json", {**good, "launch": {**good["launch"], "node": "n1"}})
+
+    assert [launch_record.read(tmp_path / f"{name}.json").node for name in ("local", "away")] == ["", "n1"]
 
 
 def test_anything_but_ok_needs_a_reason(tmp_path, good):

@@ -68,6 +68,19 @@ def test_the_fields_of_the_machine_keep_their_order(content):
     assert list(run_json.read(content).machine.to_json()) == list(content["machine"])
 
 
+def test_the_machines_of_a_run_are_known_by_name_and_a_local_run_has_none(content):
+    local, away = run_json.read(content), run_json.read({**content, "nodes": {"n1": content["machine"]}})
+
+    assert "nodes" not in local.to_json()
+    assert away.nodes == {"n1": local.machine}
+    assert away.to_json()["nodes"] == {"n1": content["machine"]}
+
+
+def test_a_machine_that_is_none_is_refused_in_one_line(content):
+    with pytest.raises(MalformedError, match="^nodes cannot be .*, expected text$"):
+        run_json.read({**content, "nodes": {"n1": {**content["machine"], "cpu": 7}}})
+
+
 def test_a_description_is_changed_by_making_another(content):
     description = run_json.read(content)
     changed = msgspec.structs.replace(description, state="interrupted")
