@@ -128,6 +128,21 @@ class Machine(Typed, frozen=True, kw_only=True):
         value = getattr(self, name)
         return None if value is UNSET else value
 
+    @property
+    def kind(self) -> tuple[tuple[str, str], ...]:
+        """In what two machines have to agree to be alike, by name: what a ratio of backends may depend on."""
+        memory = "unknown" if self.memory_mib is None else f"{self.memory_mib / 1024:.0f} GiB"
+        usable = self.part("usable_cpus")
+        gpu = self.part("gpu")
+        driver = gpu.driver if isinstance(gpu, Gpu) else None
+        return (
+            ("CPU", self.cpu),
+            ("CPUs", f"{len(usable) if isinstance(usable, tuple) else self.logical_cpus}"),
+            ("memory", memory),
+            ("GPUs", ", ".join(self.gpus) or "none"),
+            ("driver", driver or "none"),
+        )
+
 
 class Adopted(Typed, frozen=True, kw_only=True):
     """A model of the user's own: where the file written for it lies, and what was decided for it, in words."""
