@@ -39,13 +39,17 @@ class Cluster:
             raise UsageError(f"--places ray:{address}: no Ray cluster answers there ({reason})") from None
 
     def names(self) -> dict[str, dict[str, Any]]:
-        """The nodes that have CPUs, by a name each: the host's, with a part of Ray's own where several share one."""
+        """The nodes that have CPUs, by a name each: the one given when it was started, else its host's.
+
+        Where several share one, a part of Ray's own is added.
+        """
         alive = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        hosts = [node["NodeManagerHostname"] for node in alive]
-        return {
-            host if hosts.count(host) == 1 else f"{host}-{node['NodeID'][:6]}": node
-            for host, node in zip(hosts, alive, strict=True)
-        }
+        names = [_name(node) for node in alive]
+        unique = [
+            name if names.count(name) == 1 else f"{name}-{node['NodeID'][:6]}"
+            for name, node in zip(names, alive, strict=True)
+        ]
+        return dict(sorted(zip(unique, alive, strict=True)))
 
     def stream(self, node: dict[str, Any]) -> ActorStream:
         """A stream to a program on a node, held whole for it; RefusedError where it does not come free."""
@@ -106,6 +110,12 @@ class ActorStream:
             raise NodeLostError(f"no answer within {seconds:.0f} s") from None
         except self._ray.exceptions.RayError as error:
             raise NodeLostError(_first_line(error)) from None
+
+
+def _name(node: dict[str, Any]) -> str:
+    given: str = node.get("NodeName") or node["NodeManagerAddress"]
+    host: str = node["NodeManagerHostname"]
+    return host if given == node["NodeManagerAddress"] else given  # which Ray takes where nobody gives a name
 
 
 def _first_line(error: Exception) -> str:

@@ -8,20 +8,9 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from support.on_nodes import processes_of
 
 STAND_IN = Path(__file__).parents[1] / "support" / "fake_srun.py"
-
-
-def processes_of(folder):
-    """The processes whose TMPDIR is this folder, but for those that have ended."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("TMPDIR") == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.fixture

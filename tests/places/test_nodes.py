@@ -8,16 +8,14 @@ import time
 import pandas as pd
 import psutil
 import pytest
+from support.on_nodes import compared, figures, wait_for
 from support.playback import launches, state
 
 from bench.analysis import frames
-from bench.analysis.frames import CASES
 from bench.contract.errors import RunError, UsageError
 from bench.plan.parse import parse_run
 from bench.run.console import RunConsole
 from bench.run.measure import run
-
-TIMES = ("wall_seconds", "command", "node")  # in which a launch elsewhere may differ
 
 
 @pytest.fixture
@@ -30,13 +28,6 @@ def on_nodes(job, fake):  # noqa: ARG001 - without a job there are no nodes
 
     start.said = said
     return start
-
-
-def compared(folder):
-    """The launches of a run without what may differ between two runs of the same."""
-    found = launches(folder)
-    kept = [{name: value for name, value in launch.items() if name not in TIMES} for launch in found]
-    return sorted(kept, key=lambda launch: (launch["case"]["backend"], launch["repetition"], launch["attempt"]))
 
 
 def test_records_of_nodes_are_those_of_this_machine_but_for_times(on_nodes, measure):
@@ -148,21 +139,6 @@ def test_outside_of_a_job_srun_is_refused(on_nodes, monkeypatch):
 
     with pytest.raises(UsageError, match="this is no Slurm job"):
         on_nodes("--launches=1")
-
-
-def figures(found):
-    """What a run's figures rest on, whatever it took to get there."""
-    columns = [*CASES, "repetition", "seed", "status", "epoch_seconds", "test_metric", "samples_per_epoch"]
-    return frames.counted(found)[columns].sort_values(["backend", "repetition"]).reset_index(drop=True)
-
-
-def wait_for(number, process, folder):
-    """Wait until so many records are there."""
-    deadline = time.monotonic() + 300
-    while len(list(folder.glob("results/*/launches/[!.]*.json"))) < number:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.long
