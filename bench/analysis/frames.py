@@ -176,7 +176,8 @@ def counted(run: Run) -> pd.DataFrame:
 def _counted(launches: pd.DataFrame) -> pd.Series:
     """Of a repetition of a group the first attempt in which no launch was disturbed, else the first; never by time.
 
-    A group is what takes turns, see `in_turns`. An attempt with fewer ok launches than the first is none.
+    A group is what takes turns, see `in_turns`. An attempt with fewer ok launches than the first is none; on nodes, nor
+    is one with fewer than any other, since a node may be lost halfway through the first.
     """
     good = launches[launches["status"] == "ok"]
     cases = [Case(*row) for row in good[CASES].itertuples(index=False, name=None)]
@@ -185,7 +186,8 @@ def _counted(launches: pd.DataFrame) -> pd.Series:
     good, place = good.assign(group=groups), ["group", "repetition"]
     attempts = good.assign(noisy=good["disturbed"] != "").groupby([*place, "attempt"], sort=True)["noisy"]
     table = attempts.agg(noisy="any", size="size").reset_index()
-    table["noisy"] |= table["size"] < table.groupby(place)["size"].transform("first")
+    sizes = table.groupby(place)["size"]
+    table["noisy"] |= table["size"] < (sizes.transform("max") if launches["node"].any() else sizes.transform("first"))
     chosen = table.sort_values(["noisy", "attempt"], kind="stable").drop_duplicates(place)[[*place, "attempt"]]
     found = good[[*place, "attempt"]].reset_index().merge(chosen, on=[*place, "attempt"])["index"]
     return pd.Series(launches.index.isin(found), index=launches.index)

@@ -14,6 +14,7 @@ from bench.report.parts import (
     explain,
     figures,
     inputs,
+    nodes,
     operations,
     parity,
     predict,
@@ -24,7 +25,7 @@ from bench.report.parts import (
     verdicts,
 )
 from bench.report.rows import comparisons
-from bench.report.text import significant
+from bench.report.text import number_of, significant
 from bench.report.view import Page, Section, Table
 
 LONG = (
@@ -47,6 +48,7 @@ def page(analysis: Analysis) -> Page:
         verdicts=[
             *(verdicts.verdicts(analysis) or parity.proved(analysis.parity)),
             *verdicts.stops(analysis),
+            *nodes.sentences(analysis),
             *explain.advice(analysis.explanation),
         ],
         remarks=[
@@ -87,9 +89,10 @@ def sections(analysis: Analysis, page: Page) -> list[Section]:
 def where(analysis: Analysis) -> str:
     """The machine and the time, in a line."""
     description = analysis.run.description
-    machine = description.machine
+    machine = next(iter(description.nodes.values()), description.machine)
     gpus = ", ".join(machine.gpus) or "no GPU"
-    return f"{machine.cpu}, {machine.logical_cpus} logical CPUs, {gpus}; {description.started or ''}"
+    count = number_of(len(description.nodes), "node, ", "nodes, the first of them ") if description.nodes else ""
+    return f"{count}{machine.cpu}, {machine.logical_cpus} logical CPUs, {gpus}; {description.started or ''}"
 
 
 def _optional_tables(analysis: Analysis) -> list[Table]:
@@ -102,6 +105,7 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),
+        *nodes.tables(analysis),
         *predict.tables(analysis),
         *parity.tables(analysis.parity),
     ]
@@ -131,6 +135,8 @@ def _machine(description: RunDescription) -> list[tuple[str, str]]:
         ("GPUs", ", ".join(machine.gpus) or "none"),
         ("flags", ", ".join(f"{name}={value}" for name, value in machine.flags.items()) or "none set"),
     ]
+    if description.nodes:
+        facts.append(("nodes", f"{len(description.nodes)}; the machine above started the run"))
     for device, speeds in (description.ceilings or {}).items():
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"
