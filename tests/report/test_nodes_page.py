@@ -61,7 +61,35 @@ def test_a_table_has_each_node_s_ratios_below_those_of_all(alike):
     assert [row[0] for row in table.rows] == ["all", "n1", "n2", "n3"]
     assert [row[3] for row in table.rows] == ["18", "6", "6", "6"]
     assert all(cell.startswith(("1.4", "1.5", "1.6")) for cell in (row[6] for row in table.rows))
-    assert "fewer than 4 nodes say little of others: the interval is about these alone" in table.notes
+
+
+def test_a_run_says_whether_it_is_about_its_nodes_alone_or_any_of_their_kind(recorded_run):
+    several_launches(recorded_run, 8, seconds)
+    on_nodes(recorded_run, lambda number: f"n{number % 3 + 1}")
+    few = run_page.page(analyse(recorded_run))
+    on_nodes(recorded_run, lambda number: f"n{number % 4 + 1}")
+    enough = run_page.page(analyse(recorded_run))
+
+    assert "Measured on 3 nodes: fewer than 4 say little of others, and a ratio is about these alone." in texts(few)
+    assert any(
+        one.endswith("on 4 nodes: each counts as one value, and a ratio is about any node of their kind.")
+        for one in texts(enough)
+    )
+    assert enough.place == "these machines"
+
+
+def test_what_nodes_did_side_by_side_is_shared_out_of_all_their_time(alike):
+    description = json.loads((alike / "run.json").read_text())
+    (alike / "run.json").write_text(json.dumps({**description, "wall_seconds": 1.0}))
+    spent = dict(run_page.page(analyse(alike)).facts)["wall time"]
+
+    assert spent.startswith("1 s; ")
+    assert " s of all nodes together: epochs " in spent
+    assert "prepare" not in spent
+
+
+def texts(page):
+    return [one.text for one in page.verdicts]
 
 
 def test_the_table_stands_in_every_form_and_beside_it(alike):
@@ -85,6 +113,8 @@ def test_nodes_that_differ_in_a_ratio_are_told_with_both(apart):
     assert " times as long as jax, on n2 3.02 [" in mlp
     assert mlp.endswith("]: these nodes are not alike.")
     assert not any("tensorflow takes" in one for one in said if "these nodes are not alike" in one)
+    (table,) = nodes.tables(analyse(apart))
+    assert table.notes[0] == "about any node of their kind: torch / jax; about these nodes alone: tensorflow / jax"
 
 
 def test_what_is_undecided_because_nodes_differ_asks_for_more_nodes(apart):
@@ -95,10 +125,12 @@ def test_what_is_undecided_because_nodes_differ_asks_for_more_nodes(apart):
 
 def test_unlike_nodes_are_told_with_what_they_do_not_share(alike):
     on_nodes(alike, lambda number: f"n{number % 3 + 1}", {"n3": {"cpu": "another CPU"}})
-    (said,) = nodes.sentences(analyse(alike))
+    analysis = analyse(alike)
+    about, said = nodes.sentences(analysis)
 
+    assert about.text == "Measured on 3 nodes: each counts as one value, and a ratio is about any node of their kind."
     assert said.text.startswith("The nodes are unlike: CPU ")
-    assert "another CPU on n3. So each counts as one value" in said.text
+    assert said.text.endswith("another CPU on n3. So a ratio is about a node of such a mixture.")
 
 
 def test_of_many_nodes_the_first_are_shown_and_the_others_counted(recorded_run):

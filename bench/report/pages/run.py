@@ -61,6 +61,7 @@ def page(analysis: Analysis) -> Page:
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
+        place="these machines" if analysis.nodes else "this machine",
         brief=[
             *(variants.tables(analysis) or training.brief(analysis)),
             *(one for one in tables if one.kind not in (*LONG, Kind.VARIANTS)),
@@ -117,9 +118,10 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     if description.ordered:
         facts.append(("precision", description.ordered.words))
     if analysis.spent:
-        total = description.wall_seconds or 0.0
+        total = sum(analysis.spent.values()) if analysis.nodes else description.wall_seconds or 0.0
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
-        facts.append(("wall time", f"{total:.0f} s: {parts}"))
+        side_by_side = f"; {total:.0f} s of all nodes together" if analysis.nodes else ""
+        facts.append(("wall time", f"{description.wall_seconds or 0.0:.0f} s{side_by_side}: {parts}"))
     if len(analysis.comparisons.table):
         facts.append(("intervals", _intervals(analysis)))
     return facts

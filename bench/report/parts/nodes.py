@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pandas as pd
 
 from bench.analysis import Analysis
 from bench.analysis.nodes import ENOUGH, NODE
@@ -44,7 +46,7 @@ def tables(analysis: Analysis) -> list[Table]:
             Kind.NODES,
             f"Nodes: {number_of(len(rows), 'machine', 'machines')}; how many times as long, on each",
             [{"node": ALL, **counts, **of_all}, *shown],
-            notes=list(_notes(compared, len(rows))),
+            notes=list(_notes({name: row["unit"] for name, row in of_all.items()}, len(rows))),
             names=NAMES,
             backends=list(of_all),
         )
@@ -52,14 +54,16 @@ def tables(analysis: Analysis) -> list[Table]:
 
 
 def sentences(analysis: Analysis) -> Iterator[Sentence]:
-    """What the nodes do not have in common, and the ratios in which they differ beyond chance."""
+    """What ratios are about, what the nodes do not have in common, and where they differ beyond chance."""
     found = analysis.nodes
     if found is None:
         return
+    compared = analysis.comparisons.table
+    if len(compared):
+        yield Sentence(f"Measured on {number_of(len(found.nodes), 'node', 'nodes')}: {_about(compared['unit'])}.")
     if found.unlike:
         yield Sentence(
-            f"The nodes are unlike: {'. '.join(found.unlike)}. So each counts as one value, and "
-            "an interval is about any node of such a mixture."
+            f"The nodes are unlike: {'. '.join(found.unlike)}. So a ratio is about a node of such a mixture."
         )
     counts = varying(analysis)
     for group in found.apart:
@@ -88,25 +92,21 @@ def _labels(analysis: Analysis) -> dict[tuple[Any, str], str]:
     }
 
 
-def _notes(compared: Sequence[Row], nodes: int) -> Iterator[str]:
-    """What the intervals are about, and which rows are left out."""
-    if nodes > 1:
-        of_kind = [row for row in compared if row["unit"] == NODE]
-        if of_kind:
-            yield (
-                "each node counts as one value, and the interval is about any node of their kind: more nodes make it "
-                f"narrower, more launches on these hardly do{_some(of_kind, compared)}"
-            )
-        if len(of_kind) < len(compared):
-            yield (
-                f"fewer than {ENOUGH} nodes say little of others: the interval is about these alone"
-                f"{_some([row for row in compared if row['unit'] != NODE], compared)}"
-            )
+def _notes(units: Mapping[str, str], nodes: int) -> Iterator[str]:
+    """What the intervals are about, where it is not the same of all, and which rows are left out."""
+    of_kind, alone = ([name for name, unit in units.items() if (unit == NODE) is kind] for kind in (True, False))
+    if of_kind and alone:
+        yield f"about any node of their kind: {', '.join(of_kind)}; about these nodes alone: {', '.join(alone)}"
+    if of_kind:
+        yield "an interval about any node takes each as one value: more nodes make it narrower, more launches hardly do"
     yield "lost: launches without a result; an interval of one node is about that node alone"
     if nodes > MOST:
         yield f"{number_of(nodes - MOST, 'node more stands', 'nodes more stand')} in nodes.csv and node_ratios.csv"
 
 
-def _some(rows: Sequence[Row], of: Sequence[Row]) -> str:
-    """Which comparisons a note is about, where it is not all of them."""
-    return "" if len(rows) == len(of) else f" ({', '.join(' / '.join(sides(row)) for row in rows)})"
+def _about(units: pd.Series) -> str:
+    """What the ratios of a run are about."""
+    if units.eq(NODE).all():
+        return "each counts as one value, and a ratio is about any node of their kind"
+    alone = f"fewer than {ENOUGH} say little of others, and a ratio is about these alone"
+    return f"{alone}, or where they differ about any node of their kind" if units.eq(NODE).any() else alone
