@@ -8,6 +8,7 @@ import pandas as pd
 from bench.analysis import cases as of_cases
 from bench.analysis import comparisons as comparing
 from bench.analysis import frames, tuning
+from bench.analysis.by_node import ByNode, by_node
 from bench.analysis.comparisons import Comparisons
 from bench.analysis.explain import Explanation, explained
 from bench.analysis.frames import Run
@@ -28,6 +29,7 @@ class Analysis(NamedTuple):
     targets: pd.DataFrame
     parity: Parity | None
     explanation: Explanation | None
+    nodes: ByNode | None
     spent: dict[str, float]
     problems: list[str]
 
@@ -45,4 +47,4 @@ def analyse(folder: Path) -> Analysis:
     reasons = problems(run, cases, comparisons) + (parity.problems if parity else [])
     reasons += explanation.problems if explanation else []
     spent, choices = time_spent(run), tuning.choices(run)
-    return Analysis(run, cases, comparisons, choices, targets(run), parity, explanation, spent, reasons)
+    return Analysis(run, cases, comparisons, choices, targets(run), parity, explanation, by_node(run), spent, reasons)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from bench.analysis import predict, statistics
+from bench.analysis import nodes, predict, statistics
 from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
 from bench.contract.case import CALLING, Case
 from bench.contract.run_json import Planned, RunDescription
@@ -48,9 +48,10 @@ def cases(run: Run) -> pd.DataFrame:
 
     A launch counts with its fastest steady epoch, the case with the geometric mean over its launches; the cold
     epoch and the trend likewise, setup, metrics and memory with the mean. The intervals of all trends hold together
-    with 95 %. `p50_seconds` to `p99_seconds` are quantiles of all steady epochs of the counted launches, the last where
-    there are a hundred. Of inference the epochs are calls, the cold one the first, and a launch counts with its median;
-    of generation they are tokens, and `first_token_seconds` is the mean of launches' medians.
+    with 95 %. Where a run has nodes `nodes.interval` says what an interval is of. `p50_seconds` to `p99_seconds` are
+    quantiles of all steady epochs of the counted launches, the last where there are a hundred. Of inference the epochs
+    are calls, the cold one the first, and a launch counts with its median; of generation they are tokens, and
+    `first_token_seconds` is the mean of launches' medians.
     Values are NaN where no launch was ok.
     """
     groups = dict(iter(run.launches.groupby(CASES, sort=False))) if len(run.launches) else {}
@@ -59,12 +60,12 @@ def cases(run: Run) -> pd.DataFrame:
     called = good[good["task"].isin(CALLING)].groupby(CASES, sort=False)
     spread = {key: _epoch_values(group) for key, group in trained}
     spread |= {key: predict.quantiles(group["call_seconds"].explode()) for key, group in called}
-    rows, level = [], statistics.level_of(len(groups))
+    rows, level, alike = [], statistics.level_of(len(groups)), not nodes.unlike(run)
     for planned in run.description.plan:
         key = planned.case.key
         group = groups.get(key, run.launches.iloc[:0])
         status, reason = _status(group, planned, run.description)
-        values = _case_values(group, level)
+        values = _case_values(group, level, alike)
         rows.append(
             {
                 **asdict(planned.case),
@@ -78,13 +79,13 @@ def cases(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CASES, "status", "reason", *CASE_VALUES])
 
 
-def _case_values(group: pd.DataFrame, level: float) -> Row:
-    """`level` is that of each interval of a trend."""
+def _case_values(group: pd.DataFrame, level: float, alike: bool) -> Row:
+    """`level` is that of each interval of a trend; `alike` is whether the nodes are machines of one kind."""
     good = group[group["counted"].astype(bool)]
     noise = {"disturbed": int((group["disturbed"] != "").sum()), "replaced": int((group["attempt"] > 1).sum())}
     if good.empty:
         return {"launches": 0, **noise}
-    epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
+    epoch = nodes.interval(good["epoch_seconds"], good["node"], INTERVAL_LEVEL, alike=alike)
     trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
     means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
     return {
@@ -93,7 +94,9 @@ def _case_values(group: pd.DataFrame, level: float) -> Row:
         "epoch_seconds": epoch.estimate,
         "epoch_seconds_low": epoch.low,
         "epoch_seconds_high": epoch.high,
-        "cold_epoch_seconds": statistics.mean_interval(good["cold_epoch_seconds"], INTERVAL_LEVEL).estimate,
+        "cold_epoch_seconds": nodes.interval(
+            good["cold_epoch_seconds"], good["node"], INTERVAL_LEVEL, alike=alike
+        ).estimate,
         "setup_seconds": good["setup_seconds"].mean(),
         "first_token_seconds": good["first_token_seconds"].astype(float).mean(),
         "epochs_used": good["epochs_used"].astype(float).mean(),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bench.analysis import statistics
+from bench.analysis import nodes, statistics
 from bench.analysis.frames import CASES, Row, Run, counted
 from bench.contract.case import OF_FILES, RESIDENT, Case, in_turns, stem
 from bench.contract.run_json import RunDescription, Workload
@@ -39,6 +39,7 @@ COLUMNS = [
     "repetitions",
     "disturbed",
 ]
+OF_NODES = ["nodes", "unit"]  # columns more where a run has nodes
 
 
 class Comparisons(NamedTuple):
@@ -74,10 +75,11 @@ def compare(run: Run) -> Comparisons:
     verdict on times that the undisturbed repetitions alone do not give is none; `disturbed` of the `repetitions` were.
     `limit_verdict` says of a variant whether it is slower than `--fail-slower` allows. `noise_floor` is the larger of
     both sides': how large a ratio launches give against themselves. A pair whose launches did not start from the same
-    weights and batches is refused.
+    weights and batches is refused. Where a run has nodes, `unit` is what a ratio's interval takes as independent.
     """
     comparable, refused = pairs(run)
-    return Comparisons(pd.DataFrame(rows_of(run, comparable), columns=COLUMNS), refused)
+    columns = [*COLUMNS, *(OF_NODES if nodes.names(run) else [])]
+    return Comparisons(pd.DataFrame(rows_of(run, comparable), columns=columns), refused)
 
 
 def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
@@ -85,20 +87,26 @@ def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
     workloads = run.description.by_workload()
     pilot_size = run.description.launches if run.description.ordered else None
     looked, limit = run.description.until_decided, run.description.fail_slower
+    alike = not nodes.unlike(run)
     rows = []
-    for case, _, against, ours, theirs, level in comparable:
-        ratios = statistics.paired_ratios(ours, theirs)
-        if family(against) in PER_SAMPLE:
-            ratios *= float(theirs["samples_per_epoch"].iloc[0]) / float(ours["samples_per_epoch"].iloc[0])
+    for pair in comparable:
+        case, _, against, ours, theirs, level = pair
+        ratios = ratios_of(pair)
+        places = ours.set_index("repetition")["node"].reindex(ratios.index)
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
         at_look = statistics.level_at_look(level, len(ratios)) if looked else level
-        ratio = statistics.paired_interval(ratios, at_look, pilot)
-        launches = statistics.repetitions_to_decide(ratios, level, TIME_MARGIN, pilot, looked=looked)
+        ratio = nodes.interval(ratios, places, at_look, alike=alike, pilot=pilot)
+        unit = nodes.unit(ratios, places, alike=alike)
+        shown = ratios if unit == nodes.REPETITION else nodes.means_of(ratios, places)
+        launches = statistics.repetitions_to_decide(
+            shown, level, TIME_MARGIN, pilot if shown is ratios else None, looked=looked
+        )
         row = compared(case, ours, theirs, against, level, workloads[case.workload])
         row |= time_columns(ratio, TIME_MARGIN, launches)
+        row |= {"nodes": places.nunique(), "unit": unit}
         quiet = ratios[~ratios.index.isin(_disturbed(ours) | _disturbed(theirs))]
         row |= {"repetitions": len(ratios), "disturbed": len(ratios) - len(quiet)}
-        alone = statistics.paired_interval(quiet, at_look) if row["disturbed"] else ratio
+        alone = nodes.interval(quiet, places[quiet.index], at_look, alike=alike) if row["disturbed"] else ratio
         if statistics.time_verdict(alone, TIME_MARGIN) != row["verdict"]:
             row["verdict"] = "undecided"
         if limit is not None and family(against) == "variant":
@@ -106,6 +114,14 @@ def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
             row["limit_verdict"] = found.pop() if len(found) == 1 else "undecided"
         rows.append(row)
     return rows
+
+
+def ratios_of(pair: Pair) -> pd.Series:
+    """The ratios of a pair within repetitions, of a sample where the epochs are not alike; by repetition."""
+    ratios = statistics.paired_ratios(pair.ours, pair.theirs)
+    if family(pair.against) in PER_SAMPLE:
+        ratios *= float(pair.theirs["samples_per_epoch"].iloc[0]) / float(pair.ours["samples_per_epoch"].iloc[0])
+    return ratios
 
 
 def _disturbed(launches: pd.DataFrame) -> set[int]:
@@ -217,7 +233,7 @@ def compared(
         **asdict(case),
         "against": against,
         "level": level,
-        "noise_floor": max(statistics.noise_floor(side["epoch_seconds"]) for side in (ours, theirs)),
+        "noise_floor": max(nodes.noise_floor(side["epoch_seconds"], side["node"]) for side in (ours, theirs)),
         "metric_difference": difference.estimate,
         "metric_low": difference.low,
         "metric_high": difference.high,

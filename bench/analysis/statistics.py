@@ -85,10 +85,10 @@ def mean_interval(seconds: Values, level: float) -> Interval:
     if not len(logs):
         return Interval(math.nan, math.nan, math.nan)
     centre = float(logs.mean())
-    return _around(centre, _half_width(logs, level) if np.ptp(logs) else math.nan)
+    return around(centre, _half_width(logs, level) if np.ptp(logs) else math.nan)
 
 
-def _around(centre: float, half: float) -> Interval:
+def around(centre: float, half: float) -> Interval:
     """What lies so far to both sides on the log scale; NaN limits where that is no number.
 
     A high level of two launches goes beyond what a float holds: such a limit is infinite.
@@ -98,9 +98,14 @@ def _around(centre: float, half: float) -> Interval:
 
 
 def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame, *, column: str = "epoch_seconds") -> pd.Series:
-    """The ratios of two cases' launch values within each repetition that both have, by repetition."""
-    values = [side.set_index("repetition")[column].astype(float) for side in (ours, theirs)]
-    return (values[0] / values[1]).dropna().sort_index()
+    """The ratios of two cases' launch values within each repetition that both have, by repetition.
+
+    Where sides say on which node they were, one whose sides were on two is none: it would compare two machines.
+    """
+    sides = [side.set_index("repetition") for side in (ours, theirs)]
+    ratios = (sides[0][column].astype(float) / sides[1][column].astype(float)).dropna().sort_index()
+    places = [side["node"].reindex(ratios.index) for side in sides if "node" in side]
+    return ratios[places[0] == places[1]] if len(places) == len(sides) else ratios
 
 
 def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -> Interval:
@@ -115,7 +120,7 @@ def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -
         return mean_interval(ratios, level)
     centre = float(np.log(np.asarray(ratios, dtype=float)).mean())
     half = _half_width(np.log(np.asarray(pilot, dtype=float)), level) * math.sqrt(len(pilot) / len(ratios))
-    return _around(centre, half if half > 0 else math.nan)
+    return around(centre, half if half > 0 else math.nan)
 
 
 def log_deviation(values: Values) -> float:
@@ -132,8 +137,8 @@ def ratio_interval(seconds: Values, against: Values, level: float) -> Interval:
     ours, theirs = (np.log(np.asarray(side, dtype=float)) for side in (seconds, against))
     difference = float(ours.mean() - theirs.mean())
     if min(len(ours), len(theirs)) < 2 or np.ptp(ours) + np.ptp(theirs) == 0:
-        return _around(difference, math.nan)
-    return _around(difference, float(_welch_half_width(ours, len(ours), theirs, len(theirs), level)))
+        return around(difference, math.nan)
+    return around(difference, float(_welch_half_width(ours, len(ours), theirs, len(theirs), level)))
 
 
 def difference_interval(differences: Values, level: float, resolution: float = 0.0) -> Interval:

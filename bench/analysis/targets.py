@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 
-from bench.analysis import statistics
+from bench.analysis import nodes, statistics
 from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
 from bench.contract.run_json import Workload
 
@@ -45,18 +45,19 @@ def targets(run: Run) -> pd.DataFrame:
     opponents = [
         None if case.backend == reference else launches.get(replace(case, backend=reference).key) for case in cases
     ]
-    level = statistics.level_of(sum(theirs is not None for theirs in opponents))
+    level, alike = statistics.level_of(sum(theirs is not None for theirs in opponents)), not nodes.unlike(run)
     rows = []
     for case, theirs in zip(cases, opponents, strict=True):
         target = workloads[case.workload].target.value
-        rows.append({**asdict(case), "target": target, **_row(launches[case.key], theirs, reference, level)})
+        rows.append({**asdict(case), "target": target, **_row(launches[case.key], theirs, reference, level, alike)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _launches(run: Run, workloads: Mapping[str, Workload]) -> pd.DataFrame:
     """For each counted launch that evaluated held-out samples how long it took to the target; NaN where it missed."""
-    keys = [*CASES, "repetition", "attempt"]
-    epochs = run.epochs.merge(counted(run)[[*keys, "setup_seconds"]], on=keys)
+    of_launch = [*CASES, "repetition", "attempt"]
+    keys = [*of_launch, "node"]
+    epochs = run.epochs.merge(counted(run)[[*keys, "setup_seconds"]], on=of_launch)
     epochs = epochs[epochs["validation_metric"].notna()].sort_values("epoch", kind="stable")
     rows = []
     for key, group in epochs.groupby(keys, sort=False):
@@ -73,16 +74,18 @@ def _launches(run: Run, workloads: Mapping[str, Workload]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, "epochs_to_target", "seconds_to_target"])
 
 
-def _row(ours: pd.DataFrame, theirs: pd.DataFrame | None, reference: str, level: float) -> Row:
+def _row(ours: pd.DataFrame, theirs: pd.DataFrame | None, reference: str, level: float, alike: bool) -> Row:
     reached = ours["seconds_to_target"].notna()
     row: Row = {"launches": len(ours), "reached": int(reached.sum())}
     if not reached.all():
         return row
-    mean = statistics.mean_interval(ours["seconds_to_target"], INTERVAL_LEVEL)
+    mean = nodes.interval(ours["seconds_to_target"], ours["node"], INTERVAL_LEVEL, alike=alike)
     row |= {"epochs_to_target": ours["epochs_to_target"].mean()}
     row |= dict(zip(("seconds_to_target", "seconds_to_target_low", "seconds_to_target_high"), mean, strict=True))
     if theirs is None or not theirs["seconds_to_target"].notna().all():
         return row
-    ratio = statistics.mean_interval(statistics.paired_ratios(ours, theirs, column="seconds_to_target"), level)
+    ratios = statistics.paired_ratios(ours, theirs, column="seconds_to_target")
+    places = ours.set_index("repetition")["node"].reindex(ratios.index)
+    ratio = nodes.interval(ratios, places, level, alike=alike)
     row |= {"against": f"backend={reference}", "level": level}
     return row | dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True))

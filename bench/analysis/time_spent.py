@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from bench.analysis.frames import PHASES, Run
+from bench.analysis.nodes import names
 from bench.contract.case import CALLING
 
 
 def time_spent(run: Run) -> dict[str, float]:
-    """Seconds of the run's wall time by what they went into; empty for a run that has no wall time yet."""
+    """Seconds of the run's wall time by what they went into; empty for a run that has no wall time yet.
+
+    Nodes work side by side, so theirs may be more than the run's, and leave nothing by which to tell what else it did.
+    """
     wall = run.description.wall_seconds
     if not wall:
         return {}
@@ -29,5 +33,4 @@ def time_spent(run: Run) -> dict[str, float]:
         parts["search for knobs"] = searched
     if run.description.explain_seconds:
         parts["explain"] = run.description.explain_seconds
-    parts["prepare"] = wall - sum(parts.values())
-    return parts
+    return parts if names(run) else parts | {"prepare": wall - sum(parts.values())}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis import statistics
+from bench.analysis import nodes, statistics
 from bench.analysis.comparisons import COLUMNS, compared, time_columns
 from bench.analysis.frames import CASES, Run, counted
 from bench.contract.case import CALLING, Case, stem, title
@@ -70,15 +70,26 @@ def compare(newer: Run, older: Run, margin: float, across: Collection[str]) -> T
 
 
 def _times(run: Run, case: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
-    """The launches' values of a case from as many epochs as both cases have: the fastest of more would be faster."""
+    """The launches' values of a case from as many epochs as both cases have: the fastest of more would be faster.
+
+    Of launches from several nodes each node has one value, since its launches share what it is.
+    """
     if case["task"].iloc[0] in CALLING:
-        return case["epoch_seconds"].astype(float)  # a median
+        return _by_node(case["epoch_seconds"].astype(float), case["node"])  # a median
     epochs = min(case["epochs"].iloc[0], other["epochs"].iloc[0])
     keys = [*CASES, "repetition", "attempt"]
-    both = run.epochs.merge(case[keys], on=keys)
+    both = run.epochs.merge(case[[*keys, "node"]], on=keys)
     steady = both[~both["cold"].astype(bool) & (both["epoch"] < epochs)]
-    launches = steady.groupby(["repetition", "attempt"])["seconds"]
-    return pd.Series([statistics.launch_value(list(seconds)) for _, seconds in launches])
+    launches = steady.groupby(["repetition", "attempt"])
+    values = pd.Series([statistics.launch_value(list(launch["seconds"])) for _, launch in launches])
+    return _by_node(values, launches["node"].first())
+
+
+def _by_node(values: pd.Series, of_node: pd.Series) -> pd.Series:
+    """The geometric mean of each node's values, where there are several nodes."""
+    if of_node.nunique() < 2:
+        return values
+    return nodes.means_of(values, of_node)
 
 
 def _pairs(newer: Run, older: Run) -> tuple[list[tuple[pd.DataFrame, pd.DataFrame]], list[str]]:
@@ -107,7 +118,7 @@ def _cases(run: Run) -> list[pd.DataFrame]:
 def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """What is not alike besides the time, as (kind, words)."""
     for name in MACHINE:
-        mine, other = (run.description.machine.part(name) for run in (newer, older))
+        mine, other = (_parts(run, name) for run in (newer, older))
         if mine != other:
             yield "machine", f"machine: {name} {_text(other)} and {_text(mine)}"
     mine, other = ours["versions"].iloc[0] or {}, theirs["versions"].iloc[0] or {}
@@ -123,6 +134,13 @@ def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFram
         yield "weights", f"{_title(ours)}: no seed is in both"
     elif (both["weights_digest"] != both["weights_digest_older"]).any():
         yield "weights", f"{_title(ours)}: initial weights differ"
+
+
+def _parts(run: Run, name: str) -> Any:
+    """What a run's machine is in one respect; of several unlike nodes all that there is, each once."""
+    machines = run.description.nodes.values() or [run.description.machine]
+    found = [machine.part(name) for machine in machines]
+    return found[0] if all(one == found[0] for one in found) else sorted({_text(one) for one in found})
 
 
 def _problems(table: pd.DataFrame) -> Iterator[str]:

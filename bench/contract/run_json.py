@@ -129,19 +129,23 @@ class Machine(Typed, frozen=True, kw_only=True):
         return None if value is UNSET else value
 
     @property
-    def kind(self) -> tuple[tuple[str, str], ...]:
-        """In what two machines have to agree to be alike, by name: what a ratio of backends may depend on."""
-        memory = "unknown" if self.memory_mib is None else f"{self.memory_mib / 1024:.0f} GiB"
-        usable = self.part("usable_cpus")
-        gpu = self.part("gpu")
-        driver = gpu.driver if isinstance(gpu, Gpu) else None
-        return (
-            ("CPU", self.cpu),
-            ("CPUs", f"{len(usable) if isinstance(usable, tuple) else self.logical_cpus}"),
-            ("memory", memory),
-            ("GPUs", ", ".join(self.gpus) or "none"),
-            ("driver", driver or "none"),
-        )
+    def kind(self) -> dict[str, str]:
+        """In what two machines have to agree to be alike: what figures depend on. What was not recorded is left out."""
+        facts = {
+            "CPU": self.cpu,
+            "logical CPUs": str(self.logical_cpus),
+            "GPUs": ", ".join(self.gpus) or "none",
+            "flags": ", ".join(f"{name}={value}" for name, value in self.flags.items()) or "none set",
+        }
+        if self.memory_mib is not None:
+            facts["memory"] = f"{self.memory_mib / 1024:.0f} GiB"  # of two alike one may have a few MiB less
+        if isinstance(self.usable_cpus, tuple):
+            facts["usable CPUs"] = str(len(self.usable_cpus))  # which of them they are is a matter of the place
+        if isinstance(self.gpu, Gpu):
+            facts |= {
+                f"GPU {name}": str(getattr(self.gpu, name)) for name in ("driver", "power_limit_watts", "max_mhz")
+            }
+        return facts
 
 
 class Adopted(Typed, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ COMMIT = ("id", "time", "dirty")  # what a record may say of the commit: a branc
 PATH = re.compile(r"""(?<![\w:/.~…-])(?:~|\.{1,2})?/(?=[\w.])[^\s"'`,;:()<>|*\\]+""")
 TEXTS = ("run.log", "tuning.csv", "logs/*.log")
 NUMBERS = "ladders/*.npz"
+SAYS_NOTHING = re.compile(r"(machine-)?\d+")  # a node's name that may stay: as a word it would change too much
 PLAIN = ("root", "user", "host", "localhost")  # names that say nothing
 
 
@@ -71,10 +72,21 @@ def _names(folder: Path) -> dict[str, str]:
     hosts = {socket.gethostname(), socket.gethostname().partition(".")[0], socket.getfqdn()}
     for path in sorted((folder / "launches").glob("[!.]*.json")):
         hosts |= set(re.findall(r'"node": "([^"]+)"', path.read_text(encoding="utf-8", errors="replace")))
-    words = dict.fromkeys(sorted(filter(None, hosts), key=len, reverse=True), "host")
+    words = dict.fromkeys(hosts, "host") | _nodes(folder)
+    words = {name: words[name] for name in sorted(filter(None, words), key=len, reverse=True)}
     with contextlib.suppress(OSError, KeyError):  # a user without a name
         words |= {getpass.getuser(): "user"}
-    return {name: word for name, word in words.items() if name not in (*PLAIN, *backend_names())}
+    plain = (*PLAIN, *backend_names())
+    return {name: word for name, word in words.items() if name not in plain and not SAYS_NOTHING.fullmatch(name)}
+
+
+def _nodes(folder: Path) -> dict[str, str]:
+    """A word for each node of a run, which the report has to tell apart."""
+    try:
+        nodes = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("nodes", {})
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}  # which the report says
+    return {name: f"machine-{number}" for number, name in enumerate(nodes if isinstance(nodes, dict) else (), 1)}
 
 
 def _copy(folder: Path, clean: Path, redact: Callable[[str], str]) -> None:

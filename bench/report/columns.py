@@ -37,6 +37,7 @@ class Kind(StrEnum):
     INPUTS = "inputs"  # an input: the case of each backend
     VARIANTS = "variants"  # a case of a variant, against the first one
     BATCH_SIZES = "batch sizes"  # a batch size: the case of each backend
+    NODES = "nodes"  # a node of a cluster: its ratio of each comparison
     TWO_RUNS = "two runs"  # a case that two runs have
     HISTORY = "history"  # a case of all runs: its last one
     RUNS = "runs"  # a run
@@ -155,6 +156,7 @@ COLUMNS = (
     ),
     Column("ratio to {reference}", cells.interval("ratio"), (Kind.BRIEF,), optional=True),
     Column("ratio{level}", cells.interval("ratio"), (Kind.TWO_RUNS,)),
+    Column("{backend}", cells.interval("ratio"), (Kind.NODES,)),
     Column("last ratio", cells.interval("ratio"), (Kind.HISTORY,)),
     Column("waiting for input{level}", waiting_share, (Kind.INPUTS,)),
     Column(

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparisons import TIME_MARGIN
+from bench.analysis.nodes import NODE
 from bench.analysis.statistics import MOST_SEEDS, Interval, time_verdict
 from bench.report.view import Row
 
@@ -112,8 +113,11 @@ def launches(row: Row) -> str:
         return disturbed
     if missing(row["ratio_low"]):
         return "a single launch, or launches that all took exactly as long, give no interval"
+    what = "nodes" if row.get("unit") == NODE else "launches"
     if missing(row["ratio_launches"]):
-        return f"even {MOST_SEEDS:,} launches would not decide it, if mean and spread stay as they are"
+        return f"even {MOST_SEEDS:,} {what} would not decide it, if mean and spread stay as they are"
+    if what == "nodes":
+        return f"about {row['ratio_launches']:.0f} nodes decide it, if mean and spread stay as they are"
     return f"about {row['ratio_launches']:.0f} launches of each decide it, if mean and spread stay as they are"
 
 

@@ -91,6 +91,7 @@ class Page(NamedTuple):
     facts: Sequence[tuple[str, str]] = ()
     commands: Sequence[tuple[str, str]] = ()
     snippets: Sequence[tuple[str, str]] = ()  # Python to be pasted, each with its name
+    place: str = "this machine"  # of which the verdicts are
     brief: Sequence[Table] = ()  # what a terminal shows in the place of `tables` where not all is asked for
 
 

@@ -64,13 +64,16 @@ def unlike(machines: dict[str, Machine], before: dict[str, Machine]) -> dict[str
     That is the kind of a run that goes on, else the one of which there are most, of several the first.
     """
     kinds = {name: machine.kind for name, machine in machines.items()}
-    counted = Counter(kinds.values())
-    wanted = next((one.kind for one in before.values()), counted.most_common(1)[0][0] if counted else None)
+    counted = Counter(tuple(kind.items()) for kind in kinds.values())
+    wanted = next(iter(before.values())).kind if before else dict(counted.most_common(1)[0][0]) if counted else {}
     reasons = {}
     for name, kind in kinds.items():
-        if wanted is not None and kind != wanted:
-            pairs = zip(kind, wanted, strict=True)
-            differ = [f"{part} {ours}, not {theirs}" for (part, ours), (_, theirs) in pairs if ours != theirs]
+        differ = [
+            f"{fact} {kind.get(fact, 'unknown')}, not {wanted.get(fact, 'unknown')}"
+            for fact in dict.fromkeys([*kind, *wanted])
+            if kind.get(fact) != wanted.get(fact)
+        ]
+        if differ:
             reasons[name] = f"unlike the others ({'; '.join(differ)}); --pool-unlike measures on all"
     return reasons
 

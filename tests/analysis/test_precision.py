@@ -36,7 +36,7 @@ def pilot(backends=("jax", "tensorflow")):
     for backend in backends:
         for repetition, log in enumerate(LOGS[backend]):
             row = dict.fromkeys(LAUNCH_COLUMNS) | asdict(case(backend)) | {"status": "ok", "counted": True}
-            row |= {"repetition": repetition, "seed": repetition, "epoch_seconds": math.exp(log)}
+            row |= {"repetition": repetition, "seed": repetition, "node": "", "epoch_seconds": math.exp(log)}
             row |= {"wall_seconds": SECONDS[backend], "weights_digest": "w", "batches_digest": "b", "parameters": 1}
             rows.append(row)
     planned = [Planned(case=case(backend), skip=None, target_attempted=False) for backend in backends]

@@ -77,7 +77,7 @@ def test_the_machines_of_a_run_are_known_by_name_and_a_local_run_has_none(conten
 
 
 def test_a_machine_that_is_none_is_refused_in_one_line(content):
-    with pytest.raises(MalformedError, match="^nodes cannot be .*, expected text$"):
+    with pytest.raises(MalformedError, match=r"^nodes cannot be .*, expected text$"):
         run_json.read({**content, "nodes": {"n1": {**content["machine"], "cpu": 7}}})
 
 

@@ -44,3 +44,45 @@ def many_runs(folder, change, count):
             change(number, content)
             path.write_text(json.dumps(content))
     return folder
+
+
+def several_launches(run, repetitions, seconds):
+    """The run with so many repetitions of `mlp` alone, whose epochs take `seconds(backend, repetition)`."""
+    paths = sorted((run / "launches").glob("r000*mlp*.json"))
+    recorded = {path.name.removeprefix("r000"): json.loads(path.read_text()) for path in paths}
+    for path in (run / "launches").iterdir():
+        path.unlink()
+    for repetition in range(repetitions):
+        for name, content in recorded.items():
+            launch = json.loads(json.dumps(content["launch"]))
+            launch |= {"repetition": repetition, "seed": repetition, "weights_digest": f"of seed {repetition}"}
+            launch["batches_digest"] = f"of seed {repetition}"
+            for epoch in launch["epochs"]:
+                epoch["seconds"] = seconds(launch["case"]["backend"], repetition)
+            path = run / "launches" / f"r{repetition:03}{name}"
+            path.write_text(json.dumps({**content, "launch": launch}))
+    description = json.loads((run / "run.json").read_text())
+    description["launches"] = repetitions
+    description["plan"] = [planned for planned in description["plan"] if planned["case"]["workload"] == "mlp"]
+    description["workloads"] = [one for one in description["workloads"] if one["workload"] == "mlp"]
+    for planned in description["plan"]:
+        planned.pop("launches", None)
+    for workload in description["workloads"]:
+        workload["weights"] = {}
+    (run / "run.json").write_text(json.dumps(description))
+
+
+def on_nodes(run, place, machines=None):
+    """The run as if repetition `number` had been measured on the node `place(number)`.
+
+    `machines` has what differs from the run's machine, by node.
+    """
+    names = {}
+    for path in sorted((run / "launches").iterdir()):
+        content = json.loads(path.read_text())
+        content["launch"]["node"] = place(content["launch"]["repetition"])
+        names[content["launch"]["node"]] = None
+        path.write_text(json.dumps(content))
+    description = json.loads((run / "run.json").read_text())
+    description["nodes"] = {name: {**description["machine"], **(machines or {}).get(name, {})} for name in names}
+    (run / "run.json").write_text(json.dumps(description))

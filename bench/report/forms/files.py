@@ -27,6 +27,8 @@ def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         }
         if len(analysis.targets):
             frames["targets.csv"] = analysis.targets
+        if analysis.nodes:
+            frames |= {"nodes.csv": analysis.nodes.nodes, "node_ratios.csv": analysis.nodes.table}
     if analysis.explanation:
         frames["explain.csv"] = analysis.explanation.table
         frames["memory.csv"] = analysis.explanation.memory

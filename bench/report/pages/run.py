@@ -14,6 +14,7 @@ from bench.report.parts import (
     explain,
     figures,
     inputs,
+    nodes,
     operations,
     parity,
     predict,
@@ -24,7 +25,7 @@ from bench.report.parts import (
     verdicts,
 )
 from bench.report.rows import comparisons
-from bench.report.text import significant
+from bench.report.text import number_of, significant
 from bench.report.view import Page, Section, Table
 
 LONG = (
@@ -47,6 +48,7 @@ def page(analysis: Analysis) -> Page:
         verdicts=[
             *(verdicts.verdicts(analysis) or parity.proved(analysis.parity)),
             *verdicts.stops(analysis),
+            *nodes.sentences(analysis),
             *explain.advice(analysis.explanation),
         ],
         remarks=[
@@ -59,6 +61,7 @@ def page(analysis: Analysis) -> Page:
         facts=_facts(analysis),
         commands=_commands(analysis),
         snippets=tracks.snippets(analysis),
+        place="these machines" if analysis.nodes else "this machine",
         brief=[
             *(variants.tables(analysis) or training.brief(analysis)),
             *(one for one in tables if one.kind not in (*LONG, Kind.VARIANTS)),
@@ -87,9 +90,10 @@ def sections(analysis: Analysis, page: Page) -> list[Section]:
 def where(analysis: Analysis) -> str:
     """The machine and the time, in a line."""
     description = analysis.run.description
-    machine = description.machine
+    machine = next(iter(description.nodes.values()), description.machine)
     gpus = ", ".join(machine.gpus) or "no GPU"
-    return f"{machine.cpu}, {machine.logical_cpus} logical CPUs, {gpus}; {description.started or ''}"
+    count = number_of(len(description.nodes), "node, ", "nodes, the first of them ") if description.nodes else ""
+    return f"{count}{machine.cpu}, {machine.logical_cpus} logical CPUs, {gpus}; {description.started or ''}"
 
 
 def _optional_tables(analysis: Analysis) -> list[Table]:
@@ -102,6 +106,7 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),
+        *nodes.tables(analysis),
         *predict.tables(analysis),
         *parity.tables(analysis.parity),
     ]
@@ -113,9 +118,10 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     if description.ordered:
         facts.append(("precision", description.ordered.words))
     if analysis.spent:
-        total = description.wall_seconds or 0.0
+        total = sum(analysis.spent.values()) if analysis.nodes else description.wall_seconds or 0.0
         parts = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in analysis.spent.items())
-        facts.append(("wall time", f"{total:.0f} s: {parts}"))
+        side_by_side = f"; {total:.0f} s of all nodes together" if analysis.nodes else ""
+        facts.append(("wall time", f"{description.wall_seconds or 0.0:.0f} s{side_by_side}: {parts}"))
     if len(analysis.comparisons.table):
         facts.append(("intervals", _intervals(analysis)))
     return facts
@@ -131,6 +137,8 @@ def _machine(description: RunDescription) -> list[tuple[str, str]]:
         ("GPUs", ", ".join(machine.gpus) or "none"),
         ("flags", ", ".join(f"{name}={value}" for name, value in machine.flags.items()) or "none set"),
     ]
+    if description.nodes:
+        facts.append(("nodes", f"{len(description.nodes)}; the machine above started the run"))
     for device, speeds in (description.ceilings or {}).items():
         reached = ", ".join(f"{backend} {significant(speed / 1e9)}" for backend, speed in speeds.items())
         words = f"a large matrix product in float32, GFLOP/s: {reached}; shares are of the most"

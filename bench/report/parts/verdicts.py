@@ -37,26 +37,26 @@ PLACE = [name for name in CASES if name != "backend"]
 
 def verdicts(analysis: Analysis) -> list[Sentence]:
     """A sentence for each place, which is a case without its backend; then one on what Keras costs there."""
-    rows, several = comparisons(analysis, "backend"), _several(analysis)
+    rows, several = comparisons(analysis, "backend"), varying(analysis)
     sentences = [
-        Sentence(f"{_where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
+        Sentence(f"{where(group[0], several)}: {'; '.join(_clauses(group, analysis))}.", facets(group[0]))
         for group in _places(rows, PLACE)
         if group[0]["track"] in ("fit", "own") or not _has_fit(group[0], rows)
     ]
     costs = [row for row in comparisons(analysis, "track") if row["track"] == "fit" and row["against"] in COSTS]
     sentences += [
-        Sentence(f"{_where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
+        Sentence(f"{where(group[0], several)}: {_cost(group)}.", facets(group[0], "workload", "device", "numerics"))
         for group in _places(costs, PLACE)
     ]
     return (
         sentences
         + [
-            Sentence(f"{_where(group[0], several)}: {_axis(group)}.", facets(group[0], "workload", "device"))
+            Sentence(f"{where(group[0], several)}: {_axis(group)}.", facets(group[0], "workload", "device"))
             for kind in AXES
             for group in _places(comparisons(analysis, kind), [*PLACE, "against"])
         ]
         + [
-            Sentence(f"{_where(group[0], several)}: {_limit(group, analysis)}.", facets(group[0], "workload", "device"))
+            Sentence(f"{where(group[0], several)}: {_limit(group, analysis)}.", facets(group[0], "workload", "device"))
             for group in _places([row for row in comparisons(analysis, "variant") if row["limit_verdict"]], PLACE)
         ]
     )
@@ -64,7 +64,7 @@ def verdicts(analysis: Analysis) -> list[Sentence]:
 
 def stops(analysis: Analysis) -> Iterator[Sentence]:
     """Where a run stopped as soon as it was sure, and why it stopped elsewhere; nothing of any other run."""
-    description, several = analysis.run.description, _several(analysis)
+    description, several = analysis.run.description, varying(analysis)
     if not description.until_decided:
         return
     varied = any(planned.case.variant for planned in description.plan)
@@ -72,26 +72,26 @@ def stops(analysis: Analysis) -> Iterator[Sentence]:
     for group in _places(asked, ["workload", "device", "task", "batch_size", "numerics"]):
         by_end: dict[str, list[str]] = {}
         for row in group:
-            by_end.setdefault(_end(row, description.launches), []).append(" against ".join(_sides(row)))
-        words = "; ".join(f"{end}: {', '.join(sides)}" for end, sides in by_end.items())
-        yield Sentence(f"{_where(group[0], several)}: {words}.", facets(group[0], "workload", "device"))
+            by_end.setdefault(_end(row, description.launches), []).append(" against ".join(sides(row)))
+        words = "; ".join(f"{end}: {', '.join(some)}" for end, some in by_end.items())
+        yield Sentence(f"{where(group[0], several)}: {words}.", facets(group[0], "workload", "device"))
 
 
 def remarks(analysis: Analysis) -> Iterator[Sentence]:
     """For each undecided comparison: how many launches or seeds would decide it."""
     metrics = {workload.workload: workload.target.metric for workload in analysis.run.description.workloads}
-    several = _several(analysis)
+    several = varying(analysis)
     for row in analysis.comparisons.table.to_dict("records"):
         if row["verdict"] == "undecided":
             ratio = with_interval(row["ratio"], row["ratio_low"], row["ratio_high"])
-            ours, theirs = _sides(row)
+            ours, theirs = sides(row)
             words = f"{ours} against {theirs} is undecided: ratio {ratio}; {launches(row)}"
-            yield Sentence(f"{_where(row, several)}: {words}.", facets(row))
+            yield Sentence(f"{where(row, several)}: {words}.", facets(row))
     for row in analysis.comparisons.table.to_dict("records"):
         if row["metric_verdict"] == "undecided":
-            ours, theirs = _sides(row)
+            ours, theirs = sides(row)
             metric = f"whether {ours} reaches the {metrics[row['workload']]} of {theirs} is undecided"
-            yield Sentence(f"{_where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
+            yield Sentence(f"{where(row, several)}: {metric}: {difference(row)}; {seeds(row)}.", facets(row))
 
 
 def _places(rows: Sequence[Row], names: Sequence[str]) -> Iterator[list[Row]]:
@@ -241,7 +241,7 @@ def _on_backend(row: Row) -> str:
     return f"{with_interval(row['ratio'], row['ratio_low'], row['ratio_high'])} on {row['backend']}{verdict}"
 
 
-def _sides(row: Row) -> tuple[str, str]:
+def sides(row: Row) -> tuple[str, str]:
     """What is compared with what, in words; track `fit` goes without saying among backends."""
     kind, _, other = row["against"].partition("=")
     if kind == "input":
@@ -254,13 +254,13 @@ def _sides(row: Row) -> tuple[str, str]:
     return f"{row['backend']} {row['track']}", f"{other} {row['track']}" if kind == "backend" else other
 
 
-def _several(analysis: Analysis) -> dict[Any, dict[Any, int]]:
+def varying(analysis: Analysis) -> dict[Any, dict[Any, int]]:
     """How many batch sizes, numerics, inputs and variants the run has of each workload, by what it is called."""
     by_name = analysis.cases.groupby(analysis.cases["workload"].map(stem))
     return by_name[["batch_size", "numerics", "input", "variant"]].nunique().to_dict("index")
 
 
-def _where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
+def where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
     """Workload and device, with the batch size, numerics, input, variant and track where the run has several."""
     words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
     words |= {name: row[name] for name in ("input", "variant") if family(row["against"]) != name}
