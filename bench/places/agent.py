@@ -29,10 +29,13 @@ from bench.launch.process import launch
 from bench.machine import building, environments, nvidia, variants
 from bench.machine.fingerprint import fingerprint
 from bench.places import frames
-from bench.places.frames import Frame, NoFrameError
+from bench.places.frames import SIGN_SECONDS, Frame, NoFrameError
 
 Send = Callable[..., None]
 END = Frame({"ask": "end"})
+# Of the launcher above this process. Workers do not see them: JAX takes Slurm's for a cluster of its own.
+FOREIGN = ("SLURM", "SRUN_", "PMI_", "PMIX_", "RAY_")
+SLURM_CPUS = "SLURM_CPUS_ON_NODE"  # that the job has of this node
 
 
 class Agent:
@@ -40,6 +43,9 @@ class Agent:
 
     def __init__(self, folder: Path, send: Send) -> None:
         self._folder, self._send = folder, send
+        self._job_cpus = os.environ.get(SLURM_CPUS, "")
+        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+            del os.environ[name]
         self._pip: dict[str, str] = dict(os.environ)
         self._laid: list[Path] = []
 
@@ -63,6 +69,7 @@ class Agent:
             nvidia.choose(found, given["gpu"], given["shared"])
         pythons = {one["label"]: self._python(one) for one in given["environments"]}
         facts = {
+            "job_cpus": self._job_cpus,
             "host": platform.node(),
             "machine": fingerprint(),
             "root": str(ROOT),
@@ -149,13 +156,21 @@ def serve(requests: IO[bytes], send: Send) -> None:
         asked.put(END)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
+    def live() -> None:
+        with contextlib.suppress(OSError, ValueError):  # the stream has ended, which the other thread sees
+            while not over.wait(SIGN_SECONDS):
+                send({"event": "alive"})
+
+    over = threading.Event()
     with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
         agent = Agent(Path(folder), send)
-        threading.Thread(target=listen, daemon=True).start()
+        for activity in (listen, live):
+            threading.Thread(target=activity, daemon=True).start()
         try:
             while (frame := asked.get()) is not END:
                 agent.answer(frame)
         finally:
+            over.set()
             agent.clear()
 
 
@@ -164,9 +179,12 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed here is no frame
 
+    one_at_a_time = threading.Lock()
+
     def send(content: Mapping[str, Any], *parts: bytes) -> None:
-        output.write(frames.pack(content, *parts))
-        output.flush()
+        with one_at_a_time:
+            output.write(frames.pack(content, *parts))
+            output.flush()
 
     try:
         with under_way(lambda text: send({"event": "said", "text": text})):

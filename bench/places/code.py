@@ -32,9 +32,9 @@ def digest(root: Path) -> str:
 
 
 def archive(root: Path) -> bytes:
-    """A zip archive of these files."""
+    """A zip archive of these files, not compressed: most of it is data, which is already."""
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(written, "w") as packed:
         for path in files(root):
             packed.write(path, path.relative_to(root))
     return written.getvalue()

@@ -13,6 +13,9 @@ from typing import IO, Any, NamedTuple
 LENGTH = 8  # bytes
 LONGEST = 2**26  # bytes of a head; a longer one is none: something else was printed into the stream
 PARTS = "parts"
+# A program on a node gives a sign of life so often, which takes it microseconds. Not every launcher says when a node is
+# lost: Slurm does after minutes, or never.
+SIGN_SECONDS = 15.0
 
 
 class Frame(NamedTuple):

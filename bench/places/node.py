@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
 from bench.places import code, frames
 from bench.places.frames import Frame
-from bench.places.place import Site, Work
+from bench.places.place import NodeLostError, Site, Work
 
+SILENT_SECONDS = 4 * frames.SIGN_SECONDS  # after which a node that says nothing counts as lost
 ANSWER_SECONDS = 120.0  # for what is quick
 BUILD_SECONDS = 1800.0  # for an environment, whose packages may come over a slow network
 GRACE_SECONDS = 60.0  # beyond a launch's limit, which the node itself keeps to
@@ -52,12 +54,13 @@ class Suite:
 class Node:
     """One node, over a stream to the program that launches there.
 
-    `facts` are what it said of itself: its machine, interpreters and versions.
+    `facts` are what it said of itself: its machine, interpreters and versions. `now` is a clock in seconds.
     """
 
     name: str
     stream: Stream
     facts: Mapping[str, Any] = field(default_factory=dict)
+    now: Callable[[], float] = time.monotonic
     _sent: set[tuple[str, str]] = field(default_factory=set)
 
     def begin(self, suite: Suite, wanted: Mapping[str, Any], say: Callable[[str], None]) -> None:
@@ -73,6 +76,9 @@ class Node:
             elif frame.content["event"] == "said":
                 say(f"{self.name}: {frame.content['text']}")
         self.facts = self._ask({"ask": "facts", **wanted}, seconds=BUILD_SECONDS, say=say).content
+        cpus, has = self.facts["machine"]["logical_cpus"], self.facts["job_cpus"]
+        if has and int(has) < cpus:
+            raise RefusedError(f"the job has {has} of its {cpus} CPUs, so others may run there; ask for --exclusive")
 
     def site(self, weights: Path) -> Site:
         """Where this node has what a command names."""
@@ -123,9 +129,12 @@ class Node:
         on_message: Callable[[Mapping[str, Any]], None] = lambda _message: None,
         say: Callable[[str], None] = lambda _text: None,
     ) -> Frame:
-        """Ask and wait for the answer, between whose frames so many seconds may pass."""
+        """Ask and wait for the answer, which has to come within so many seconds."""
         self.stream.send(frames.pack(content, *parts))
-        while (frame := self._next(seconds)).content["event"] != "done":
+        until = self.now() + seconds
+        while (frame := self._next(SILENT_SECONDS)).content["event"] != "done":
+            if self.now() > until:
+                raise NodeLostError(f"it lives, but did not answer within {seconds:.0f} s")
             if frame.content["event"] == "message":
                 on_message(frame.content["message"])
             elif frame.content["event"] == "building":

@@ -14,16 +14,17 @@ from bench.places.pipe import Pipe
 
 JOB, NODES = "SLURM_JOB_ID", "SLURM_JOB_NODELIST"
 WAIT_SECONDS = 60  # for a node of the job that another step has
-# The whole node as the job has it, for one task that is not bound to a core, beside the step of a batch script.
-WHOLE_NODE = ("--nodes=1", "--ntasks=1", "--overlap", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=1")
+# One task with all of the node that the job has, where no other step gets in. `--exclusive` would leave it one CPU, and
+# let others in (Slurm 20.11 and later).
+WHOLE_NODE = ("--nodes=1", "--ntasks=1", "--cpu-bind=none")
 # On a node that lacks this Python another one does to begin with.
 BEGIN = 'if [ -x "$0" ]; then exec "$0" -c "$1"; else exec python3 -c "$1"; fi'
 
 
 def names() -> list[str]:
-    """The nodes of this job; UsageError outside of one."""
+    """The nodes of this job; UsageError outside of one, where srun would ask for a job of its own without a word."""
     if JOB not in os.environ or shutil.which("srun") is None:
-        words = "begin inside a Slurm job, with: salloc --nodes=4 --exclusive, or sbatch"
+        words = "begin inside a Slurm job, with: salloc --nodes=4 --exclusive --no-kill"
         raise UsageError(f"--places srun: this is no Slurm job, or there is no srun here; {words}")
     command = ["scontrol", "show", "hostnames", os.environ[NODES]]
     try:

@@ -1,0 +1,143 @@
+"""The start on a node: the suite is found there, or laid, and a node that cannot be measured on says why."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.contract.paths import ROOT
+from bench.machine import environments
+from bench.places import boot, code
+from bench.places.node import Node, RefusedError, Suite
+from bench.places.pipe import Pipe
+from bench.places.place import NodeLostError, Work
+
+NOTHING = {"environments": [], "gpu": None, "shared": True, "devices": None, "keep": []}
+
+
+class Elsewhere(Suite):
+    """The suite as a run has it that lies where the node sees nothing."""
+
+    def archive(self):
+        return code.archive(ROOT)
+
+
+@pytest.fixture
+def node(tmp_path):
+    """A node whose cache is empty but for the environment of the program that launches; it is this machine."""
+    built = tmp_path / "cache" / "keras-backend-benchmarks" / platform.node() / "environments"
+    built.mkdir(parents=True)
+    (built / "env-bench").symlink_to(environments.folder("bench"))
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    made = Node("n1", Pipe([sys.executable, "-c", Path(boot.__file__).read_text()], environment))
+    yield made
+    made.close()
+
+
+def test_a_node_that_sees_the_suite_uses_it_where_it_lies(node):
+    node.begin(Suite(), NOTHING, print)
+
+    assert node.facts["root"] == str(ROOT)
+
+
+def test_a_node_that_does_not_gets_it_once(node, tmp_path):
+    said = []
+    suite = Elsewhere(root=tmp_path / "nowhere")
+    node.begin(suite, NOTHING, said.append)
+    root = Path(node.facts["root"])
+
+    assert said == ["n1: the suite is sent there"]
+    assert root.is_relative_to(tmp_path / "cache")
+    assert code.digest(root) == suite.digest
+    assert node.facts["suite_python"] == str(root / ".nox" / "env-bench" / "bin" / "python")
+
+    command = [sys.executable, "-c", Path(boot.__file__).read_text()]
+    again = Node(
+        "n1", Pipe(command, {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)})
+    )
+    again.begin(suite, NOTHING, said.append)
+    again.close()
+
+    assert len(said) == 1
+
+
+def test_a_changed_file_is_another_suite(tmp_path):
+    for part in ("bench", "models"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "models" / "mlp.py").write_text("one")
+    before = code.digest(tmp_path)
+    (tmp_path / "models" / "__pycache__").mkdir()
+    (tmp_path / "models" / "__pycache__" / "mlp.pyc").write_text("compiled")
+
+    assert code.digest(tmp_path) == before
+    (tmp_path / "models" / "mlp.py").write_text("two")
+    assert code.digest(tmp_path) != before
+
+
+def test_files_of_the_users_own_lie_on_a_node_where_they_lie_here(node, tmp_path):
+    node.begin(Suite(), NOTHING, print)
+    folder, weights, own = Path(node.facts["folder"]), tmp_path / "weights.npz", tmp_path / "own.py"
+    weights.write_bytes(b"\0" * 100)
+    own.write_text("model")
+    script = "import json, sys, pathlib; out = sys.argv[-1].partition('=')[2]; "
+    script += (
+        "pathlib.Path(out).write_text(json.dumps([pathlib.Path(one).read_bytes().hex() for one in sys.argv[1:3]]))"
+    )
+    words = [sys.executable, "-c", script, str(folder / "weights.npz"), str(own)]
+    work = Work(words, weights, tmp_path / "record", tmp_path / "log", 60.0, files=[own])
+
+    outcome = node.launch(work)
+
+    assert (outcome.status, outcome.reason) == ("ok", "")
+    assert (tmp_path / "record").read_text() == f'["{weights.read_bytes().hex()}", "{own.read_bytes().hex()}"]'
+    assert list(folder.glob("record*")) == []
+
+
+def test_a_launch_on_a_node_that_hangs_ends_at_its_limit(node, tmp_path):
+    node.begin(Suite(), NOTHING, print)
+    words = [sys.executable, "-c", "print('begun', flush=True); import time; time.sleep(600)"]
+
+    outcome = node.launch(Work(words, tmp_path / "none", tmp_path / "record", tmp_path / "log", 0.5))
+
+    assert (outcome.status, outcome.reason) == ("timeout", "no end after 0 s; killed")
+    assert (tmp_path / "log").read_text() == "begun\n"
+    assert not (tmp_path / "record").exists()
+
+
+def test_an_environment_that_is_not_there_is_told(node):
+    own = {"label": "jax", "backend": "jax", "packages": [], "pins": [], "python": "/nowhere/python"}
+    node.begin(Suite(), {**NOTHING, "environments": [own]}, print)
+
+    assert node.facts["missing"] == {
+        "jax": "there is no /nowhere/python; an interpreter of your own has to lie there too"
+    }
+
+
+def test_a_program_that_prints_something_else_is_no_node():
+    banner = "import sys; print('Loading module cuda/12.4 ' * 10, flush=True); sys.stdin.read()"
+    node = Node("n1", Pipe([sys.executable, "-c", banner]))
+
+    with pytest.raises(NodeLostError, match="what came over its stream is no message"):
+        node.begin(Suite(), NOTHING, print)
+    node.close()
+
+
+def test_a_program_that_ends_at_once_gives_its_last_words():
+    node = Node("n1", Pipe([sys.executable, "-c", "raise SystemExit('srun: error: Invalid node name')"]))
+
+    with pytest.raises(NodeLostError, match="Invalid node name"):
+        node.begin(Suite(), NOTHING, print)
+    node.close()
+
+
+def test_a_suite_that_cannot_be_laid_is_refused(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    node = Node("n1", Pipe([sys.executable, "-c", Path(boot.__file__).read_text()], environment))
+
+    with pytest.raises(RefusedError, match="the suite cannot be laid there"):
+        node.begin(Elsewhere(root=tmp_path / "nowhere"), NOTHING, print)
+    node.close()
