@@ -19,6 +19,7 @@ from bench.contract import catalog  # noqa: E402
 from bench.contract.errors import UsageError  # noqa: E402
 from bench.machine import building, environments  # noqa: E402
 from bench.plan import parse, selection  # noqa: E402
+from bench.plan.places import LOCAL  # noqa: E402
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["bench"]
@@ -73,7 +74,8 @@ def ensure_backends(session: nox.Session, given: selection.Selection, backends: 
     """Build what the parent needs, and the environments of those backends that came without one of their own."""
     ensure(session, ["bench"])
     environments.cuda_major.cache_clear()  # the environment `bench`, which knows the driver, is there now
-    if "gpu" in (given.devices or ()) and environments.cuda_major() is None:
+    here = getattr(given, "places", LOCAL) == LOCAL
+    if here and "gpu" in (given.devices or ()) and environments.cuda_major() is None:
         session.error("--devices gpu: no GPU was found here (NVIDIA's driver names none); leave it out")
     with_own = {label.partition("@")[0] for label in given.python}
     for backend in [backend for backend in backends if backend not in with_own]:
@@ -111,7 +113,9 @@ def bench(session: nox.Session) -> None:
     """Train and time the workloads on every backend, and report: `nox -s bench -- --help`."""
     given = checked(session, parse.parse_run)
     ensure_backends(session, given, [given.reference] if given.dry_run else given.backends)
-    python(session, "bench", "-m", "bench", "run", *session.posargs)
+    parent = environments.PARENTS.get(given.where.kind, "bench")
+    ensure(session, [parent])
+    python(session, parent, "-m", "bench", "run", *session.posargs)
 
 
 @nox.session(python=False)

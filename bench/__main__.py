@@ -17,6 +17,7 @@ from bench.contract.errors import BundleError, RunError, UsageError
 from bench.contract.paths import ROOT
 from bench.machine import environments
 from bench.plan.arguments import Parser
+from bench.plan.places import kind_of
 
 LIBRARIES = ("filelock", "jinja2", "msgspec", "pandas", "plotly", "psutil", "rich", "scipy", "tensorboardX")
 
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         given = parse(arguments, known)
         command = known[given.command]
         if getattr(command, "NEEDS_LIBRARIES", True):
-            use_own_environment(arguments)
+            use_own_environment(arguments, kind_of(getattr(given, "places", "")))
         return command.main(given)
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -72,14 +73,19 @@ def parse(arguments: Sequence[str], known: Mapping[str, Command]) -> argparse.Na
     return parser.parse_args(arguments)
 
 
-def use_own_environment(arguments: Sequence[str]) -> None:
-    """Go on in the environment that nox built for this command where the present one lacks its libraries."""
-    if all(importlib.util.find_spec(name) for name in LIBRARIES):
+def use_own_environment(arguments: Sequence[str], places: str = "") -> None:
+    """Go on in the environment that nox built for this command where the present one lacks its libraries.
+
+    `places` is the kind of them, which may need a library more.
+    """
+    needed = (*LIBRARIES, *([places] if places in environments.PARENTS else []))
+    if all(importlib.util.find_spec(name) for name in needed):
         return
-    python = environments.environment_python("bench")
+    name = environments.PARENTS.get(places, "bench")
+    python = environments.environment_python(name)
     if not python.exists() or python == Path(sys.executable):
         raise UsageError(
-            f'this Python lacks one of {", ".join(LIBRARIES)}; build the environment with nox -s "env(bench)"'
+            f'this Python lacks one of {", ".join(needed)}; build the environment with nox -s "env({name})"'
         )
     os.chdir(ROOT)
     os.execv(python, [str(python), "-m", "bench", *arguments])  # noqa: S606 - no shell is what is wanted

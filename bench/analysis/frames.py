@@ -176,18 +176,21 @@ def counted(run: Run) -> pd.DataFrame:
 def _counted(launches: pd.DataFrame) -> pd.Series:
     """Of a repetition of a group the first attempt in which no launch was disturbed, else the first; never by time.
 
-    A group is what takes turns, see `in_turns`. An attempt with fewer ok launches than the first is none; on nodes, nor
-    is one with fewer than any other, since a node may be lost halfway through the first.
+    A group is what takes turns, see `in_turns`. An attempt with fewer ok launches than the first is none, and so is one
+    that was cut off, as by the loss of its node: it has fewer records than another.
     """
-    good = launches[launches["status"] == "ok"]
-    cases = [Case(*row) for row in good[CASES].itertuples(index=False, name=None)]
+    cases = [Case(*row) for row in launches[CASES].itertuples(index=False, name=None)]
     numbers: dict[Case, int] = {}
     groups = [numbers.setdefault(in_turns(case), len(numbers)) for case in cases]
-    good, place = good.assign(group=groups), ["group", "repetition"]
+    place = ["group", "repetition"]
+    all_of_them = launches.assign(group=groups)
+    records = all_of_them.groupby([*place, "attempt"]).size().rename("records").reset_index()
+    records["cut"] = records["records"] < records.groupby(place)["records"].transform("max")
+    good = all_of_them[all_of_them["status"] == "ok"]
     attempts = good.assign(noisy=good["disturbed"] != "").groupby([*place, "attempt"], sort=True)["noisy"]
-    table = attempts.agg(noisy="any", size="size").reset_index()
-    sizes = table.groupby(place)["size"]
-    table["noisy"] |= table["size"] < (sizes.transform("max") if launches["node"].any() else sizes.transform("first"))
+    table = attempts.agg(noisy="any", size="size").reset_index().merge(records, on=[*place, "attempt"])
+    table = table[~table["cut"]]
+    table["noisy"] |= table["size"] < table.groupby(place)["size"].transform("first")
     chosen = table.sort_values(["noisy", "attempt"], kind="stable").drop_duplicates(place)[[*place, "attempt"]]
     found = good[[*place, "attempt"]].reset_index().merge(chosen, on=[*place, "attempt"])["index"]
     return pd.Series(launches.index.isin(found), index=launches.index)

@@ -15,7 +15,6 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.frames import Run, counted
 from bench.analysis.statistics import Interval
-from bench.contract.run_json import Gpu, Machine
 
 # From so many nodes on their means alone give an interval no wider than that of three nodes' repetitions, and it is
 # about other nodes too (docs/results/calibration.md).
@@ -110,24 +109,8 @@ def unlike(run: Run) -> list[str]:
     """What the nodes on which launches were ok do not have in common, in words; nothing where they are of one kind."""
     good = counted(run)
     machines = {name: run.description.nodes[name] for name in names(run) if name in run.description.nodes}
-    used = {name: _facts(machine) for name, machine in machines.items() if (good["node"] == name).any()}
+    used = {name: machine.kind for name, machine in machines.items() if (good["node"] == name).any()}
     return [*_apart(used), *_versions_apart(good)]
-
-
-def _facts(machine: Machine) -> dict[str, str]:
-    """What makes a machine one of a kind; what it did not record is left out."""
-    gpu, usable = machine.gpu, machine.usable_cpus
-    facts = {
-        "CPU": machine.cpu,
-        "logical CPUs": str(machine.logical_cpus),
-        "GPUs": ", ".join(machine.gpus) or "none",
-        "flags": ", ".join(f"{name}={value}" for name, value in machine.flags.items()) or "none set",
-    }
-    if isinstance(usable, tuple):
-        facts["usable CPUs"] = str(len(usable))  # which of them they are is a matter of the place, not of the kind
-    if isinstance(gpu, Gpu):
-        facts |= {f"GPU {name}": str(getattr(gpu, name)) for name in gpu.__struct_fields__ if name != "name"}
-    return facts
 
 
 def _versions_apart(good: pd.DataFrame) -> Iterator[str]:

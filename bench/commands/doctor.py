@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.contract.catalog import backend_names, training_backends
 from bench.launch.credentials import strip_credentials
 from bench.machine import environments
 from bench.plan.checks import interpreters
+from bench.plan.places import LOCAL, Places, read_places
 from bench.plan.words import interpreter
 
 HELP = "does each backend's environment work, and what does it see?"
@@ -18,6 +21,7 @@ HELP = "does each backend's environment work, and what does it see?"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Environments other than those that were built."""
     parser.add_argument("--python", type=interpreter, action="append", default=[], metavar="BACKEND=PATH")
+    parser.add_argument("--places", default=LOCAL, metavar="WHERE", help="the nodes of a cluster, as run takes them")
 
 
 def main(given: argparse.Namespace) -> int:
@@ -26,6 +30,8 @@ def main(given: argparse.Namespace) -> int:
 
     well, own = True, interpreters(given.python)
     strip_credentials(())
+    if given.places != LOCAL:
+        return _tell_nodes(read_places(given.places), own)
     print(f"machine: {json.dumps(fingerprint())}")
     for line in others():
         print(line)
@@ -50,3 +56,24 @@ def main(given: argparse.Namespace) -> int:
             if text:
                 print(f"  {label:9} {text}")
     return 0 if well else 1
+
+
+def _tell_nodes(places: Places, own: Mapping[str, Path]) -> int:
+    """Say what each node of a cluster has; exit status 1 where one cannot be measured on."""
+    from bench.places.fleet import Fleet
+
+    wanted = [
+        {"label": name, "backend": name, "packages": [], "pins": [], "python": str(own.get(name, ""))}
+        for name in training_backends()
+    ]
+    with Fleet(places.kind, places.address, print) as fleet:
+        fleet.begin({"environments": wanted, "gpu": None, "shared": True, "devices": None, "keep": []})
+        for node in fleet.nodes:
+            print(f"{node.name}: {json.dumps(node.facts['machine'])}")
+            for backend, versions in node.facts["versions"].items():
+                print(f"  {backend:10} {', '.join(f'{name} {number}' for name, number in versions.items())}")
+            for backend, reason in node.facts["missing"].items():
+                print(f"  {backend:10} missing: {reason}")
+        for name, reason in sorted(fleet.refused.items()):
+            print(f"{name}: cannot be measured on: {reason}")
+        return 1 if fleet.refused or any(node.facts["missing"] for node in fleet.nodes) else 0

@@ -128,6 +128,25 @@ class Machine(Typed, frozen=True, kw_only=True):
         value = getattr(self, name)
         return None if value is UNSET else value
 
+    @property
+    def kind(self) -> dict[str, str]:
+        """In what two machines have to agree to be alike: what figures depend on. What was not recorded is left out."""
+        facts = {
+            "CPU": self.cpu,
+            "logical CPUs": str(self.logical_cpus),
+            "GPUs": ", ".join(self.gpus) or "none",
+            "flags": ", ".join(f"{name}={value}" for name, value in self.flags.items()) or "none set",
+        }
+        if self.memory_mib is not None:
+            facts["memory"] = f"{self.memory_mib / 1024:.0f} GiB"  # of two alike one may have a few MiB less
+        if isinstance(self.usable_cpus, tuple):
+            facts["usable CPUs"] = str(len(self.usable_cpus))  # which of them they are is a matter of the place
+        if isinstance(self.gpu, Gpu):
+            facts |= {
+                f"GPU {name}": str(getattr(self.gpu, name)) for name in ("driver", "power_limit_watts", "max_mhz")
+            }
+        return facts
+
 
 class Adopted(Typed, frozen=True, kw_only=True):
     """A model of the user's own: where the file written for it lies, and what was decided for it, in words."""

@@ -1,6 +1,10 @@
-"""Build the environment of a variant, with other versions than those that are pinned.
+"""Build environments: those that are pinned, on a node of a cluster, and those of variants, with other versions.
 
-For the noxfile and for a search over versions: standard library, and `virtualenv` as a program.
+For the noxfile, for a search over versions and for nodes: standard library, and for variants `virtualenv` as a program.
+
+    python -m bench.machine.building NAME
+
+builds the pinned environment of that name unless it is complete.
 """
 
 from __future__ import annotations
@@ -17,6 +21,23 @@ from bench.machine import environments, variants
 
 # Packages whose files are another one's too: a release candidate of TensorFlow depends on Keras's nightly.
 STAND_INS = {"keras": "keras-nightly"}
+
+
+def build(name: str, packages: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> str | None:
+    """Build a pinned environment, with `packages` besides its own, unless it is complete; why it cannot be.
+
+    `environment` has pip's settings, by default this process's own.
+    """
+    if environments.complete(name, packages):
+        return None
+    folder = environments.folder(name, packages)
+    install = [str(environments.environment_python(name, packages)), "-m", "pip", "install"]
+    failed = _failure([sys.executable, "-m", "venv", "--clear", str(folder)])
+    failed = failed or _failure([*install, *environments.requirements(name, packages)], environment)
+    if failed:
+        return variants.reason_of(failed)
+    Path(folder, environments.STAMP).write_text(environments.stamp(name, packages), encoding="utf-8")
+    return None
 
 
 def build_variant(
@@ -90,3 +111,7 @@ def _restore(folder: Path, python: Path, wanted: Sequence[str], environment: Map
 def _failure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stderr or done.stdout or "it said nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(build(sys.argv[1]))

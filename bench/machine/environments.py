@@ -16,7 +16,8 @@ from bench.machine.nvidia import find
 
 ENVIRONMENTS = ROOT / ".nox"
 STAMP = "complete"  # written last into an environment's folder, so a half-built one lacks it
-TOOLS = ("bench", "tests", "worker-tests", "lint", "audit")  # environments that are no backend's
+TOOLS = ("bench", "bench-ray", "tests", "worker-tests", "lint", "audit")  # environments that are no backend's
+PARENTS = {"ray": "bench-ray"}  # the parent's environment where launches happen in such places; else `bench`
 
 
 def requirements(name: str, packages: Sequence[str] = ()) -> list[str]:

@@ -18,6 +18,7 @@ from bench.contract.catalog import workload_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.plan import checks
+from bench.plan.places import LOCAL, Places, check_places, read_places
 from bench.plan.script import AS_IT_IS, script_settings
 from bench.plan.selection import Selection
 from bench.plan.variants import NOTHING, REVISION, Variant, read_variants, variant_settings
@@ -55,7 +56,8 @@ class RunOptions(Selection):
     With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
     of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
     timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it. `vary` says what
-    is compared besides, as plan.variants reads it.
+    is compared besides, as plan.variants reads it. `places` says where launches happen, as plan.places reads it, and
+    with `pool_unlike` nodes that differ are measured together.
     """
 
     profile: str = "default"
@@ -77,6 +79,8 @@ class RunOptions(Selection):
     resume: Path | None = None
     against: str | None = None
     vary: str | None = None
+    places: str = LOCAL
+    pool_unlike: bool = False
     script: InitVar[str | None] = None
     fit: InitVar[int | None] = None
 
@@ -99,6 +103,7 @@ class RunOptions(Selection):
         checks.check_one_of("--profile", self.profile, PROFILES, "profile")
         self._settle_variants()
         self._settle_kinds()
+        check_places(vars(self))
         self._check_amounts()
         if self.launches is None:
             usual = max(PROFILES[self.profile].launches, PILOT if self.ordered else 1)
@@ -116,6 +121,11 @@ class RunOptions(Selection):
     def variants(self) -> tuple[Variant, ...]:
         """What is compared besides, the reference first; one without a name where that is nothing."""
         return read_variants(self.vary, self.python) or (NOTHING,)
+
+    @property
+    def where(self) -> Places:
+        """Where launches happen."""
+        return read_places(self.places)
 
     def _settle_variants(self) -> None:
         """What variants decide: which files are trained, and on which backends."""
@@ -157,6 +167,7 @@ class RunOptions(Selection):
             "--to-target": self.to_target,
             "--explain": self.explain,
             "--dry-run": self.dry_run,
+            "--pool-unlike": self.pool_unlike,
         }.items():
             checks.check_flag(option, value)
         self._settle(parity=self.parity and "train" in self.tasks)

@@ -16,6 +16,7 @@ from bench.contract.errors import RunError
 from bench.contract.files import RecordError
 from bench.contract.launch_record import Trained
 from bench.launch.process import launch
+from bench.places.place import Here
 from bench.plan.cases import plan
 from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
@@ -75,14 +76,16 @@ def summary(title: str, pairs: Sequence[Pair]) -> str:
 def _pair(python: Path, planned: PlannedLaunch, prepared: Prepared) -> Pair:
     """Both, the one that is first in turn first."""
     if planned.repetition % 2:
-        ours = _ours(python, planned, prepared)
+        ours = _ours(planned, prepared)
         return Pair(ours, _bare(python, planned, prepared))
     bare = _bare(python, planned, prepared)
-    return Pair(_ours(python, planned, prepared), bare)
+    return Pair(_ours(planned, prepared), bare)
 
 
-def _ours(python: Path, planned: PlannedLaunch, prepared: Prepared) -> Trained:
-    content = _run(prepared.command(python, planned), "--benchmark-json", prepared.folder)
+def _ours(planned: PlannedLaunch, prepared: Prepared) -> Trained:
+    command = prepared.command(planned, Here(prepared.python).site(prepared.weights(planned)))
+    assert command is not None  # for the types: it has an interpreter
+    content = _run(command, "--benchmark-json", prepared.folder)
     place = {"repetition": planned.repetition}  # which a worker does not know
     try:
         launched = launch_record.check({"launch": {**content["launch"], **place}}, planned.case.title)

@@ -1,11 +1,15 @@
 """What a run says while it measures: a live line in a terminal, plain lines elsewhere."""
 
+from __future__ import annotations
+
+import copy
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -191,11 +195,27 @@ class Signs:
                 self._console.tell(line)
 
 
+@dataclass
+class Count:
+    """How many launches there are to be, and how many have begun."""
+
+    launches: int = 0
+    number: int = 0
+
+
 class Progress:
     """The display of a run's launches; `left` says how the time left is known, in a word or two."""
 
     def __init__(self, console: RunConsole, left: str = "about") -> None:
-        self._console, self._launches, self._number, self._known = console, 0, 0, left
+        self._console, self._known, self._node = console, left, ""
+        self._count = Count()
+        self._lines: dict[str, str] = {}  # by node what is under way there
+
+    def on(self, node: str) -> Progress:
+        """The same display for the launches of one node, which others go on beside."""
+        found = copy.copy(self)
+        found._node = node
+        return found
 
     def __enter__(self) -> Self:
         self._showing = self._console.showing("the launches begin")
@@ -209,7 +229,7 @@ class Progress:
 
     def expect(self, launches: int) -> None:
         """Add launches that are to come; a negative number takes some away."""
-        self._launches += launches
+        self._count.launches += launches
 
     def say(self, text: str) -> None:
         """One line between launches."""
@@ -217,13 +237,14 @@ class Progress:
 
     def skip(self) -> None:
         """A launch has been measured already."""
-        self._number += 1
+        self._count.number += 1
 
     def begin(self, launch: PlannedLaunch, seconds_left: float) -> None:
         """A launch is about to start."""
-        self._number += 1
+        self._count.number += 1
         self._left = seconds_left
-        self._head = f"[{self._number}/{self._launches}] {launch.case.title}"
+        where = f"{self._node}: " if self._node else ""
+        self._head = f"{where}[{self._count.number}/{self._count.launches}] {launch.case.title}"
         self._seconds: list[float] = []
         self._metric = self._figures = ""
         self._draw("starting")
@@ -261,7 +282,9 @@ class Progress:
         if outcome.remark:
             what += f"; {outcome.remark}"
         took = f"took {duration(outcome.wall_seconds)}, {self._known} {duration(seconds_left)} left"
+        self._lines.pop(self._node, None)
         self._console.say(f"{self._head}: {what} ({took})")
 
     def _draw(self, what: str) -> None:
-        self._show(f"{self._head}: {what}; {self._known} {duration(self._left)} left")
+        self._lines[self._node] = f"{self._head}: {what}; {self._known} {duration(self._left)} left"
+        self._show("\n".join(self._lines.values()))

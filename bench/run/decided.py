@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from bench.contract.case import FIRST_LOOK, Case
+from bench.contract.case import FIRST_LOOK, Case, in_turns
 from bench.plan.planned import PlannedCase, PlannedLaunch
 from bench.plan.schedule import schedule
 from bench.run.workflow import MeasuringRun
@@ -24,10 +24,9 @@ def launch_until_decided(run: MeasuringRun) -> MeasuringRun:
     run.progress.expect(len(rest))
     with run.progress:
         while rest:
-            repetition = rest[0].repetition
-            due = [one for one in rest if one.repetition == repetition]
-            rest = rest[len(due) :]
-            wanted = _once_more(cases, {one.case for one in due})
+            due = _due(rest, len(run.measuring.places))
+            rest, repetition = rest[len(due) :], due[-1].repetition
+            wanted = _more(cases, [one.case for one in due])
             cases = run.measuring.all(wanted, due, run.until, later=rest)
             if list(cases) != list(wanted):
                 run.progress.say("the budget ended before every verdict was sure")
@@ -37,8 +36,16 @@ def launch_until_decided(run: MeasuringRun) -> MeasuringRun:
     return replace(run, cases=cases)
 
 
-def _once_more(cases: Sequence[PlannedCase], due: Collection[Case]) -> list[PlannedCase]:
-    return [replace(one, launches=one.launches + 1) if one.case in due else one for one in cases]
+def _due(rest: Sequence[PlannedLaunch], places: int) -> Sequence[PlannedLaunch]:
+    """What is launched before the next look: a repetition, or as many as give each place something to do."""
+    numbers = list(dict.fromkeys(one.repetition for one in rest))
+    groups = len({in_turns(one.case) for one in rest if one.repetition == numbers[0]})
+    last = numbers[min(-(-places // groups), len(numbers)) - 1]
+    return [one for one in rest if one.repetition <= last]
+
+
+def _more(cases: Sequence[PlannedCase], due: Sequence[Case]) -> list[PlannedCase]:
+    return [replace(one, launches=one.launches + due.count(one.case)) for one in cases]
 
 
 def _of_undecided(

@@ -35,7 +35,7 @@ LAUNCHES = 3  # of each backend, for a run that is explained besides
 LIMIT_SECONDS, STEP_FACTOR = 900.0, 5_000.0  # times what a step takes: some ten trainings of a few hundred steps
 
 
-class Place(NamedTuple):
+class Process(NamedTuple):
     """A process to come: a workload on a backend and device, with a seed."""
 
     workload: str
@@ -49,7 +49,7 @@ class ExplainingRun(Run):
     """A run of explanations."""
 
     options: ExplainOptions
-    places: Sequence[Place] = ()
+    processes: Sequence[Process] = ()
 
     GOES_ON: ClassVar[bool] = False
 
@@ -61,7 +61,7 @@ def explain(options: ExplainOptions, console: RunConsole) -> Path:
     any more. Ctrl-C ends it early; what was measured until then is kept.
     """
     begun = ExplainingRun(options=options, console=console, began=time.monotonic())
-    return carry_out(begun, PREPARING, lambda run: [partial(take_apart, place=place) for place in run.places])
+    return carry_out(begun, PREPARING, lambda run: [partial(take_apart, process=process) for process in run.processes])
 
 
 def prepare_workloads(run: ExplainingRun) -> ExplainingRun:
@@ -69,12 +69,12 @@ def prepare_workloads(run: ExplainingRun) -> ExplainingRun:
     return replace(run, prepared=prepare(run.options, run.folder))
 
 
-def plan_places(run: ExplainingRun) -> ExplainingRun:
+def plan_processes(run: ExplainingRun) -> ExplainingRun:
     """Find which processes there are."""
-    return replace(run, places=places(run, run.options.seeds))
+    return replace(run, processes=processes(run, run.options.seeds))
 
 
-def places(run: Run, seeds: Sequence[int]) -> list[Place]:
+def processes(run: Run, seeds: Sequence[int]) -> list[Process]:
     """The processes there are: backends take turns within each seed, beginning with another each time."""
     options, found = run.options, []
     for workload in run.prepared.workloads:
@@ -85,7 +85,7 @@ def places(run: Run, seeds: Sequence[int]) -> list[Place]:
                     blind = run.limits.without_gpu.get(backend) if device == "gpu" else None
                     skip = run.limits.refused.get((backend, workload.workload)) or blind
                     if skip is None:
-                        found.append(Place(workload.workload, backend, device, seed))
+                        found.append(Process(workload.workload, backend, device, seed))
                     elif not number:
                         run.console.say(f"{stem(workload.workload)}: {backend} {device} is left out: {skip}")
     return found
@@ -95,9 +95,9 @@ def explain_besides(run: MeasuringRun) -> MeasuringRun:
     """Take the steps of a run's workloads apart once its launches are over; a run that goes on keeps what there is."""
     if not run.options.explain:
         return run
-    for place in places(run, run.options.seeds[:LAUNCHES]):
-        if not _is_measured(_output(run, place)):
-            run = take_apart(run, place)
+    for process in processes(run, run.options.seeds[:LAUNCHES]):
+        if not _is_measured(_output(run, process)):
+            run = take_apart(run, process)
             run.write("running")
     return run
 
@@ -114,20 +114,20 @@ def describe_run(run: ExplainingRun) -> ExplainingRun:
     return replace(run, description=described(run, []))
 
 
-def take_apart(run: AnyRun, place: Place) -> AnyRun:
+def take_apart(run: AnyRun, process: Process) -> AnyRun:
     """Let one process measure, into `<run>/explain/`; one that fails leaves its reason there."""
-    prepared, python = run.prepared, run.prepared.pythons[place.backend]
-    number, name = _named(run, place)
-    output = _output(run, place)
+    prepared, python = run.prepared, run.prepared.pythons[process.backend]
+    number, name = _named(run, process)
+    output = _output(run, process)
     output.parent.mkdir(exist_ok=True)
-    title = f"explain: {stem(place.workload)} {place.backend} {place.device}, seed {place.seed}"
+    title = f"explain: {stem(process.workload)} {process.backend} {process.device}, seed {process.seed}"
     if python is None:
-        _failed(output, place, prepared.missing_reason(place.backend))
+        _failed(output, process, prepared.missing_reason(process.backend))
         return run
     step_seconds = prepared.workloads[number].step_seconds or 0.0
-    words = {**place._asdict(), "numerics": "float32", "step-seconds": step_seconds, "output": output}
+    words = {**process._asdict(), "numerics": "float32", "step-seconds": step_seconds, "output": output}
     words["weights"] = (prepared.folder / "weights" / f"{name}.npz").resolve()
-    if place.seed == run.options.seeds[0]:  # one trace of a backend is as good as many
+    if process.seed == run.options.seeds[0]:  # one trace of a backend is as good as many
         words["trace"] = output.with_name(output.stem + TRACES)
     options = [f"--{key}={value}" for key, value in words.items()]
     command = [str(python), "-m", "bench.worker.programs.explain", *options]
@@ -138,22 +138,22 @@ def take_apart(run: AnyRun, place: Place) -> AnyRun:
         run.console.say(f"{title}: {duration(outcome.wall_seconds)}")
     else:
         run.console.say(f"{title}: {outcome.reason}")
-        _failed(output, place, outcome.reason)
+        _failed(output, process, outcome.reason)
     return run.describing(explain_seconds=(run.description.explain_seconds or 0.0) + outcome.wall_seconds)
 
 
-def _named(run: Run, place: Place) -> tuple[int, str]:
-    """The number of a place's workload, and how files about it and its seed begin."""
-    number = [one.workload for one in run.prepared.workloads].index(place.workload)
-    return number, f"{number}-{stem(place.workload)}-seed{place.seed}"
+def _named(run: Run, process: Process) -> tuple[int, str]:
+    """The number of a process's workload, and how files about it and its seed begin."""
+    number = [one.workload for one in run.prepared.workloads].index(process.workload)
+    return number, f"{number}-{stem(process.workload)}-seed{process.seed}"
 
 
-def _output(run: Run, place: Place) -> Path:
-    return (run.folder / "explain" / f"{_named(run, place)[1]}-{place.backend}-{place.device}.json").resolve()
+def _output(run: Run, process: Process) -> Path:
+    return (run.folder / "explain" / f"{_named(run, process)[1]}-{process.backend}-{process.device}.json").resolve()
 
 
-def _failed(output: Path, place: Place, reason: str) -> None:
-    output.write_text(json.dumps({**place._asdict(), "error": reason}), encoding="utf-8")
+def _failed(output: Path, process: Process, reason: str) -> None:
+    output.write_text(json.dumps({**process._asdict(), "error": reason}), encoding="utf-8")
 
 
 PREPARING: Sequence[Step[ExplainingRun]] = (  # then one step a process, and run.json is written after each
@@ -162,7 +162,7 @@ PREPARING: Sequence[Step[ExplainingRun]] = (  # then one step a process, and run
     open_log,
     prepare_workloads,
     find_limits,
-    plan_places,
+    plan_processes,
     describe_run,
     tell_remarks,
 )

@@ -1,24 +1,22 @@
-"""The launches of a run, one after the other: limits, faults, disturbances; each leaves its record."""
+"""The launches of a run, repetition after repetition: limits, faults, disturbances; each leaves its record."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from bench.contract import files, launch_record, record
 from bench.contract.case import Case, in_path, in_turns
-from bench.contract.files import RecordError
-from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
-from bench.launch.process import launch
+from bench.places.place import NodeLostError, Place
 from bench.plan.planned import PlannedCase, PlannedLaunch
 from bench.run.console import Progress, duration
+from bench.run.one_launch import disturbed, launch, node_of, write_empty
 from bench.run.prepare import Prepared
+from bench.run.turns import Repetition, Turns
 
 LIMIT_SECONDS = 300.0  # seconds; no launch is ended earlier
 LIMIT_FACTOR = 10.0  # nor before this many times what the case took last time
@@ -29,22 +27,23 @@ GIVE_UP_AFTER = (
 LEAST = 2  # repetitions that are measured whatever the budget: one gives no interval
 
 
-Place = tuple[Case, int]  # what is measured together: a group's repetition
+Key = tuple[Case, int]
 
 
-def _place(planned: PlannedLaunch) -> Place:
+def _key(planned: PlannedLaunch) -> Key:
     return in_turns(planned.case), planned.repetition
 
 
-def _anew(launches: Sequence[PlannedLaunch]) -> list[PlannedLaunch]:
+def _anew(launches: Repetition) -> list[PlannedLaunch]:
     return [replace(planned, attempt=planned.attempt + 1) for planned in launches]
 
 
 @dataclass
 class Measuring:
-    """Executes launches one after the other; each leaves its record, whatever happens but an interruption.
+    """Executes launches, in each place one after the other; each leaves its record unless the run is interrupted.
 
-    Each launch's seconds are added to `known`, for the time left and for the next one's limit.
+    A repetition of a group stays in one place, so that the launches that are compared take turns on one machine. Each
+    launch's seconds are added to `known`, for the time left and for the next one's limit.
     """
 
     prepared: Prepared
@@ -52,6 +51,7 @@ class Measuring:
     known: dict[Case, float]
     progress: Progress
     now: Callable[[], float]
+    places: list[Place]
     failures: dict[Case, int] = field(default_factory=dict)
     in_vain: dict[Case, int] = field(default_factory=dict)  # by group: repetitions in a row that were disturbed anew
 
@@ -70,46 +70,88 @@ class Measuring:
         unless there are not two yet. Where a launch was disturbed, all backends of its group repeat that repetition, so
         that they go on taking turns and no backend gets a second try alone. Once two such repetitions of a group in a
         row are disturbed too, its others are kept as they are: that is how the machine is.
+
+        RunError where the last node is lost.
         """
         left_out = dict.fromkeys((planned.case for planned in cases), 0)
-        together: dict[Place, list[PlannedLaunch]] = {}
-        for planned in launches:
-            together.setdefault(_place(planned), []).append(planned)
-        noisy, ended = dict[Place, list[PlannedLaunch]](), math.inf
-        for index, planned in enumerate(launches):
-            repetition, place = planned.repetition, _place(planned)
-            if ended == math.inf and repetition >= LEAST and self._late(until):
-                ended = repetition if index == 0 or launches[index - 1].repetition != repetition else repetition + 1
-            if repetition >= ended and not self._path(planned).exists():
+        waiting: deque[Repetition] = deque(list(one) for _, one in itertools.groupby(launches, key=_key))
+        noisy = dict[Key, Repetition]()
+        begun, ended = -1, math.inf  # numbers of repetitions
+
+        def take() -> Repetition:
+            nonlocal begun, ended
+            repetition = waiting.popleft()
+            number = repetition[0].repetition
+            if ended == math.inf and number >= LEAST and self._late(until):
+                ended = number + 1 if number == begun else number
+            begun = number
+            if number < ended:
+                return repetition
+            missing = [planned for planned in repetition if not self._path(planned).exists()]
+            for planned in missing:
                 left_out[planned.case] += 1
-                together[place].remove(planned)
-                continue
-            ahead = [*launches[index + 1 :], *itertools.chain(*map(_anew, noisy.values())), *later]
-            if self._one(planned, ahead, anew=[] if place in noisy else _anew(together[place])):
-                noisy[place] = together[place]
+            return [planned for planned in repetition if planned not in missing]
+
+        def measure(begun: Repetition, place: Place) -> None:
+            repetition = self._going_on(begun, place)
+            key = _key(repetition[0])
+            noisy.pop(key, None)  # of a try that was lost
+            for index, planned in enumerate(repetition):
+                ahead = [*repetition[index + 1 :], *_flat(waiting), *_flat(map(_anew, list(noisy.values()))), *later]
+                if self._one(planned, ahead, place, anew=[] if key in noisy else _anew(repetition)):
+                    noisy[key] = repetition
+
+        Turns(self.places, waiting, take, measure, self._lost).all()
         self._measure_anew(noisy, until, later)
         return [replace(planned, launches=planned.launches - left_out[planned.case]) for planned in cases]
 
     def _measure_anew(
-        self, noisy: Mapping[Place, Sequence[PlannedLaunch]], until: float | None, later: Sequence[PlannedLaunch]
+        self, noisy: Mapping[Key, Repetition], until: float | None, later: Sequence[PlannedLaunch]
     ) -> None:
         """Measure disturbed repetitions anew and say so; say of those that are kept as they are why."""
-        in_vain = self.in_vain
         kept: dict[str, int] = {}
-        waiting = {place: _anew(disturbed) for place, disturbed in noisy.items()}
-        while waiting:
-            group, repetition = next(iter(waiting))
-            repeated = waiting.pop((group, repetition))
-            if in_vain.get(group, 0) >= GIVE_UP_AFTER or self._late(until):
+        waiting: deque[Repetition] = deque(map(_anew, noisy.values()))
+
+        def take() -> Repetition:
+            repetition = waiting.popleft()
+            group, number = _key(repetition[0])
+            if self.in_vain.get(group, 0) >= GIVE_UP_AFTER or self._late(until):
                 why = "the time is used up" if self._late(until) else f"{GIVE_UP_AFTER} in a row were disturbed anew"
                 kept[why] = kept.get(why, 0) + 1
-                continue
-            self._announce(group, repetition, repeated)
-            ahead = [*itertools.chain(*waiting.values()), *later]
-            again = [self._one(one, [*repeated[index + 1 :], *ahead]) for index, one in enumerate(repeated)]
-            in_vain[group] = in_vain.get(group, 0) + 1 if any(again) else 0
+                return []
+            self._announce(group, number, repetition)
+            return repetition
+
+        def measure(begun: Repetition, place: Place) -> None:
+            repetition = self._going_on(begun, place)
+            group, _ = _key(repetition[0])
+            again = [
+                self._one(planned, [*repetition[index + 1 :], *_flat(waiting), *later], place)
+                for index, planned in enumerate(repetition)
+            ]
+            self.in_vain[group] = self.in_vain.get(group, 0) + 1 if any(again) else 0
+
+        Turns(self.places, waiting, take, measure, self._lost).all()
         for why, count in kept.items():
             self.progress.say(f"disturbed and kept as they are: {_repetitions(count)} more; {why}")
+
+    def _going_on(self, repetition: Repetition, place: Place) -> Repetition:
+        """A repetition as it goes on in a place: what another one has begun and not ended begins anew."""
+        while True:
+            records = [path for path in map(self._path, repetition) if path.exists()]
+            nodes = {node_of(path) for path in records}
+            if len(records) == len(repetition) or nodes <= {place.name}:
+                return repetition
+            repetition = _anew(repetition)
+
+    def _lost(self, repetition: Repetition, place: Place, error: NodeLostError) -> Repetition:
+        """Say that a place is lost, and what is measured elsewhere for that."""
+        group, number = _key(repetition[0])
+        again = _anew(repetition)
+        self.progress.expect(len(again) - sum(not self._path(planned).exists() for planned in repetition) + 1)
+        words = f"repetition {number + 1} of {' '.join(group.title.split())} is measured anew on another node"
+        self.progress.say(f"{place.name} is lost: {error}; {words if len(self.places) else 'no other node is left'}")
+        return again
 
     def _announce(self, group: Case, repetition: int, anew: Sequence[PlannedLaunch]) -> None:
         """Say that more launches follow; a run that goes on may have some of them already."""
@@ -124,7 +166,13 @@ class Measuring:
     def _late(self, until: float | None) -> bool:
         return until is not None and self.now() >= until
 
-    def _one(self, planned: PlannedLaunch, later: Sequence[PlannedLaunch], anew: Sequence[PlannedLaunch] = ()) -> bool:
+    def _one(
+        self,
+        planned: PlannedLaunch,
+        later: Sequence[PlannedLaunch],
+        place: Place,
+        anew: Sequence[PlannedLaunch] = (),
+    ) -> bool:
         """One launch, unless the run has its record already; returns whether it was disturbed.
 
         For the time left: `later` are the launches after it, and `anew` those that follow where it was disturbed.
@@ -132,24 +180,26 @@ class Measuring:
         case, path = planned.case, self._path(planned)
         if path.exists():
             self.progress.skip()
-            return bool(_disturbed(path))
-        self.progress.begin(planned, self._seconds_of([planned, *later]))
+            return bool(disturbed(path))
+        progress = self.progress.on(place.name)
+        progress.begin(planned, self._seconds_of([planned, *later]))
         if self.failures.get(case, 0) < GIVE_UP_AFTER:
             longest = self.known[case] * LIMIT_FACTOR if case in self.known else self._expected(case) * GUESS_FACTOR
-            outcome = _launch(self.prepared, planned, path, max(LIMIT_SECONDS, longest), self.progress)
+            outcome = launch(self.prepared, planned, path, max(LIMIT_SECONDS, longest), progress, place)
         else:
             outcome = Outcome("skipped", f"given up after {GIVE_UP_AFTER} failures in a row", 0.0)
-            _write_empty(path, planned, outcome, [])
-        reason = _disturbed(path) if outcome.status == "ok" else ""
+            write_empty(path, planned, outcome, node=place.name)
+        reason = disturbed(path) if outcome.status == "ok" else ""
         if outcome.status == "ok":
             self.known[case] = outcome.wall_seconds
-        self.progress.end(outcome, self._seconds_of([*later, *(anew if reason else ())]), reason)
+        progress.end(outcome, self._seconds_of([*later, *(anew if reason else ())]), reason)
         self.failures[case] = 0 if outcome.status == "ok" else self.failures.get(case, 0) + 1
         return bool(reason)
 
     def _seconds_of(self, launches: Sequence[PlannedLaunch]) -> float:
-        """Seconds that those of the launches take which have no record yet."""
-        return sum(self._expected(planned.case) for planned in launches if not self._path(planned).exists())
+        """Seconds that those of the launches take which have no record yet, all places together."""
+        seconds = sum(self._expected(planned.case) for planned in launches if not self._path(planned).exists())
+        return seconds / max(len(self.places), 1)
 
     def _expected(self, case: Case) -> float:
         """Seconds that a launch of the case takes."""
@@ -167,84 +217,5 @@ def _repetitions(count: int) -> str:
     return "1 repetition" if count == 1 else f"{count} repetitions"
 
 
-def _disturbed(path: Path) -> str:
-    """Why a launch with a record counts as disturbed; empty where it does not."""
-    try:
-        return launch_record.read(path).disturbed
-    except RecordError:
-        return ""  # of an earlier version, or damaged since; the report names it
-
-
-def _launch(prepared: Prepared, planned: PlannedLaunch, final: Path, limit: float, progress: Progress) -> Outcome:
-    """Run one launch and write its record, whatever happens but an interruption, which leaves none."""
-    python = prepared.python(planned.case.backend, planned.case.variant)
-    if python is None:
-        outcome = Outcome("failed", prepared.missing_reason(planned.case.backend), 0.0)
-        _write_empty(final, planned, outcome, [])
-        return outcome
-    command = prepared.command(python, planned)
-    shown = [word.replace(f"{ROOT}{os.sep}", "") for word in command]  # as one would type it there
-    left = final.with_name(f".{final.stem}.worker")
-    try:
-        outcome = launch(
-            [*command, f"--benchmark-json={left.resolve()}"],
-            log=prepared.folder / "logs" / f"{final.stem}.log",
-            limit_seconds=limit,
-            on_message=progress.message,
-        )
-        content, outcome = _collect(left, planned, outcome)
-    finally:
-        for path in (left, left.with_name(f"{left.name}.measured")):  # the node's, and the worker's if both were ended
-            path.unlink(missing_ok=True)
-    if content is None:
-        _write_empty(final, planned, outcome, shown)
-    else:
-        added = {"command": shown, "wall_seconds": outcome.wall_seconds}
-        added |= {"remark": outcome.remark} if outcome.remark else {}
-        files.write(final, {**content, "launch": {**content["launch"], **added}})
-    return outcome
-
-
-def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict[str, Any] | None, Outcome]:
-    """The record a worker left, or None and the outcome that says what is wrong with it.
-
-    One that is complete counts, however its process ended afterwards: what was measured is not lost.
-    """
-    try:
-        whole = _left(path, planned)
-    except RecordError as error:
-        reason = f"the worker ended well but left no usable record ({error})"
-        unusable = Outcome("failed", reason, outcome.wall_seconds, outcome.remark)
-        return None, unusable if outcome.status == "ok" else outcome
-    if outcome.status != "ok":
-        remark = f"its record was complete before its process ended badly ({outcome.status}: {outcome.reason})"
-        return whole, Outcome("ok", "", outcome.wall_seconds, remark)
-    return whole, outcome
-
-
-def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
-    """A worker's record, with its place in the run added; RecordError for an unusable one."""
-    if not path.exists():
-        raise RecordError("it wrote none")
-    content = files.load(path)
-    if not isinstance(content.get("launch"), dict):
-        raise RecordError("it has no launch object")
-    launch = content["launch"] | {"repetition": planned.repetition, "attempt": planned.attempt}
-    whole = {**content, "launch": launch}
-    found = launch_record.check(whole, "its record")
-    if (found.case, found.seed) != (planned.case, planned.seed):
-        raise RecordError("it is of another launch")
-    return whole
-
-
-def _write_empty(path: Path, planned: PlannedLaunch, outcome: Outcome, command: Sequence[str]) -> None:
-    content = record.empty(
-        planned.case,
-        repetition=planned.repetition,
-        attempt=planned.attempt,
-        seed=planned.seed,
-        status=outcome.status,
-        reason=outcome.reason,
-    )
-    content["launch"] |= {"command": list(command), "wall_seconds": outcome.wall_seconds}
-    files.write(path, content)
+def _flat(waiting: Iterable[Repetition]) -> Iterator[PlannedLaunch]:
+    return itertools.chain.from_iterable(list(waiting))

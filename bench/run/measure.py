@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import msgspec
 from bench.contract.case import FIRST_LOOK, Case
 from bench.contract.run_json import ParityRun
 from bench.launch.interruption import interruptible, under_way
+from bench.places.fleet import Fleet
 from bench.plan.cases import plan
 from bench.plan.options import RunOptions
 from bench.plan.parity import plan_ladders
+from bench.plan.places import LOCAL
 from bench.plan.planned import PlannedCase, PlannedLaunch, numerics_of
 from bench.plan.schedule import schedule
 from bench.run import ceiling
@@ -27,6 +30,7 @@ from bench.run.explain import explain_besides
 from bench.run.folder import known_seconds
 from bench.run.ladders import SHORT, announce, climb_all
 from bench.run.launches import Measuring
+from bench.run.places import check_here, find_nodes, memory_here, places_of
 from bench.run.precision import is_whole_pilot, order_precision, ordered_cases
 from bench.run.prepare import prepare
 from bench.run.tuning import tune
@@ -34,7 +38,6 @@ from bench.run.workflow import (
     MeasuringRun,
     Step,
     as_described,
-    check_machine,
     described,
     discard,
     find_limits,
@@ -71,7 +74,11 @@ def run(
         continued=options.resume,
         progress=Progress(console, left="about" if options.until is None else "at most about"),
     )
-    with interruptible() if options.dry_run else under_way(console.say):
+    where = options.where
+    fleet = None if where.kind == LOCAL else Fleet(where.kind, where.address, console.say)
+    # A machine is its run's alone; where launches happen elsewhere, each node is.
+    with interruptible() if options.dry_run or fleet else under_way(console.say), fleet or nullcontext():
+        begun = replace(begun, fleet=fleet)
         planned = prepare_run(begun, PREPARING if preparing is None else preparing)
         if options.dry_run:
             discard(planned)
@@ -82,12 +89,12 @@ def run(
 def prepare_workloads(run: MeasuringRun) -> MeasuringRun:
     """Describe the workloads and draw the weights; a run that goes on keeps its own weights."""
     if run.continued is None:
-        prepared = prepare(run.options, run.folder, draw=not run.dry)
+        prepared = prepare(run.options, run.folder, not run.dry, memory_here(run))
     else:
         with tempfile.TemporaryDirectory() as name:
             for part in ("logs", "weights"):
                 (Path(name) / part).mkdir()
-            prepared = replace(prepare(run.options, Path(name)), folder=run.folder)
+            prepared = replace(prepare(run.options, Path(name), memory_mib=memory_here(run)), folder=run.folder)
     return replace(run, prepared=replace(prepared, held_out=HELD_OUT if run.options.to_target else 0.0))
 
 
@@ -102,6 +109,8 @@ def describe_run(run: MeasuringRun) -> MeasuringRun:
     description = described(run, run.cases)
     if run.continued is not None:
         description = continued(run.continued, description)
+    if run.fleet is not None:
+        description = msgspec.structs.replace(description, nodes=run.nodes)
     return replace(run, description=description, spent=description.wall_seconds or 0.0)
 
 
@@ -149,7 +158,7 @@ def prove_parity(run: MeasuringRun) -> MeasuringRun:
 
 def measure_ceilings(run: MeasuringRun) -> MeasuringRun:
     """Measure what the machine can do at best."""
-    if run.description.ceilings is not None:
+    if run.description.ceilings is not None or run.fleet is not None:  # they would be those of this machine
         return run
     return run.describing(ceilings=ceiling.measure(run.prepared, run.cases, run.console))
 
@@ -173,7 +182,7 @@ def search_knobs(run: MeasuringRun) -> MeasuringRun:
 
 def launch_planned(run: MeasuringRun) -> MeasuringRun:
     """Launch every case as often as it is planned, which is the pilot where a precision was ordered."""
-    measuring = Measuring(run.prepared, run.cases, run.known, run.progress, run.now)
+    measuring = Measuring(run.prepared, run.cases, run.known, run.progress, run.now, places_of(run))
     run = replace(run, measuring=measuring)
     if run.options.until is not None:
         return launch_until_decided(run)
@@ -219,11 +228,12 @@ def _announced(planned: PlannedCase, known: Mapping[Case, float]) -> str:
 
 
 PREPARING: Sequence[Step[MeasuringRun]] = (  # an error in one of these leaves nothing behind
-    check_machine,
+    check_here,
     make_folder,
     open_log,
     prepare_workloads,
     find_limits,
+    find_nodes,
     plan_cases,
     describe_run,
     look_up_seconds,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,8 @@ from bench.launch.process import launch
 from bench.machine import environments, nvidia
 from bench.own_models.adopt import remove, write
 from bench.own_models.data_source import FUNCTION, data_source
+from bench.own_models.named_files import named_files
+from bench.places.place import Site
 from bench.plan.cases import devices_of
 from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
@@ -54,7 +55,8 @@ class Prepared:
     `refusals` say of backends that were asked first why they do not take the workloads. `knobs` are those that a search
     found best for a case, where there was one; `held_out` is the share of the training samples for validation where a
     workload holds out none itself. `variants` are those that are compared; `pythons` are the first one's that is
-    there, and `pythons_of` those of each by its name; `packages` are in them besides the backend's own.
+    there, and `pythons_of` those of each by its name; `packages` are in them besides the backend's own. `own_files` are
+    those that a workload of the user's names, by the workload.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class Prepared:
     variants: tuple[Variant, ...] = (NOTHING,)
     pythons_of: Mapping[str, Mapping[str, Path | None]] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    own_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def python(self, backend: str, variant: str) -> Path | None:
         """The interpreter of a backend in a variant; None where there is no such environment."""
@@ -82,18 +85,27 @@ class Prepared:
         given = next((one.settings for one in self.variants if one.name == variant), {})  # none of all files together
         return ["env", *(f"{name}={value}" for name, value in given.items())] if given else []
 
+    def files(self, workload: str) -> tuple[Path, ...]:
+        """The user's own files that a launch of a workload reads, where it is no workload of the suite's."""
+        return self.own_files.get(workload, ())
+
     def weights(self, planned: PlannedLaunch) -> Path:
         """The initial weights of a launch, as the prepare worker wrote them."""
         number = [workload.workload for workload in self.workloads].index(planned.case.workload)
         return self.folder / "weights" / f"{number}-{Path(planned.case.workload).stem}-seed{planned.seed}.npz"
 
-    def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
-        """The command that runs one launch: a pytest node with the case as its options, and who measures it."""
-        card = nvidia.prefix() if planned.case.device == "gpu" else []
+    def command(self, planned: PlannedLaunch, site: Site) -> list[str] | None:
+        """The command that runs one launch: a pytest node with the case as its options, and who measures it.
+
+        None where the place has no interpreter for it.
+        """
+        python = site.python(planned.case.backend, planned.case.variant)
+        if python is None:
+            return None
         command = [
             *self.settings(planned.case.variant),
-            *card,
-            sys.executable,
+            *(site.card if planned.case.device == "gpu" else ()),
+            site.suite_python,
             *NODE,
             f"--python={python}",
             *planned.case.options(),
@@ -101,7 +113,7 @@ class Prepared:
         knobs = self.knobs.get(planned.case)
         command += [f"--knobs={json.dumps(knobs)}"] if knobs else []
         command += [f"--validation-split={self.held_out}"] if self.held_out else []
-        return [*command, f"--seed={planned.seed}", f"--weights={self.weights(planned).resolve()}"]
+        return [*command, f"--seed={planned.seed}", f"--weights={site.weights}"]
 
 
 def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: float | None = None) -> Prepared:
@@ -248,6 +260,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
                 variants=varied,
                 pythons_of=pythons_of,
                 packages=options.packages,
+                own_files={name: named_files(Path(name)) for name in options.workloads if Path(name).is_file()},
             )
         refusals[backend] = found
     if refusals:

@@ -17,10 +17,11 @@ import msgspec
 
 from bench.contract.case import Case
 from bench.contract.errors import RunError, UsageError
-from bench.contract.run_json import Planned, RunDescription, read
+from bench.contract.run_json import Machine, Planned, RunDescription, read
 from bench.contract.typed import MalformedError
 from bench.launch.interruption import under_way
 from bench.machine.nvidia import Gpu
+from bench.places.fleet import Fleet
 from bench.plan.options import RunOptions
 from bench.plan.planned import Limits, PlannedCase
 from bench.plan.selection import Selection
@@ -191,7 +192,8 @@ def as_described(cases: Sequence[PlannedCase]) -> tuple[Planned, ...]:
 class MeasuringRun(Run):
     """A run of launches: `cases` are what is planned, `known` the wall seconds that a launch of a case last took.
 
-    `measuring` executes the launches, and `progress` shows them.
+    `measuring` executes the launches, and `progress` shows them. `fleet` are the nodes of a cluster where launches
+    happen there, and `nodes` what each of these is, by name.
     """
 
     options: RunOptions
@@ -199,6 +201,8 @@ class MeasuringRun(Run):
     cases: Sequence[PlannedCase] = ()
     known: dict[Case, float] = field(default_factory=dict)
     measuring: Measuring = LATER
+    fleet: Fleet | None = None
+    nodes: dict[str, Machine] = field(default_factory=dict)
 
     @property
     def until(self) -> float | None:

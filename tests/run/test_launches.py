@@ -6,6 +6,7 @@ import pytest
 
 from bench.contract.case import Case
 from bench.launch.outcome import Outcome
+from bench.places.place import Here
 from bench.plan.planned import PlannedCase
 from bench.plan.schedule import schedule
 from bench.run import launches
@@ -30,6 +31,7 @@ def told(tmp_path, monkeypatch):
     def measure(disturbed):
         seconds, lines = [], []
         progress = SimpleNamespace(
+            on=lambda _node: progress,
             expect=lambda _count: None,
             begin=lambda _planned, _left: None,
             end=lambda _outcome, left, _reason: seconds.append(left),
@@ -40,10 +42,13 @@ def told(tmp_path, monkeypatch):
             path.touch()
             return Outcome("ok", "", 10.0)
 
-        monkeypatch.setattr(launches, "_launch", launch)
-        monkeypatch.setattr(launches, "_disturbed", lambda path: "why" if disturbed in path.name else "")
+        monkeypatch.setattr(launches, "launch", launch)
+        monkeypatch.setattr(launches, "node_of", lambda _path: "")
+        monkeypatch.setattr(launches, "disturbed", lambda path: "why" if disturbed in path.name else "")
         (tmp_path / "launches").mkdir()
-        measuring = Measuring(SimpleNamespace(folder=tmp_path), CASES, {}, progress, now=lambda: 0.0)
+        measuring = Measuring(
+            SimpleNamespace(folder=tmp_path), CASES, {}, progress, lambda: 0.0, [Here(lambda *_: None)]
+        )
         measuring.all(CASES, schedule(CASES, seed=0), until=None)
         return seconds, lines
 

@@ -22,8 +22,9 @@ from bench.contract.results import find_run
 from bench.launch.outcome import Outcome
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
+from bench.places import place
 from bench.plan.parse import parse_parity
-from bench.run import devices, prepare
+from bench.run import devices, one_launch, prepare
 from bench.run import launches as launching
 from bench.run.console import RunConsole
 from bench.run.parity import parity
@@ -213,8 +214,8 @@ def test_a_limit_is_ten_times_the_last_launch_or_the_least(measure, monkeypatch)
         limits.append(limit_seconds)
         return Outcome("ok", "", 100.0 * len(limits))
 
-    monkeypatch.setattr(launching, "launch", fake_launch)
-    monkeypatch.setattr(launching, "_collect", lambda _path, _planned, outcome: (None, outcome))
+    monkeypatch.setattr(place, "launch", fake_launch)
+    monkeypatch.setattr(one_launch, "_collect", lambda _path, _planned, outcome: (None, outcome))
     measure("--backends=jax", "--samples=128", "--epochs=2")
 
     assert limits == [300.0, 1_000.0, 2_000.0]

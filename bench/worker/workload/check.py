@@ -117,8 +117,9 @@ def check(
         fault = _misread(loss, config["from_logits"], keras.ops.convert_to_numpy(outputs).astype(np.float64))
         if fault and not is_compiled:
             raise StartError(f"{name}: {fault}")
-        notes += [fault] if fault else []  # what a user compiled is what is trained
-        if not config["from_logits"]:
+        if fault:  # what a user compiled is what is trained
+            notes.append(fault)
+        elif not config["from_logits"]:
             notes.append(_saturation(model))
     return notes
 

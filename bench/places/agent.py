@@ -1,0 +1,183 @@
+"""The program that launches on a node: it holds the node's lock, and does what the run asks over a stream of frames.
+
+`facts` says what the node is and what is installed, building what is missing; `lay` writes files that a launch needs;
+`launch` runs one as this machine would run it and sends back messages, outcome, record and log. What is asked comes
+over standard input, and the end of that stream is the end of the run: whatever runs here then is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import queue
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from bench.contract.errors import UsageError
+from bench.contract.paths import ROOT
+from bench.launch.credentials import strip_credentials
+from bench.launch.interruption import under_way
+from bench.launch.process import launch
+from bench.machine import building, environments, nvidia, variants
+from bench.machine.fingerprint import fingerprint
+from bench.places import frames
+from bench.places.frames import Frame, NoFrameError
+
+Send = Callable[..., None]
+END = Frame({"ask": "end"})
+
+
+class Agent:
+    """What a node does for a run; `folder` is where it lays what belongs to the run alone."""
+
+    def __init__(self, folder: Path, send: Send) -> None:
+        self._folder, self._send = folder, send
+        self._pip: dict[str, str] = dict(os.environ)
+        self._laid: list[Path] = []
+
+    def answer(self, frame: Frame) -> None:
+        """Do what is asked, and say what came of it in frames of which the last is `done` or `refused`."""
+        asked: Callable[[Mapping[str, Any], Sequence[bytes]], None] = getattr(self, f"_{frame.content['ask']}")
+        asked(frame.content, frame.parts)
+
+    def clear(self) -> None:
+        """Remove the files of the user's own that were laid outside of the folder."""
+        for path in self._laid:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # which others have filled meanwhile
+                path.parent.rmdir()
+
+    def _facts(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
+        """What this node is, and its interpreters; the card that is measured becomes the only one to be seen."""
+        strip_credentials(given["keep"])
+        found = nvidia.find()
+        if found.gpus and "gpu" in (given["devices"] or ("gpu",)):
+            nvidia.choose(found, given["gpu"], given["shared"])
+        pythons = {one["label"]: self._python(one) for one in given["environments"]}
+        facts = {
+            "host": platform.node(),
+            "machine": fingerprint(),
+            "root": str(ROOT),
+            "folder": str(self._folder),
+            "suite_python": sys.executable,
+            "card": nvidia.prefix() if found.gpus else [],
+            "gpus": [asdict(gpu) for gpu in nvidia.find().gpus],
+            "pythons": {label: str(python) for label, python in pythons.items() if isinstance(python, Path)},
+            "missing": {label: reason for label, reason in pythons.items() if isinstance(reason, str)},
+            "versions": {
+                label: environments.installed(python) for label, python in pythons.items() if isinstance(python, Path)
+            },
+        }
+        self._send({"event": "done", **facts})
+
+    def _python(self, wanted: Mapping[str, Any]) -> Path | str:
+        """The interpreter of an environment, built where it is missing; or why there is none."""
+        backend, packages, pins = wanted["backend"], wanted["packages"], wanted["pins"]
+        if wanted["python"]:
+            own = Path(wanted["python"])
+            return own if own.exists() else f"there is no {own}; an interpreter of your own has to lie there too"
+        if not environments.complete(backend, packages):
+            self._send({"event": "building", "what": backend})
+        failed = building.build(backend, packages, self._pip)
+        if not failed and pins:
+            failed = building.build_variant(backend, packages, pins, self._pip)
+        if failed:
+            return failed
+        return (
+            variants.environment_python(backend, packages, pins)
+            if pins
+            else environments.environment_python(backend, packages)
+        )
+
+    def _lacks(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
+        """Which files are not here as the run has them; one that is here otherwise, and is not ours, is refused."""
+        lacking = []
+        for name, digest in given["files"]:
+            path = self._folder / name
+            if not path.exists():
+                lacking.append(name)
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                self._send({"event": "refused", "reason": f"{path} is another file there; move it away"})
+                return
+        self._send({"event": "done", "lacking": lacking})
+
+    def _lay(self, given: Mapping[str, Any], parts: Sequence[bytes]) -> None:
+        """Write a file that a launch needs: into the folder, or under the path that it has where the run is."""
+        path = self._folder / given["name"]  # an absolute name stands for itself
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(parts[0])
+        except OSError as error:
+            words = f"{path} cannot be written there ({error.strerror}); put it on a folder that all nodes share"
+            self._send({"event": "refused", "reason": words})
+            return
+        if not path.is_relative_to(self._folder):
+            self._laid.append(path)
+        self._send({"event": "done"})
+
+    def _launch(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
+        """One launch, as on any machine; its record comes back as bytes, and nothing of it stays here."""
+        record, log = self._folder / "record.json", self._folder / "log"
+        outcome = launch(
+            [*given["words"], f"--benchmark-json={record}"],
+            log=log,
+            limit_seconds=given["limit_seconds"],
+            on_message=lambda message: self._send({"event": "message", "message": message}),
+        )
+        left = [path.read_bytes() if path.exists() else b"" for path in (record, log)]
+        for path in (record, record.with_name(f"{record.name}.measured"), log):
+            path.unlink(missing_ok=True)
+        self._send({"event": "done", **vars(outcome)}, *left)
+
+
+def serve(requests: IO[bytes], send: Send) -> None:
+    """Answer request after request until the stream ends, which ends what runs, too."""
+    asked: queue.Queue[Frame] = queue.Queue()
+
+    def listen() -> None:
+        with contextlib.suppress(NoFrameError, OSError):
+            while True:
+                asked.put(frames.read(requests))
+        asked.put(END)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
+        agent = Agent(Path(folder), send)
+        threading.Thread(target=listen, daemon=True).start()
+        try:
+            while (frame := asked.get()) is not END:
+                agent.answer(frame)
+        finally:
+            agent.clear()
+
+
+def main() -> None:
+    """Hold the lock, say so, and serve; where it cannot be held, say why."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed here is no frame
+
+    def send(content: Mapping[str, Any], *parts: bytes) -> None:
+        output.write(frames.pack(content, *parts))
+        output.flush()
+
+    try:
+        with under_way(lambda text: send({"event": "said", "text": text})):
+            send({"event": "ready"})
+            serve(sys.stdin.buffer, send)
+    except UsageError as error:
+        with contextlib.suppress(OSError):
+            send({"event": "refused", "reason": str(error)})
+    except (KeyboardInterrupt, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    main()

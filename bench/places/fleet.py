@@ -1,0 +1,95 @@
+"""The places of a run: this machine, or the nodes of a cluster that can be measured on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from bench.contract.errors import UsageError
+from bench.places import srun
+from bench.places.node import Node, RefusedError, Stream, Suite
+from bench.places.place import NodeLostError
+
+Open = Callable[[], Stream]
+
+
+class Fleet:
+    """The nodes of a cluster, each held from `begin` until this is left; `refused` says why others are not among them.
+
+    `kind` and `address` are those of `--places`.
+    """
+
+    def __init__(self, kind: str, address: str, say: Callable[[str], None]) -> None:
+        self._kind, self._address, self._say = kind, address, say
+        self._held = contextlib.ExitStack()
+        self.nodes: list[Node] = []
+        self.refused: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
+
+    def begin(self, wanted: Mapping[str, Any]) -> None:
+        """Start the program that launches on every node, all at once, and ask what each is.
+
+        `wanted` says which environments, which GPU and which credentials. UsageError where no cluster is there.
+        """
+        suite, streams = Suite(), self._streams()
+
+        def begin(named: tuple[str, Open]) -> Node | None:
+            name, stream = named
+            try:
+                node = Node(name, stream())
+            except (RefusedError, NodeLostError) as error:
+                self.refused[name] = str(error)
+                return None
+            try:
+                node.begin(suite, wanted, self._say)
+            except (RefusedError, NodeLostError) as error:
+                self.refused[name] = str(error)
+                node.close()
+                return None
+            return node
+
+        with ThreadPoolExecutor(max(len(streams), 1)) as pool:
+            self.nodes = [node for node in pool.map(begin, streams.items()) if node is not None]
+        for node in self.nodes:
+            self._held.callback(node.close)
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Give a node back that is not to be measured on."""
+        (node,) = (one for one in self.nodes if one.name == name)
+        self.nodes.remove(node)
+        self.refused[name] = reason
+        node.close()
+
+    def _streams(self) -> dict[str, Open]:
+        """What opens a stream to each node, by the node's name."""
+        if self._kind == "srun":
+            return {name: _later(srun.stream, name) for name in srun.names()}
+        from bench.places.ray import Cluster  # late: Ray is there only where it was asked for
+
+        cluster = Cluster(self._address)
+        self._held.callback(cluster.close)
+        nodes = cluster.names()
+        if not nodes:
+            raise UsageError(f"--places ray:{self._address}: the cluster has no node with CPUs")
+        return {name: _later(cluster.stream, node) for name, node in nodes.items()}
+
+
+def _later(stream: Callable[[Any], Stream], node: Any) -> Open:
+    return lambda: stream(node)
+
+
+def told(refused: Mapping[str, str], nodes: Sequence[Node]) -> list[str]:
+    """What has to be said of the nodes, a line each."""
+    there = ", ".join(f"{node.name} ({node.facts['machine']['cpu']})" for node in nodes)
+    left = [f"{name} is left out: {reason}" for name, reason in sorted(refused.items())]
+    return [f"places: {there or 'none'}", *left]

@@ -1,0 +1,139 @@
+"""A node of a cluster as the run sees it: what it is, and launches there, over whatever carries frames to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.contract.paths import ROOT
+from bench.launch.outcome import Outcome
+from bench.places import code, frames
+from bench.places.frames import Frame
+from bench.places.place import Site, Work
+
+ANSWER_SECONDS = 120.0  # for what is quick
+BUILD_SECONDS = 1800.0  # for an environment, whose packages may come over a slow network
+GRACE_SECONDS = 60.0  # beyond a launch's limit, which the node itself keeps to
+
+
+class RefusedError(Exception):
+    """A node cannot be measured on; the message says why in one line."""
+
+
+class Stream(Protocol):
+    """What carries frames to a node and back."""
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame; NodeLostError where it cannot be."""
+
+    def receive(self, seconds: float) -> Frame:
+        """The next frame; NodeLostError where none comes in time, or none will come."""
+
+    def close(self) -> None:
+        """End what runs there; nothing is raised."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The suite's own files as this machine has them, read once for all nodes."""
+
+    root: Path = ROOT
+    digest: str = field(default_factory=lambda: code.digest(ROOT))
+
+    def archive(self) -> bytes:
+        """An archive of these files, for a node that does not see them."""
+        return code.archive(self.root)
+
+
+@dataclass
+class Node:
+    """One node, over a stream to the program that launches there.
+
+    `facts` are what it said of itself: its machine, interpreters and versions.
+    """
+
+    name: str
+    stream: Stream
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    _sent: set[tuple[str, str]] = field(default_factory=set)
+
+    def begin(self, suite: Suite, wanted: Mapping[str, Any], say: Callable[[str], None]) -> None:
+        """Start the program and ask what the node is; RefusedError where it cannot be measured on.
+
+        `wanted` says which environments, which GPU and which credentials.
+        """
+        self.stream.send(frames.pack({"root": str(suite.root), "digest": suite.digest}))
+        while (frame := self._next(BUILD_SECONDS)).content["event"] != "ready":
+            if frame.content["event"] == "wants":
+                say(f"{self.name}: the suite is sent there")
+                self.stream.send(frames.pack({}, suite.archive()))
+            elif frame.content["event"] == "said":
+                say(f"{self.name}: {frame.content['text']}")
+        self.facts = self._ask({"ask": "facts", **wanted}, seconds=BUILD_SECONDS, say=say).content
+
+    def site(self, weights: Path) -> Site:
+        """Where this node has what a command names."""
+        pythons = self.facts["pythons"]
+
+        def python(backend: str, variant: str) -> Path | None:
+            found = pythons.get(f"{backend} {variant}".strip())
+            return None if found is None else Path(found)
+
+        folder = Path(self.facts["folder"])
+        root, suite_python = Path(self.facts["root"]), self.facts["suite_python"]
+        return Site(root, suite_python, python, self.facts["card"], folder / weights.name)
+
+    def launch(self, work: Work) -> Outcome:
+        """Launch there, after what it reads; record and log are written here."""
+        try:
+            self._lay({work.weights.name: work.weights, **{str(path): path for path in work.files}})
+        except RefusedError as error:
+            return Outcome("failed", f"on {self.name}: {error}", 0.0)
+        asked = {"ask": "launch", "words": list(work.words), "limit_seconds": work.limit_seconds}
+        answer = self._ask(asked, seconds=work.limit_seconds + GRACE_SECONDS, on_message=work.on_message)
+        record, log = answer.parts
+        if record:
+            work.record.write_bytes(record)
+        work.log.write_bytes(log)
+        told = answer.content
+        return Outcome(told["status"], told["reason"], told["wall_seconds"], told["remark"])
+
+    def close(self) -> None:
+        """End what runs there."""
+        self.stream.close()
+
+    def _lay(self, named: Mapping[str, Path]) -> None:
+        """Let these files lie there, each sent once; without one that is not here the launch says what it lacks."""
+        there = {name: path for name, path in named.items() if path.is_file()}
+        digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
+        new = [(name, digest) for name, digest in digests.items() if (name, digest) not in self._sent]
+        lacking = self._ask({"ask": "lacks", "files": new}).content["lacking"] if new else []
+        for name in lacking:
+            self._ask({"ask": "lay", "name": name}, named[name].read_bytes())
+        self._sent.update(new)
+
+    def _ask(
+        self,
+        content: Mapping[str, Any],
+        *parts: bytes,
+        seconds: float = ANSWER_SECONDS,
+        on_message: Callable[[Mapping[str, Any]], None] = lambda _message: None,
+        say: Callable[[str], None] = lambda _text: None,
+    ) -> Frame:
+        """Ask and wait for the answer, between whose frames so many seconds may pass."""
+        self.stream.send(frames.pack(content, *parts))
+        while (frame := self._next(seconds)).content["event"] != "done":
+            if frame.content["event"] == "message":
+                on_message(frame.content["message"])
+            elif frame.content["event"] == "building":
+                say(f"{self.name}: the environment of {frame.content['what']} is built there")
+        return frame
+
+    def _next(self, seconds: float) -> Frame:
+        frame = self.stream.receive(seconds)
+        if frame.content.get("event") == "refused":
+            raise RefusedError(str(frame.content.get("reason")))
+        return frame

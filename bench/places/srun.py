@@ -1,0 +1,40 @@
+"""Nodes of a Slurm job: inside an allocation, `srun` starts the program that launches on each of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.contract.errors import UsageError
+from bench.places import boot
+from bench.places.pipe import Pipe
+
+JOB, NODES = "SLURM_JOB_ID", "SLURM_JOB_NODELIST"
+WAIT_SECONDS = 60  # for a node of the job that another step has
+# The whole node as the job has it, for one task that is not bound to a core, beside the step of a batch script.
+WHOLE_NODE = ("--nodes=1", "--ntasks=1", "--overlap", "--cpu-bind=none", "--mem=0", "--kill-on-bad-exit=1")
+# On a node that lacks this Python another one does to begin with.
+BEGIN = 'if [ -x "$0" ]; then exec "$0" -c "$1"; else exec python3 -c "$1"; fi'
+
+
+def names() -> list[str]:
+    """The nodes of this job; UsageError outside of one."""
+    if JOB not in os.environ or shutil.which("srun") is None:
+        words = "begin inside a Slurm job, with: salloc --nodes=4 --exclusive, or sbatch"
+        raise UsageError(f"--places srun: this is no Slurm job, or there is no srun here; {words}")
+    command = ["scontrol", "show", "hostnames", os.environ[NODES]]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"--places srun: scontrol does not name the job's nodes ({error})") from None
+    return done.stdout.split()
+
+
+def stream(node: str) -> Pipe:
+    """A stream to a program on a node."""
+    python = getattr(sys, "_base_executable", sys.executable)
+    program = ["sh", "-c", BEGIN, python, Path(boot.__file__).read_text(encoding="utf-8")]
+    return Pipe(["srun", f"--nodelist={node}", f"--immediate={WAIT_SECONDS}", *WHOLE_NODE, *program])

@@ -1,0 +1,124 @@
+"""One launch, wherever it happens, and the record that it leaves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.contract import files, launch_record, record
+from bench.contract.files import RecordError
+from bench.launch.outcome import Outcome
+from bench.places.place import Place, Work
+from bench.plan.planned import PlannedLaunch
+from bench.run.console import Progress
+from bench.run.prepare import Prepared
+
+
+def launch(
+    prepared: Prepared, planned: PlannedLaunch, final: Path, limit: float, progress: Progress, place: Place
+) -> Outcome:
+    """Run one launch and write its record, whatever happens but an interruption or the loss of its node.
+
+    These leave none; NodeLostError for the latter.
+    """
+    site = place.site(prepared.weights(planned))
+    command = prepared.command(planned, site)
+    if command is None:
+        outcome = Outcome("failed", prepared.missing_reason(planned.case.backend), 0.0)
+        write_empty(final, planned, outcome, [], place.name)
+        return outcome
+    shown = [word.replace(f"{site.root}{os.sep}", "") for word in command]  # as one would type it there
+    left = final.with_name(f".{final.stem}.worker")
+    work = Work(
+        command,
+        weights=prepared.weights(planned),
+        files=prepared.files(planned.case.workload),
+        record=left,
+        log=prepared.folder / "logs" / f"{final.stem}.log",
+        limit_seconds=limit,
+        on_message=progress.message,
+    )
+    try:
+        outcome = place.launch(work)
+        content, outcome = _collect(left, planned, outcome)
+    finally:
+        for path in (left, left.with_name(f"{left.name}.measured")):  # the node's, and the worker's if both were ended
+            path.unlink(missing_ok=True)
+    if content is None:
+        write_empty(final, planned, outcome, shown, place.name)
+    else:
+        added = {"command": shown, "wall_seconds": outcome.wall_seconds, **_node(place.name)}
+        added |= {"remark": outcome.remark} if outcome.remark else {}
+        files.write(final, {**content, "launch": {**content["launch"], **added}})
+    return outcome
+
+
+def _collect(path: Path, planned: PlannedLaunch, outcome: Outcome) -> tuple[dict[str, Any] | None, Outcome]:
+    """The record a worker left, or None and the outcome that says what is wrong with it.
+
+    One that is complete counts, however its process ended afterwards: what was measured is not lost.
+    """
+    try:
+        whole = _left(path, planned)
+    except RecordError as error:
+        reason = f"the worker ended well but left no usable record ({error})"
+        unusable = Outcome("failed", reason, outcome.wall_seconds, outcome.remark)
+        return None, unusable if outcome.status == "ok" else outcome
+    if outcome.status != "ok":
+        remark = f"its record was complete before its process ended badly ({outcome.status}: {outcome.reason})"
+        return whole, Outcome("ok", "", outcome.wall_seconds, remark)
+    return whole, outcome
+
+
+def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
+    """A worker's record, with its place in the run added; RecordError for an unusable one."""
+    if not path.exists():
+        raise RecordError("it wrote none")
+    content = files.load(path)
+    if not isinstance(content.get("launch"), dict):
+        raise RecordError("it has no launch object")
+    launch = content["launch"] | {"repetition": planned.repetition, "attempt": planned.attempt}
+    whole = {**content, "launch": launch}
+    found = launch_record.check(whole, "its record")
+    if (found.case, found.seed) != (planned.case, planned.seed):
+        raise RecordError("it is of another launch")
+    return whole
+
+
+def write_empty(
+    path: Path, planned: PlannedLaunch, outcome: Outcome, command: Sequence[str] = (), node: str = ""
+) -> None:
+    """The record of a launch that measured nothing, and why."""
+    content = record.empty(
+        planned.case,
+        repetition=planned.repetition,
+        attempt=planned.attempt,
+        seed=planned.seed,
+        status=outcome.status,
+        reason=outcome.reason,
+    )
+    content["launch"] |= {"command": list(command), "wall_seconds": outcome.wall_seconds, **_node(node)}
+    files.write(path, content)
+
+
+def _node(name: str) -> dict[str, str]:
+    """What a record says of the place; nothing where that is this machine."""
+    return {"node": name} if name else {}
+
+
+def disturbed(path: Path) -> str:
+    """Why a launch with a record counts as disturbed; empty where it does not."""
+    try:
+        return launch_record.read(path).disturbed
+    except RecordError:
+        return ""  # of an earlier version, or damaged since; the report names it
+
+
+def node_of(path: Path) -> str:
+    """The node on which a launch with a record ran; empty where that is this machine, or cannot be read."""
+    try:
+        return launch_record.read(path).node
+    except RecordError:
+        return ""

@@ -1,0 +1,44 @@
+"""A Slurm job of three nodes, all of them this machine."""
+
+import shutil
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from support.on_nodes import processes_of
+
+STAND_IN = Path(__file__).parents[1] / "support" / "fake_srun.py"
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Nodes n1, n2 and n3; `on(NODE)` gives what runs on one, `alive()` on any, `kill(NODE)` ends it."""
+    programs, nodes = tmp_path / "programs", tmp_path / "nodes"
+    programs.mkdir()
+    nodes.mkdir()
+    for name in ("srun", "scontrol"):
+        shutil.copy(STAND_IN, programs / name)
+        text = (programs / name).read_text().replace("/usr/bin/env python3", f"{sys.executable} -S")
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755 | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "n1,n2,n3")
+    monkeypatch.setenv("FAKE_NODES", str(nodes))
+
+    def kill(node):
+        for process in processes_of(nodes / node):
+            process.kill()
+
+    def on(node):
+        return processes_of(nodes / node)
+
+    def alive():
+        return [process for node in ("n1", "n2", "n3") for process in on(node)]
+
+    yield SimpleNamespace(kill=kill, on=on, alive=alive, folder=nodes)
+    psutil.wait_procs(left := alive(), 10)
+    assert [process for process in left if process.is_running()] == []
