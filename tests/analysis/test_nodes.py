@@ -313,6 +313,8 @@ def test_a_first_attempt_that_lost_its_node_halfway_does_not_count(three_nodes):
 
     assert set(first["attempt"]) == {2}
     assert torch_row(three_nodes)["repetitions"] == 6
+    assert each(frames.load(three_nodes)).nodes["launches"].tolist() == [3, 9, 6]
+    assert each(frames.load(three_nodes)).nodes["not_counted"].tolist() == [1, 0, 0]
 
 
 def test_a_node_has_its_own_ratio_and_its_launches(three_nodes):

@@ -57,7 +57,7 @@ def test_a_table_has_each_node_s_ratios_below_those_of_all(alike):
     (table,) = nodes.tables(analyse(alike))
 
     assert table.title == "Nodes: 3 machines; how many times as long, on each"
-    assert table.columns[:6] == ["node", "CPU", "GPUs", "launches", "disturbed", "lost"]
+    assert table.columns[:6] == ["node", "CPU", "GPUs", "launches", "disturbed", "not counted"]
     assert table.columns[6:] == ["tensorflow / jax", "torch / jax"]
     assert [row[0] for row in table.rows] == ["all", "n1", "n2", "n3"]
     assert [row[3] for row in table.rows] == ["18", "6", "6", "6"]
