@@ -13,7 +13,7 @@ from bench.analysis.comparisons import pairs, ratios_of
 from bench.analysis.frames import CASES, Row, Run
 
 COLUMNS = [*CASES, "against", "node", "repetitions", "ratio", "ratio_low", "ratio_high", "level", "difference"]
-FACTS = ["node", "cpu", "gpus", "launches", "disturbed", "lost"]
+FACTS = ["node", "cpu", "gpus", "launches", "disturbed", "not_counted"]
 
 
 class ByNode(NamedTuple):
@@ -33,7 +33,8 @@ def by_node(run: Run) -> ByNode | None:
     """Each node's ratios, and its launches; None of a local run.
 
     A row of the table is a comparison on a node, `difference` how likely nodes that are alike differ as much in it by
-    chance; of nodes a row has the number of its launches that count, that were disturbed, and that have no result.
+    chance; of nodes a row has the number of its launches that count, that were disturbed, and that do not count: those
+    without a result, and those whose repetition was measured anew.
     """
     if not nodes.names(run):
         return None
@@ -69,5 +70,5 @@ def _facts(run: Run) -> Iterator[Row]:
             "gpus": ", ".join(machine.gpus) or "none" if machine else "",
             "launches": int(launches["counted"].sum()),
             "disturbed": int((launches["disturbed"] != "").sum()),
-            "lost": int((~launches["status"].isin(["ok", "skipped"])).sum()),
+            "not_counted": int((~launches["counted"].astype(bool)).sum()),
         }

@@ -140,7 +140,7 @@ def _parts(run: Run, name: str) -> Any:
     """What a run's machine is in one respect; of several unlike nodes all that there is, each once."""
     machines = run.description.nodes.values() or [run.description.machine]
     found = [machine.part(name) for machine in machines]
-    return found[0] if all(one == found[0] for one in found) else sorted({_text(one) for one in found})
+    return found[0] if all(one == found[0] for one in found) else ", ".join(sorted({_text(one) for one in found}))
 
 
 def _problems(table: pd.DataFrame) -> Iterator[str]:

@@ -22,7 +22,9 @@ from bench.analysis.calibration.node_intervals import (
     within_nodes,
 )
 from bench.analysis.calibration.nodes import Cluster, draw, looked_at, outcome, shared
-from bench.analysis.comparisons import COLUMNS, OF_NODES, compare
+from bench.analysis.cases import cases
+from bench.analysis.comparisons import COLUMNS, OF_NODES, compare, pairs, ratios_of
+from bench.analysis.targets import targets
 from bench.contract.record import DIFFERENCES
 
 ALIKE = pd.Series([1.00, 1.02, 1.04, 1.01, 1.03, 1.05])
@@ -119,6 +121,10 @@ def test_a_repetition_each_is_what_a_node_each_is():
     assert nodes.interval(APART, places, 0.95, alike=False) == pytest.approx(statistics.paired_interval(APART, 0.95))
 
 
+def test_two_nodes_with_a_repetition_each_are_one_value_each():
+    assert nodes.unit(pd.Series([1.0, 1.1]), pd.Series(["a", "b"])) == "node"
+
+
 def test_a_difference_of_nodes_is_certain_where_each_repeats_itself_exactly():
     assert nodes.difference(pd.Series([1.0, 1.0, 2.0, 2.0]), pd.Series(list("aabb"))) == 0
     assert nodes.difference(pd.Series([1.0, 1.0, 1.0, 1.0]), pd.Series(list("aabb"))) == 1
@@ -138,6 +144,14 @@ def test_the_noise_floor_is_not_of_nodes_that_differ_in_speed():
     assert statistics.noise_floor(seconds) > 1.5
     assert nodes.noise_floor(seconds, places) < 1.05
     assert np.isnan(nodes.noise_floor(seconds, pd.Series(list("abcdef"))))
+
+
+def test_what_is_left_of_a_node_s_few_launches_makes_the_noise_floor_no_smaller():
+    """Two launches a node lie half as far from their mean, in squares, as they lie from the node's own."""
+    seconds, places = pd.Series([1.00, 1.02, 1.00, 1.02]), pd.Series(list("aabb"))
+    left = np.log(seconds) - np.log(seconds).mean()
+
+    assert nodes.noise_floor(seconds, places) == pytest.approx(statistics.noise_floor(np.exp(np.sqrt(2) * left)))
 
 
 def test_a_local_run_is_what_it_was_before_there_were_nodes(recorded_run, monkeypatch):
@@ -174,6 +188,71 @@ def test_unlike_nodes_are_told_and_count_as_one_value_each(three_nodes):
     assert each(run).unlike[0].startswith("CPU ")
     assert each(run).unlike[0].endswith(" on a, b; another CPU on c")
     assert set(compare(run).table["unit"]) == {"node"}
+
+
+def test_a_node_without_any_result_makes_no_others_unlike(three_nodes):
+    description = json.loads((three_nodes / "run.json").read_text())
+    description["nodes"]["never used"] = {**description["machine"], "cpu": "another CPU"}
+    (three_nodes / "run.json").write_text(json.dumps(description))
+
+    assert each(frames.load(three_nodes)).unlike == []
+
+
+def of_torch(run):
+    """The pair of torch against jax: its ratios and the node of each, and its launches."""
+    (pair,) = [one for one in pairs(frames.load(run))[0] if one.case.backend == "torch"]
+    ratios = ratios_of(pair)
+    return ratios, pair.ours.set_index("repetition")["node"].reindex(ratios.index), pair
+
+
+def test_of_unlike_nodes_the_interval_is_over_their_means_and_nodes_decide_it(three_nodes):
+    on_nodes(three_nodes, lambda number: PLACES[number], {"c": {"cpu": "another CPU"}})
+    edit(three_nodes, "*torch*", lambda launch: stretched(launch, 0.54))
+    ratios, places, pair = of_torch(three_nodes)
+    means, row = nodes.means_of(ratios, places), torch_row(three_nodes)
+
+    assert (row["ratio_low"], row["ratio_high"]) == statistics.mean_interval(means, pair.level)[1:]
+    assert row["ratio_launches"] == statistics.repetitions_to_decide(means, pair.level, 0.05)
+
+
+def test_a_verdict_that_nodes_with_a_disturbed_launch_alone_give_is_none(three_nodes):
+    on_nodes(three_nodes, lambda number: PLACES[number], {"c": {"cpu": "another CPU"}})
+    by_place = {"a": 1.0, "b": 1.08, "c": 1.04}
+    edit(three_nodes, "*torch*", lambda launch: stretched(launch, by_place[launch["node"]]))
+    assert torch_row(three_nodes)["verdict"] == "slower"
+    edit(three_nodes, "r00[45]*jax*", lambda launch: [one.update(steal_fraction=0.3) for one in launch["epochs"]])
+
+    assert torch_row(three_nodes)["verdict"] == "undecided"
+
+
+def test_seconds_of_nodes_that_differ_in_speed_are_over_their_means(three_nodes):
+    by_place = {"a": 1.0, "b": 2.0, "c": 3.0}
+    edit(three_nodes, "*", lambda launch: stretched(launch, by_place[launch["node"]]))
+    run = frames.load(three_nodes)
+    jax = run.launches[run.launches["backend"].eq("jax")]
+    expected = statistics.mean_interval(nodes.means_of(jax["epoch_seconds"], jax["node"]), 0.95)
+    row = cases(run).set_index("backend").loc["jax"]
+
+    assert (row["epoch_seconds"], row["epoch_seconds_low"], row["epoch_seconds_high"]) == pytest.approx(expected)
+    assert torch_row(three_nodes)["noise_floor"] < 1.1
+
+
+def test_the_time_to_a_target_is_over_unlike_nodes_too(three_nodes):
+    for backend in ("jax", "torch"):
+        edit(three_nodes, f"*{backend}*", reaching)
+    on_nodes(three_nodes, lambda number: PLACES[number], {"c": {"cpu": "another CPU"}})
+    found = targets(frames.load(three_nodes)).set_index("backend").loc["torch"]
+    on_nodes(three_nodes, lambda number: PLACES[number])
+    alike = targets(frames.load(three_nodes)).set_index("backend").loc["torch"]
+
+    for name in ("ratio", "seconds_to_target"):
+        assert found[name] == pytest.approx(alike[name])
+        assert found[f"{name}_high"] != pytest.approx(alike[f"{name}_high"], rel=1e-4)
+
+
+def reaching(launch):
+    for epoch in launch["epochs"]:
+        epoch |= {"validation_metric": 0.9, "validation_loss": 0.1}
 
 
 def test_other_numbers_of_the_same_cpus_make_no_unlike_nodes(three_nodes):
@@ -234,6 +313,8 @@ def test_a_first_attempt_that_lost_its_node_halfway_does_not_count(three_nodes):
 
     assert set(first["attempt"]) == {2}
     assert torch_row(three_nodes)["repetitions"] == 6
+    assert each(frames.load(three_nodes)).nodes["launches"].tolist() == [3, 9, 6]
+    assert each(frames.load(three_nodes)).nodes["not_counted"].tolist() == [1, 0, 0]
 
 
 def test_a_node_has_its_own_ratio_and_its_launches(three_nodes):
@@ -261,6 +342,12 @@ def test_in_a_comparison_of_two_runs_each_node_has_one_value(three_nodes):
     case = good[good["workload"].eq("mlp") & good["backend"].eq("torch")]
 
     assert len(two_runs._times(run, case, case)) == 3
+    assert two_runs.compare(run, run, 0.05, ()).allowed == []
+    description = json.loads((three_nodes / "run.json").read_text())
+    description["nodes"]["b"]["cpu"] = "another CPU"
+    (three_nodes / "run.json").write_text(json.dumps(description))
+    with pytest.raises(two_runs.NotComparableError, match=r"machine: cpu .+ and .+, another CPU;"):
+        two_runs.compare(frames.load(three_nodes), run, 0.05, ())
     table = two_runs.compare(run, run, 0.05, DIFFERENCES).table
     assert set(table["verdict"]) <= {"equivalent", "undecided"}
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 
 import pandas as pd
 import pytest
@@ -56,7 +57,7 @@ def test_a_table_has_each_node_s_ratios_below_those_of_all(alike):
     (table,) = nodes.tables(analyse(alike))
 
     assert table.title == "Nodes: 3 machines; how many times as long, on each"
-    assert table.columns[:6] == ["node", "CPU", "GPUs", "launches", "disturbed", "lost"]
+    assert table.columns[:6] == ["node", "CPU", "GPUs", "launches", "disturbed", "not counted"]
     assert table.columns[6:] == ["tensorflow / jax", "torch / jax"]
     assert [row[0] for row in table.rows] == ["all", "n1", "n2", "n3"]
     assert [row[3] for row in table.rows] == ["18", "6", "6", "6"]
@@ -102,7 +103,9 @@ def test_the_table_stands_in_every_form_and_beside_it(alike):
         assert "Nodes: 3 machines" in text
     assert list(pd.read_csv(alike / "nodes.csv")["node"]) == ["n1", "n2", "n3"]
     assert len(pd.read_csv(alike / "node_ratios.csv")) == 2 * 3
-    assert run_page.where(analysis).startswith("3 nodes, the first of them ")
+    assert "On these machines" in (alike / "report.html").read_text()
+    on_nodes(alike, lambda number: f"n{number % 3 + 1}", {"n1": {"cpu": "another CPU"}})
+    assert run_page.where(analyse(alike)).startswith("3 nodes, the first of them another CPU, ")
 
 
 def test_nodes_that_differ_in_a_ratio_are_told_with_both(apart):
@@ -145,9 +148,13 @@ def test_of_many_nodes_the_first_are_shown_and_the_others_counted(recorded_run):
 def test_a_bundle_tells_nodes_apart_without_their_names(alike, tmp_path):
     on_nodes(alike, lambda number: ["anna-pc", "bob-pc.example.org", "anna-pc"][number % 3])
     bundle.write(alike, tmp_path / "run.zip")
-    names = bundle._names(alike)
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        (name,) = [one for one in archive.namelist() if one.endswith("report.md")]
+        text = archive.read(name).decode()
 
-    assert (names["anna-pc"], names["bob-pc.example.org"]) == ("machine-1", "machine-2")
+    assert "| machine-1 | " in text
+    assert "| machine-2 | " in text
+    assert "-pc" not in text
 
 
 def test_a_node_whose_name_is_a_number_keeps_it_in_a_bundle(alike):

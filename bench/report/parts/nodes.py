@@ -24,7 +24,7 @@ NAMES = (
     Column("GPUs", cells.plain("gpus"), ()),
     Column("launches", cells.plain("launches"), ()),
     Column("disturbed", cells.plain("disturbed"), ()),
-    Column("lost", cells.plain("lost"), ()),
+    Column("not counted", cells.plain("not_counted"), ()),
 )
 
 
@@ -37,7 +37,7 @@ def tables(analysis: Analysis) -> list[Table]:
     rows: dict[str, dict[Any, Any]] = {row["node"]: row for row in found.nodes.to_dict("records")}
     for row in found.table.to_dict("records"):
         rows[row["node"]][labels[case_key(row), row["against"]]] = row
-    counts = {name: sum(row[name] for row in rows.values()) for name in ("launches", "disturbed", "lost")}
+    counts = {name: sum(row[name] for row in rows.values()) for name in ("launches", "disturbed", "not_counted")}
     compared = analysis.comparisons.table.to_dict("records")
     of_all = {labels[case_key(row), row["against"]]: row for row in compared}
     shown = [*rows.values()][:MOST]
@@ -99,7 +99,10 @@ def _notes(units: Mapping[str, str], nodes: int) -> Iterator[str]:
         yield f"about any node of their kind: {', '.join(of_kind)}; about these nodes alone: {', '.join(alone)}"
     if of_kind:
         yield "an interval about any node takes each as one value: more nodes make it narrower, more launches hardly do"
-    yield "lost: launches without a result; an interval of one node is about that node alone"
+    yield (
+        "an interval of one node is about that node alone; not counted: launches without a result, and those of "
+        "repetitions that were measured anew, as where a node was lost"
+    )
     if nodes > MOST:
         yield f"{number_of(nodes - MOST, 'node more stands', 'nodes more stand')} in nodes.csv and node_ratios.csv"
 
