@@ -15,8 +15,8 @@ from bench.places.pipe import Pipe
 JOB, NODES = "SLURM_JOB_ID", "SLURM_JOB_NODELIST"
 WAIT_SECONDS = 60  # for a node of the job that another step has
 # One task with all of the node that the job has, where no other step gets in. `--exclusive` would leave it one CPU, and
-# let others in (Slurm 20.11 and later).
-WHOLE_NODE = ("--nodes=1", "--ntasks=1", "--cpu-bind=none")
+# let others in (Slurm 20.11 and later). Buffered, its output would come line by line, and frames have none.
+WHOLE_NODE = ("--nodes=1", "--ntasks=1", "--cpu-bind=none", "--unbuffered")
 # On a node that lacks this Python another one does to begin with.
 BEGIN = 'if [ -x "$0" ]; then exec "$0" -c "$1"; else exec python3 -c "$1"; fi'
 

@@ -46,6 +46,9 @@ def check_places(given: Mapping[str, Any]) -> None:
         return
     if given["explain"]:
         raise UsageError("--explain: takes steps apart on this machine; leave --places out, or run explain by itself")
+    if given["within"] is not None:
+        words = "reckons with repetitions on one machine, and on several nodes each node may count once"
+        raise UsageError(f"--within: {words}; order launches with --launches, --until decided or --budget")
     searched = [track for track in given["tracks"] or () if track in SEARCHED]
     if searched:
         words = "has knobs, which are searched for on the machine that measures"

@@ -5,11 +5,13 @@ import platform
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.contract.paths import ROOT
 from bench.machine import environments
 from bench.places import boot, code
+from bench.places import node as of_node
 from bench.places.node import Node, RefusedError, Suite
 from bench.places.pipe import Pipe
 from bench.places.place import NodeLostError, Work
@@ -105,6 +107,17 @@ def test_a_launch_on_a_node_that_hangs_ends_at_its_limit(node, tmp_path):
     assert (outcome.status, outcome.reason) == ("timeout", "no end after 0 s; killed")
     assert (tmp_path / "log").read_text() == "begun\n"
     assert not (tmp_path / "record").exists()
+
+
+def test_a_node_that_falls_silent_counts_as_lost(node, tmp_path, monkeypatch):
+    node.begin(Suite(), NOTHING, print)
+    monkeypatch.setattr(of_node, "SILENT_SECONDS", 0.5)
+    (program,) = psutil.Process().children()  # which the start on the node has become
+    program.suspend()
+
+    with pytest.raises(NodeLostError, match="no answer within 0 s"):
+        node.launch(Work(["true"], tmp_path / "none", tmp_path / "record", tmp_path / "log", 60.0))
+    program.resume()
 
 
 def test_an_environment_that_is_not_there_is_told(node):

@@ -3,14 +3,15 @@
 import os
 import subprocess
 
-import psutil
 import pandas as pd
+import psutil
 import pytest
 from support import fake_slurm
-from support.on_nodes import compared, figures, wait_for
+from support.on_nodes import compared, figures, processes_of, wait_for
 from support.playback import launches, state
 
 from bench.analysis import frames
+from bench.contract.paths import ROOT
 
 pytestmark = [
     pytest.mark.long,
@@ -30,20 +31,44 @@ def slurm(tmp_path):
         yield found
 
 
-@pytest.fixture
-def in_job(slurm, bench, monkeypatch):
-    """The command line inside a job that has both nodes and outlives one of them."""
-    for name, value in slurm.environment.items():
-        monkeypatch.setenv(name, value)
-    plain = bench.command
-    bench.command = lambda *words: ["salloc", "--nodes=2", "--exclusive", "--no-kill", "--quiet", *plain(*words)]
-    return bench
+def in_job(bench, slurm, nodes, *words, **more):
+    """A command inside a job that has so many nodes and outlives one of them, under way."""
+    given = bench.options if "--resume" not in words else [f"--output={bench.results}"]
+    job = ["salloc", f"--nodes={nodes}", "--exclusive", "--no-kill", "--quiet"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, **slurm.environment, **more}
+    command = [*job, *bench.command("run", *given, *words)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
 
-def test_records_of_a_slurm_job_are_those_of_this_machine_but_for_times(in_job, bench, measure):
-    ended = in_job.run("run", "--places=srun", "--launches=6")
+def test_records_of_a_slurm_job_are_those_of_this_machine_but_for_times(slurm, bench, measure):
+    ended = bench.end(in_job(bench, slurm, 2, "--places=srun", "--launches=6"))
 
     assert ended.code == 0, ended
-    assert state(in_job.latest()) == "finished"
-    assert {one["node"] for one in launches(in_job.latest())} == set(NODES)
-    assert compared(in_job.latest()) == compared(measure("--launches=6"))
+    assert state(bench.latest()) == "finished"
+    assert {one["node"] for one in launches(bench.latest())} == set(NODES)
+    assert compared(bench.latest()) == compared(measure("--launches=6"))
+
+
+def test_two_hundred_launches_over_slurm_survive_a_node_and_the_run_itself(slurm, bench, judge, tmp_path):
+    process = in_job(bench, slurm, 2, "--places=srun", "--launches=67")
+    wait_for(40, process, bench.folder)
+    slurm.kill("n2")
+    wait_for(100, process, bench.folder)
+    bench.keep()
+    (run,) = [one for one in psutil.Process(process.pid).children() if "salloc" not in one.name()]
+    run.kill()
+    process.communicate(timeout=60)
+    _, orphans = psutil.wait_procs([one for node in NODES for one in processes_of(tmp_path / "nodes" / node)], 10)
+    disturbed = bench.latest()
+    ended = bench.end(in_job(bench, slurm, 1, "--resume", disturbed.name))
+    bench.run("run", "--launches=67")
+    ours, theirs = figures(frames.load(disturbed)), figures(frames.load(bench.latest()))
+
+    judge(
+        "Slurm: a node dies, the run is killed, and goes on in another job",
+        "exit 0, 0 orphans, 201 launches counted",
+        f"exit {ended.code}, {len(orphans)} orphans, {len(ours)} launches counted",
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert set(frames.load(disturbed).launches["node"]) == set(NODES)

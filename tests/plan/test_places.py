@@ -32,6 +32,7 @@ def test_other_places_are_refused_with_what_there_is(text):
     [
         (["--places=srun", "--explain"], "--explain: takes steps apart on this machine"),
         (["--places=srun", "--tracks=fit,tuned"], "--tracks tuned: has knobs"),
+        (["--places=srun", "--within=3%"], "--within: reckons with repetitions on one machine"),
         (["--pool-unlike"], "--pool-unlike: .* give --places too"),
     ],
 )
