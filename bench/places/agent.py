@@ -145,6 +145,24 @@ class Agent:
         self._send({"event": "done", **vars(outcome)}, *left)
 
 
+def check_priority() -> None:
+    """Take the priority that a process started by hand has; UsageError where the launcher gave less, and that stays.
+
+    Ray runs what it starts at niceness 15, where all else on the machine comes first, and lets the kernel kill it first
+    where memory is short.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
+    niceness = os.nice(0)
+    if niceness <= 0:
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    except OSError:
+        words = "so all else there comes first; start Ray on the nodes with RAY_worker_niceness=0 in its environment"
+        raise UsageError(f"what is launched there runs at niceness {niceness}, {words}") from None
+
+
 def serve(requests: IO[bytes], send: Send) -> None:
     """Answer request after request until the stream ends, which ends what runs, too."""
     asked: queue.Queue[Frame] = queue.Queue()
@@ -187,6 +205,7 @@ def main() -> None:
             output.flush()
 
     try:
+        check_priority()
         with under_way(lambda text: send({"event": "said", "text": text})):
             send({"event": "ready"})
             serve(sys.stdin.buffer, send)

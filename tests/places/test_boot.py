@@ -8,9 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT
 from bench.machine import environments
-from bench.places import boot, code
+from bench.places import agent, boot, code
 from bench.places import node as of_node
 from bench.places.node import Node, RefusedError, Suite
 from bench.places.pipe import Pipe
@@ -118,6 +119,26 @@ def test_a_node_that_falls_silent_counts_as_lost(node, tmp_path, monkeypatch):
     with pytest.raises(NodeLostError, match="no answer within 0 s"):
         node.launch(Work(["true"], tmp_path / "none", tmp_path / "record", tmp_path / "log", 60.0))
     program.resume()
+
+
+def test_a_launcher_with_less_priority_is_told_how_to_give_it(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(agent.os, "nice", lambda _by: 15)
+    monkeypatch.setattr(agent.os, "setpriority", refuse)
+
+    with pytest.raises(UsageError, match=r"runs at niceness 15, .* RAY_worker_niceness=0"):
+        agent.check_priority()
+
+
+def test_a_launcher_with_less_priority_gets_it_where_that_may_be(monkeypatch):
+    asked = []
+    monkeypatch.setattr(agent.os, "nice", lambda _by: 15)
+    monkeypatch.setattr(agent.os, "setpriority", lambda *given: asked.append(given))
+    agent.check_priority()
+
+    assert asked == [(os.PRIO_PROCESS, 0, 0)]
 
 
 def test_an_environment_that_is_not_there_is_told(node):

@@ -18,9 +18,14 @@ SET_PDEATHSIG, SET_CHILD_SUBREAPER = 1, 36  # of prctl
 
 def switch_on(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a machine; to terminate it ends all of its processes first, and so does the end of this thread."""
-    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    words = [sys.executable, "-S", __file__, *command]
-    return subprocess.Popen(words, env=dict(environment), start_new_session=True, **silent)
+    return subprocess.Popen(
+        [sys.executable, "-S", __file__, *command],
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def processes(root: int) -> list[int]:
@@ -34,6 +39,14 @@ def processes(root: int) -> list[int]:
     for pid in found:
         found += children[pid]
     return found[1:]
+
+
+def end_marked(variable: str) -> None:
+    """End every process, but this one, that was started with this NAME=value in its environment."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # another user's, or it has ended meanwhile
+            if variable.encode() in path.read_bytes().split(b"\0") and path.parent.name != str(os.getpid()):
+                os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def signal_all(root: int, number: int) -> None:

@@ -93,13 +93,15 @@ def absent() -> str:
 def fake_slurm(folder: Path, nodes: int = 2, more: str = "") -> Iterator[FakeSlurm]:
     """Nodes n1, n2 … that are idle; `more` is added to the configuration. RuntimeError where they do not come up."""
     names = tuple(f"n{number}" for number in range(1, nodes + 1))
+    configuration = folder / "slurm.conf"
     (folder / "state").mkdir(parents=True)
-    (folder / "slurm.conf").write_text(_configuration(folder, names, more))
-    slurm = FakeSlurm({"SLURM_CONF": str(folder / "slurm.conf"), **_unpacked()}, names, {})
+    configuration.write_text(_configuration(folder, names, more))
+    slurm = FakeSlurm({"SLURM_CONF": str(configuration), **_unpacked()}, names, {})
     stepd = ["-d", _find("slurmstepd")] if FOLDER in os.environ else []
     commands = {"controller": [_find("slurmctld"), "-D"]}
     commands |= {name: [_find("slurmd"), "-D", "-N", name, *stepd] for name in names}
     with contextlib.ExitStack() as running:
+        running.callback(machine.end_marked, f"SLURM_CONF={configuration}")  # salloc, srun, drivers
         for name, command in commands.items():
             slurm.machines[name] = machine.switch_on(command, os.environ | slurm.environment)
             running.callback(slurm.kill, name)
