@@ -89,7 +89,7 @@ class Prepared:
 
     def command(self, python: Path, planned: PlannedLaunch) -> list[str]:
         """The command that runs one launch: a pytest node with the case as its options, and who measures it."""
-        card = nvidia.prefix() if planned.case.device == "gpu" else []
+        card = nvidia.prefix(planned.case.device_count) if planned.case.device == "gpu" else []
         command = [
             *self.settings(planned.case.variant),
             *card,
