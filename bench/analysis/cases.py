@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from bench.analysis import predict, statistics
-from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
+from bench.analysis.frames import CASES, DEVICE_VALUES, INTERVAL_LEVEL, Row, Run, counted
 from bench.contract.case import CALLING, Case
 from bench.contract.run_json import Planned, RunDescription
 
@@ -40,6 +40,7 @@ CASE_VALUES = [
     "parameters",
     "peak_host_mib",
     "peak_device_mib",
+    *DEVICE_VALUES,
 ]
 
 
@@ -86,7 +87,7 @@ def _case_values(group: pd.DataFrame, level: float) -> Row:
         return {"launches": 0, **noise}
     epoch = statistics.mean_interval(good["epoch_seconds"], INTERVAL_LEVEL)
     trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
-    means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
+    means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib", *DEVICE_VALUES]].astype(float).mean()
     return {
         "launches": len(good),
         **noise,
