@@ -233,6 +233,13 @@ def test_a_ladder_that_ended_early_proves_nothing(climbed):
     assert list(found.on_several.values()) == ["not climbed to the end"]
 
 
+def test_a_rung_that_is_missing_proves_nothing(climbed):
+    found = climbed({"metric/accuracy": None})
+
+    assert any("2 devices, seed 0: not recorded: metric" in problem for problem in found.problems)
+    assert "equal" not in found.on_several.values()
+
+
 def test_a_missing_recording_of_several_devices_is_named(tmp_path):
     save(tmp_path / "ladders", backend="torch")
     ladders = [ladder("torch"), ladder("torch", device_count=2)]

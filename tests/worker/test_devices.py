@@ -94,7 +94,9 @@ Team._average = lambda self, parameter: None
 def written(folder, name, fault=""):
     """A workload's file of that name, with a fault that it brings."""
     path = folder / f"{name}.py"
-    path.write_text(f"{fault}\n{SOURCE.replace('LAYER', LAYERS.get(name, ''))}")
+    source = SOURCE.replace("LAYER", LAYERS.get(name, ""))
+    source = source.replace("SGD(0.1)", "SGD(0.1, clipvalue=1e-3)") if name == "clipped" else source
+    path.write_text(f"{fault}\n{source}")
     return path
 
 
@@ -184,6 +186,15 @@ def test_dropout_draws_for_each_device_but_on_jax(golden, backend_name):
     assert about["error"] == "", log
     assert "Dropout random" in about["kinds"].values()
     assert (max(apart(arrays, one).values()) < EXACT) is (backend_name == "jax")
+
+
+def test_gradients_are_clipped_before_they_are_averaged_on_tensorflow_alone(golden, backend_name):
+    folder, one = golden("clipped")
+    about, arrays, log = climbed(backend_name, folder, folder / "clipped.py", 2)
+
+    assert about["error"] == "", log
+    assert about["kinds"]["optimizer"] == "optimizer clips"
+    assert (max(apart(arrays, one).values()) < EXACT) is (backend_name != "tensorflow")
 
 
 @pytest.mark.parametrize("fault", ["summed", "wrong slice"])
@@ -355,6 +366,30 @@ def test_a_program_of_the_page_prints_what_stands_below_it(name, tmp_path, backe
     )
 
     assert done.stdout.strip().splitlines()[-1:] == [said[backend_name]], done.stdout + done.stderr[-2000:]
+
+
+MASKED_ON_JAX = """
+import numpy as np, keras
+
+for several in (False, True):
+    keras.distribution.set_distribution(keras.distribution.DataParallel() if several else None)
+    layers = [keras.layers.Masking(), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
+    model = keras.Sequential([keras.Input((3, 1)), *layers])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    x = np.array([[[1.0], [0.0], [0.0]], [[1.0], [1.0], [1.0]]])
+    model.fit(x, np.array([[[2.0]] * 3, [[0.0]] * 3]), batch_size=2, shuffle=False, verbose=0)
+    print(f"{model.get_weights()[0][0, 0]:.2f}", end=" ")
+"""
+
+
+def test_masked_places_are_the_same_on_jax(backend_name):
+    if backend_name != "jax":
+        pytest.skip("the page has it")
+    settings = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    given = {"env": {**os.environ, **settings}, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run([sys.executable, "-c", MASKED_ON_JAX], **given)
+
+    assert done.stdout == "1.00 1.00 ", done.stderr
 
 
 def test_every_program_of_the_page_is_run():
