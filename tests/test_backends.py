@@ -219,6 +219,15 @@ def test_every_backend_that_trains_has_every_module_of_training(facts):
     )
 
 
+@pytest.mark.parametrize("facts", [facts for facts in facts_of_all() if facts.shares], ids=lambda facts: facts.name)
+def test_every_backend_that_trains_on_several_devices_has_the_functions_of_their_protocols(facts):
+    module = backends.devices(facts.name)
+    for protocol, found in ((backends.Devices, module), (backends.Team, module.Team)):
+        asked = {name for name, one in vars(protocol).items() if callable(one) and not name.startswith("_")}
+
+        assert {name for name in asked if not callable(getattr(found, name, None))} == set()
+
+
 def test_no_two_backends_share_a_colour_a_symbol_or_an_input():
     for values in (
         [facts.colour for facts in facts_of_all()],

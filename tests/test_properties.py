@@ -106,6 +106,7 @@ def cases(draw, workloads=PATHS):
         "task": task,
         "track": draw(st.sampled_from(TRACKS_OF[task])),
         "variant": draw(often("", st.sampled_from(["keras=1", "workload=new"]))),
+        "device_count": draw(often(1, st.sampled_from([2, 4]))),
     }
 
 
@@ -193,9 +194,10 @@ def runs(draw):
     backends = draw(st.lists(st.sampled_from(["jax", "torch", "tensorflow"]), min_size=2, max_size=3, unique=True))
     executions = st.tuples(st.sampled_from(tracks), st.sampled_from(["arrays", RESIDENT]))
     planned = [
-        {**first, "backend": backend, "track": track, "input": handed, "variant": variant}
+        {**first, "backend": backend, "track": track, "input": handed, "variant": variant, "device_count": count}
         for track, handed in draw(st.lists(executions, min_size=1, max_size=2, unique=True))
         for variant in draw(st.sampled_from([[""], ["keras=1", "keras=2"], ["workload=old", "workload=new"]]))
+        for count in draw(st.sampled_from([[1], [1], [1, 2]]))
         for backend in backends
     ]
     others = draw(st.lists(cases(), max_size=1))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from bench.analysis import nodes, predict, statistics
-from bench.analysis.frames import CASES, INTERVAL_LEVEL, Row, Run, counted
+from bench.analysis.frames import CASES, DEVICE_VALUES, INTERVAL_LEVEL, Row, Run, counted
 from bench.contract.case import CALLING, Case
 from bench.contract.run_json import Planned, RunDescription
 
@@ -40,6 +40,7 @@ CASE_VALUES = [
     "parameters",
     "peak_host_mib",
     "peak_device_mib",
+    *DEVICE_VALUES,
 ]
 
 
@@ -87,7 +88,7 @@ def _case_values(group: pd.DataFrame, level: float, alike: bool) -> Row:
         return {"launches": 0, **noise}
     epoch = nodes.interval(good["epoch_seconds"], good["node"], INTERVAL_LEVEL, alike=alike)
     trend = statistics.mean_interval(good["trend"].dropna().astype(float), level)
-    means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib"]].astype(float).mean()
+    means = good[["test_metric", "test_loss", "peak_host_mib", "peak_device_mib", *DEVICE_VALUES]].astype(float).mean()
     return {
         "launches": len(good),
         **noise,

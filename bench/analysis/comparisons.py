@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -16,10 +17,12 @@ from bench.contract.case import OF_FILES, RESIDENT, Case, in_turns, stem
 from bench.contract.run_json import RunDescription, Workload
 
 TIME_MARGIN = 0.05
-PER_SAMPLE = ("batch", "workload")  # families in which a sample's time is compared: the epochs are not alike
-OTHER_TRAININGS = (*PER_SAMPLE, "numerics")  # whose metric may differ, and is no reason for an exit status of 1
+PER_SAMPLE = ("batch", "workload", "devices")  # families in which a sample's time is compared: epochs may be unlike
+OTHER_TRAININGS = ("batch", "workload", "numerics")  # whose metric may differ, and is no reason for an exit status of 1
 OTHER_FILES = tuple(f"variant={kind}" for kind in OF_FILES)  # nor is it of variants that train another file
-SAME_PLACE = ("backend", "device", "numerics", "task", "track", "input")
+SAME_PLACE = ("backend", "device", "numerics", "task", "track", "input", "device_count")
+NO_TIMES: Row = dict.fromkeys(("ratio", "ratio_low", "ratio_high", "noise_floor"), math.nan)  # where they say nothing
+NO_TIMES |= {"verdict": "", "limit_verdict": "", "ratio_launches": None, "disturbed": 0}
 COLUMNS = [
     *CASES,
     "against",
@@ -90,7 +93,7 @@ def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
     alike = not nodes.unlike(run)
     rows = []
     for pair in comparable:
-        case, _, against, ours, theirs, level = pair
+        case, opponent, against, ours, theirs, level = pair
         ratios = ratios_of(pair)
         places = ours.set_index("repetition")["node"].reindex(ratios.index)
         pilot = None if pilot_size is None else ratios[ratios.index < pilot_size]
@@ -102,6 +105,8 @@ def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
             shown, level, TIME_MARGIN, pilot if shown is ratios else None, looked=looked
         )
         row = compared(case, ours, theirs, against, level, workloads[case.workload])
+        if case.batch_size != opponent.batch_size:
+            row["metric_verdict"] = ""  # another batch is another training
         row |= time_columns(ratio, TIME_MARGIN, launches)
         row |= {"nodes": places.nunique(), "unit": unit}
         quiet = ratios[~ratios.index.isin(_disturbed(ours) | _disturbed(theirs))]
@@ -112,7 +117,7 @@ def rows_of(run: Run, comparable: Sequence[Pair]) -> list[Row]:
         if limit is not None and family(against) == "variant":
             found = {statistics.limit_verdict(one, limit) for one in (ratio, alone)}
             row["limit_verdict"] = found.pop() if len(found) == 1 else "undecided"
-        rows.append(row)
+        rows.append({**row, **NO_TIMES} if case.simulated else row)
     return rows
 
 
@@ -136,8 +141,13 @@ def opponents(case: Case, description: RunDescription) -> Iterator[tuple[str, Ca
     for what a call for each token costs. `shipped` trains other
     batches than they, so it is compared with the reference alone. An input is compared with one that costs nothing,
     numerics with float32, a batch size with the smallest, a workload with the one that `--against` names, and a
-    variant with the first.
+    variant with the first, several devices with the fewest. Devices that are parts of one CPU are compared in nothing
+    else, and there in their metric alone.
     """
+    if case.device_count > 1:
+        yield from _fewer_devices(case, description)
+    if case.simulated:
+        return
     reference = description.reference
     if case.backend != reference:
         yield f"backend={reference}", replace(case, backend=reference)
@@ -159,6 +169,16 @@ def opponents(case: Case, description: RunDescription) -> Iterator[tuple[str, Ca
     yield from _other_variant(case, alike)
     if case.track == "fit":
         yield from _other_trainings(case, alike, description.options.get("against"))
+
+
+def _fewer_devices(case: Case, description: RunDescription) -> Iterator[tuple[str, Case]]:
+    """The same on the fewest devices, with the same batch; where batches grow with the devices, with its share."""
+    weak = description.options.get("scaling") == "weak"
+    fewest = min(planned.case.device_count for planned in description.plan)
+    batch_size = case.batch_size * fewest // case.device_count if weak else case.batch_size
+    opponent = replace(case, device_count=fewest, batch_size=batch_size)
+    if fewest < case.device_count and any(planned.case == opponent for planned in description.plan):
+        yield f"devices={fewest}", opponent
 
 
 def _other_variant(case: Case, alike: Sequence[Case]) -> Iterator[tuple[str, Case]]:
@@ -196,7 +216,7 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
             theirs = groups.get(opponent.key)
             if ours is None or theirs is None:
                 continue
-            alike = family(against) not in PER_SAMPLE and not against.startswith(OTHER_FILES)
+            alike = _starts_alike(case, opponent, against)
             fault = _different_start(ours, theirs, workloads[case.workload].weights) if alike else None
             if fault:
                 refused.append(f"{case.title} is not compared with {against}: {fault}")
@@ -206,8 +226,15 @@ def pairs(run: Run) -> tuple[list[Pair], list[str]]:
     return [Pair(*sides, level=statistics.level_of(sizes[family(sides[2])])) for sides in comparable], refused
 
 
+def _starts_alike(case: Case, opponent: Case, against: str) -> bool:
+    """Whether both have to start from the same weights and see the same batches."""
+    if family(against) == "devices":
+        return case.batch_size == opponent.batch_size
+    return family(against) not in PER_SAMPLE and not against.startswith(OTHER_FILES)
+
+
 def family(against: str) -> str:
-    """`backend`, `track`, `input`, `numerics`, `batch`, `workload` or `variant`: which question is answered."""
+    """`backend`, `track`, `input`, `numerics`, `batch`, `workload`, `variant` or `devices`: which question it is."""
     return against.partition("=")[0]
 
 
@@ -225,7 +252,7 @@ def compared(
     if workload.own_seed:
         values = values.iloc[:1]  # launches that draw alike say nothing of other draws, however little they differ
     margin = workload.target.margin
-    has_metric = case.task == "train" and family(against) not in PER_SAMPLE
+    has_metric = case.task == "train" and family(against) not in ("batch", "workload")
     counts = workload.target.metric.endswith("accuracy")  # of test samples, so it moves in steps
     resolution = 1 / workload.test_samples if counts else 0.0
     difference = statistics.difference_interval(values, level, resolution)

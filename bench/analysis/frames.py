@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.analysis import predict, statistics
 from bench.contract import files, launch_record, record, run_json
-from bench.contract.case import CASE_COLUMNS, Case, in_turns, title
+from bench.contract.case import CASE_COLUMNS, LATER, Case, in_turns, title
 from bench.contract.disturbance import disturbed
 from bench.contract.files import RecordError
 from bench.contract.launch_record import Called, Launch, Measured, Trained
@@ -48,6 +48,7 @@ EPOCH_VALUES = ["seconds", "span_epochs", "validation_seconds", "cpu_seconds", *
 EPOCH_HEAD = [*CASES, "repetition", "attempt", "seed", "epoch", "cold"]
 EPOCH_COLUMNS = [*EPOCH_HEAD, *EPOCH_VALUES, "train_loss", "train_metric", *VALIDATION, "disturbed"]
 PHASES = ["epochs_seconds", "import_seconds", "data_seconds", "build_seconds", "evaluate_seconds"]
+DEVICE_VALUES = ["exchange_share", "input_share"]  # of several devices
 LAUNCH_VALUES = [
     "epoch_seconds",
     "trend",
@@ -66,6 +67,7 @@ LAUNCH_VALUES = [
     "weights_digest",
     "batches_digest",
     *PHASES,
+    *DEVICE_VALUES,
 ]
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
 LAUNCH_LISTS = ["call_seconds", "outputs"]  # of inference
@@ -151,6 +153,7 @@ def _tuning(path: Path, warnings: list[str]) -> pd.DataFrame:
         found = pd.read_csv(path, keep_default_na=False, na_values=empty)
         earlier = [name for name in (*FINAL_COLUMNS, "rounds", "disturbed") if name not in found]
         found = found.assign(**{name: math.nan if name in FINAL_COLUMNS else 0 for name in earlier})
+        found = found.assign(**{name: value for name, value in LATER.items() if name not in found})
         return found[list(TUNING_COLUMNS)].assign(knobs=found["knobs"].map(json.loads))
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.append(f"left out: {path.name}: {str(error).splitlines()[0]}")
@@ -265,7 +268,13 @@ def _training_values(launch: Trained) -> Row:
         "test_metric": launch.test.metric,
         "test_loss": launch.test.loss,
         "epochs_seconds": sum(seconds),
+        "exchange_share": _share(launch.phases.get("exchange"), launch.phases.get("fit")),
+        "input_share": _share(launch.phases.get("input"), statistics.launch_value(seconds[1:])),
     }
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

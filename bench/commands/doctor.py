@@ -67,7 +67,9 @@ def _tell_nodes(places: Places, own: Mapping[str, Path]) -> int:
         for name in training_backends()
     ]
     with Fleet(places.kind, places.address, print) as fleet:
-        fleet.begin({"environments": wanted, "gpu": None, "shared": True, "devices": None, "keep": []})
+        fleet.begin(
+            {"environments": wanted, "device_counts": [1], "gpu": None, "shared": True, "devices": None, "keep": []}
+        )
         for node in fleet.nodes:
             print(f"{node.name}: {json.dumps(node.facts['machine'])}")
             for backend, versions in node.facts["versions"].items():

@@ -36,6 +36,8 @@ class Finding:
     `rung` is the first that parts. `layers` is a regular expression for the class of the layer and, where it has an
     activation, a space and its name; `weight` is one for the name of the weight, where it is a weight that parts.
     `rounded`: it is inaccuracy in rounded arithmetic, and not another computation, which exact mode shows too.
+    `devices`: several devices compute something else than one does where the model has such a layer, wherever they
+    part; the class of the layer is then the kind that `bench.worker.exact.devices.kind_of` gives it.
     `float32_inside`: it computes in float32 whatever it is asked, so that exact mode meets float32's rounding there.
     """
 
@@ -45,6 +47,7 @@ class Finding:
     weight: str = ".*"
     rounded: bool = False
     float32_inside: bool = False
+    devices: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class BackendFacts:
 
     name: as KERAS_BACKEND spells it, which is the folder's.
     trains: whether Keras can train on it, which its `loop.py` says.
+    shares: whether it trains on several devices here, which its `devices.py` says.
     colour, symbol: how it is drawn: `#rrggbb`, at least 3 : 1 against white and black, and a marker of Plotly's.
     packages: modules whose versions are recorded, the framework's first.
     distributions: what a registry calls the packages that bring its framework, the one for a CPU first.
@@ -92,6 +96,7 @@ class BackendFacts:
 
     name: str
     trains: bool
+    shares: bool
     colour: str
     symbol: str
     packages: tuple[str, ...]
@@ -132,7 +137,8 @@ def read(folder: Path) -> BackendFacts:
     findings = tuple(Finding(**value) for value in given["findings"])
     causes = tuple(Cause(**value) for value in given["causes"])
     made = {**given, **lists, "inputs": inputs, "findings": findings, "causes": causes}
-    return BackendFacts(folder.name, (folder / "loop.py").is_file(), **made)
+    trains, shares = ((folder / f"{part}.py").is_file() for part in ("loop", "devices"))
+    return BackendFacts(folder.name, trains, shares, **made)
 
 
 def _parsed(path: Path, shown: Path) -> dict[str, Any]:
@@ -191,7 +197,7 @@ def _are_words(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
-FLAGS = "rounded", "float32_inside"  # of a finding
+FLAGS = "rounded", "float32_inside", "devices"  # of a finding
 OPTIONAL: dict[str, Any] = {
     "compile_caches": [],
     "distributions": [],

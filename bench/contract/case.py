@@ -31,6 +31,7 @@ RESIDENT = "resident"  # every batch lies on the device before training begins: 
 OF_FILES = ("workload=", "git=")  # what variants' names begin with where each trains a file of its own
 LONGEST_IN_PATH = 150  # letters; a file system takes 255
 QUICK_EPOCHS = 3  # of the smoke test
+MOST_DEVICES = 1_024  # of a case
 FIRST_LOOK = 3  # repetitions of a run that stops as soon as it is sure, before which nobody looks
 
 
@@ -54,11 +55,17 @@ class Case:
     task: str
     track: str
     variant: str = ""
+    device_count: int = 1
 
     def options(self) -> list[str]:
         """The case as command-line options of a worker."""
         given = {_option(name): value for name, value in asdict(self).items()}
         return [f"{name}={value}" for name, value in given.items() if CASE_DEFAULTS.get(name) != value]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its devices are parts of one CPU, which show that the result is right and nothing of speed."""
+        return self.device_count > 1 and self.device == "cpu"
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -72,12 +79,12 @@ class Case:
 
 
 def in_turns(case: Case) -> Case:
-    """What the cases share that take turns: all but backend, track, input and variant.
+    """What the cases share that take turns: all but backend, track, input, variant and number of devices.
 
     Where files are compared, each of which is a workload of its own, it is not the workload either.
     """
     workload = "" if case.variant.startswith(OF_FILES) else case.workload
-    return replace(case, workload=workload, backend="", track="", input="", variant="")
+    return replace(case, workload=workload, backend="", track="", input="", variant="", device_count=1)
 
 
 def case_key(row: Any) -> tuple[Any, ...]:
@@ -145,25 +152,34 @@ def title(case: Any) -> str:
     task = [] if case["task"] == "train" else [case["task"]]
     words = [stem(case["workload"]), case["backend"], case["device"], *task, case["track"]]
     words += [f"batch {case['batch_size']}", *(case[name] for name, usual in USUAL.items() if case[name] != usual)]
+    words += [devices_in_words(case["device_count"])] if case.get("device_count", 1) > 1 else []
     return " ".join([*words, *([case["variant"]] if case.get("variant") else [])])
+
+
+def devices_in_words(count: int) -> str:
+    """`1 device`, `2 devices`."""
+    return "1 device" if count == 1 else f"{count} devices"
 
 
 CASE_COLUMNS = tuple(field.name for field in fields(Case))
 CASE_TYPES: dict[str, type] = {
-    name: int if name in ("samples", "epochs", "batch_size") else str for name in CASE_COLUMNS
+    name: int if name in ("samples", "epochs", "batch_size", "device_count") else str for name in CASE_COLUMNS
 }
-CASE_DEFAULTS = {"--variant": ""}  # of the options that may be left out
+LATER: Mapping[str, Any] = {"variant": "", "device_count": 1}  # columns that earlier versions did not have
+CASE_DEFAULTS = {_option(name): value for name, value in LATER.items()}  # of the options that may be left out
 CASE_OPTIONS = {_option(name): kind for name, kind in CASE_TYPES.items()}  # of every worker that is given a case
 
 
 def fault(case: object) -> str | None:
     """What is wrong with a case from a file, of a record or of a plan, in words; None when nothing is."""
-    if not isinstance(case, dict) or {*case, "variant"} != set(CASE_COLUMNS):  # earlier versions had no variants
+    if not isinstance(case, dict) or {*case, *LATER} != set(CASE_COLUMNS):
         return f"its case needs {', '.join(CASE_COLUMNS)}, and nothing else"
-    if any(type(case.get(name, "")) is not kind for name, kind in CASE_TYPES.items()):
+    if any(type(case.get(name, LATER.get(name))) is not kind for name, kind in CASE_TYPES.items()):
         return f"its case needs {', '.join(CASE_COLUMNS)}, of the right types"
     if not all(1 <= case[name] <= MOST_WHOLE for name in ("samples", "epochs", "batch_size")):
         return f"samples, epochs and batch_size have to be positive, and at most {MOST_WHOLE}"
+    if not 1 <= case.get("device_count", 1) <= MOST_DEVICES:
+        return f"device_count has to be positive, and at most {MOST_DEVICES}"
     for name, known in known_words().items():
         if case[name] not in known:
             return f"unknown {name} {shown(case[name])}, known: {', '.join(known)}"

@@ -90,6 +90,7 @@ class Workload(Typed, frozen=True, kw_only=True):
     without_loop: str | None = None
     without_native: str | None = None
     without_native_ladder: str | None = None
+    without_devices: str | None = None  # why it is not trained on several
     context: Whole | None = None  # tokens that a decoder takes at a time
     without_generate: str | None = None  # why it is no decoder
     without_own_generate: str | None = None
@@ -164,6 +165,8 @@ class LadderOutcome(Typed, frozen=True, kw_only=True):
     skip: str | None
     climbs: tuple[str, ...] = ("fit-own",)
     variant: str = ""
+    device_count: Positive = 1
+    nudged: bool = False  # climbed from weights a rounding beside too
     status: str
     reason: str
     wall_seconds: Seconds

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.contract import case as of_case
-from bench.contract.case import CASE_TYPES, Case
+from bench.contract.case import CASE_TYPES, LATER, Case
 from bench.contract.tuning import FINAL_COLUMNS
 from bench.contract.typed import MalformedError, Number, Positive, Took, Typed, Whole, parse
 
@@ -71,7 +71,7 @@ class TuningRow(Typed, frozen=True, kw_only=True):
 
 def read_row(row: Mapping[str, str]) -> TuningRow:
     """A row of the file, by column; ValueError or KeyError where it is none."""
-    case = {name: kind(row[name]) for name, kind in CASE_TYPES.items()}
+    case = {name: kind({**LATER, **row}[name]) for name, kind in CASE_TYPES.items()}
     wrong = of_case.fault(case)
     if wrong:
         raise MalformedError(wrong)

@@ -21,6 +21,7 @@ from bench.contract.errors import UsageError
 AMPERE = 8.0  # the compute capability that brought TF32 and bfloat16 to the matrix units
 IDLE_PERCENT = 10  # of the last second; a card that is used more is busy, whoever it is that uses it
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+CARDS = "BENCH_GPUS"  # the cards that a case on several devices may take, the chosen one first
 
 Answer = TypeVar("Answer")
 
@@ -123,6 +124,18 @@ def _visible(cards: Sequence[Gpu], words: str | None) -> tuple[Gpu, ...]:
     return tuple(seen)
 
 
+def choose_several(found: Found, number: int | None, shared: bool, count: int) -> tuple[Gpu, ...]:
+    """The card that is measured, see `choose`, and up to `count` - 1 more for cases on several, idle ones first.
+
+    Only the processes of such a case see these; in use, and not `shared`, a card is none of them.
+    """
+    first = choose(found, number, shared)
+    others = [gpu for gpu in found.gpus if gpu.index != first.index and (shared or not gpu.in_use)]
+    cards = (first, *sorted(others, key=lambda gpu: bool(gpu.in_use))[: count - 1])
+    os.environ[CARDS] = ",".join(str(gpu.index) for gpu in cards)
+    return cards
+
+
 def choose(found: Found, number: int | None, shared: bool) -> Gpu:
     """The card that is measured, number `number` or the first that may be seen; workers will see it alone.
 
@@ -143,9 +156,12 @@ def choose(found: Found, number: int | None, shared: bool) -> Gpu:
     return card
 
 
-def prefix() -> list[str]:
-    """The beginning of a command that runs on the chosen card when typed by hand."""
-    return ["env", *(f"{name}={os.environ[name]}" for name in (ORDER, VISIBLE) if name in os.environ)]
+def prefix(count: int = 1) -> list[str]:
+    """The beginning of a command that runs on the chosen card, or on `count` of them, when typed by hand."""
+    given = {name: os.environ[name] for name in (ORDER, VISIBLE) if name in os.environ}
+    if count > 1:
+        given[VISIBLE] = ",".join(os.environ.get(CARDS, "").split(",")[:count])
+    return ["env", *(f"{name}={value}" for name, value in given.items())]
 
 
 def lacking(gpus: Sequence[Gpu]) -> dict[tuple[str, str], str]:

@@ -65,8 +65,9 @@ class Agent:
         """What this node is, and its interpreters; the card that is measured becomes the only one to be seen."""
         strip_credentials(given["keep"])
         found = nvidia.find()
+        chosen: Sequence[nvidia.Gpu] = ()
         if found.gpus and "gpu" in (given["devices"] or ("gpu",)):
-            nvidia.choose(found, given["gpu"], given["shared"])
+            chosen = nvidia.choose_several(found, given["gpu"], given["shared"], max(given["device_counts"]))
         pythons = {one["label"]: self._python(one) for one in given["environments"]}
         facts = {
             "job_cpus": self._job_cpus,
@@ -75,8 +76,8 @@ class Agent:
             "root": str(ROOT),
             "folder": str(self._folder),
             "suite_python": sys.executable,
-            "card": nvidia.prefix() if found.gpus else [],
-            "gpus": [asdict(gpu) for gpu in nvidia.find().gpus],
+            "cards": {str(count): nvidia.prefix(count) for count in given["device_counts"]},
+            "gpus": [asdict(gpu) for gpu in chosen],
             "pythons": {label: str(python) for label, python in pythons.items() if isinstance(python, Path)},
             "missing": {label: reason for label, reason in pythons.items() if isinstance(reason, str)},
             "versions": {

@@ -90,7 +90,8 @@ class Node:
 
         folder = Path(self.facts["folder"])
         root, suite_python = Path(self.facts["root"]), self.facts["suite_python"]
-        return Site(root, suite_python, python, self.facts["card"], folder / weights.name)
+        cards = self.facts["cards"]
+        return Site(root, suite_python, python, lambda count: cards[str(count)], folder / weights.name)
 
     def launch(self, work: Work) -> Outcome:
         """Launch there, after what it reads; record and log are written here."""

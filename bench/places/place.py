@@ -24,13 +24,13 @@ class NodeLostError(Exception):
 class Site:
     """Where a place has what a command names: the suite, its parent's Python, the backends', and a launch's weights.
 
-    `card` begins a command that runs on the GPU that is measured.
+    `cards` begins a command that runs on the GPU that is measured, or on so many.
     """
 
     root: Path
     suite_python: str
     python: Python
-    card: Sequence[str]
+    cards: Callable[[int], Sequence[str]]
     weights: Path
 
 
@@ -77,7 +77,7 @@ class Here:
 
     def site(self, weights: Path) -> Site:
         """Where this machine has it."""
-        return Site(ROOT, sys.executable, self.python, nvidia.prefix(), weights.resolve())
+        return Site(ROOT, sys.executable, self.python, nvidia.prefix, weights.resolve())
 
     def launch(self, work: Work) -> Outcome:
         """Launch as a child of this process."""

@@ -54,6 +54,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--numerics", type=numerics, metavar="NAME,…", help=f"{', '.join(NUMERICS)}; {usual}")
     inputs = several(str, tuple(input_kinds()))
     add("--inputs", type=inputs, metavar="NAME,…", help=f"of `fit`: {', '.join(input_kinds())}; default arrays")
+    add("--device-count", type=sizes, metavar="N,…", dest="device_counts", help="each batch shared by so many devices")
+    add("--scaling", metavar="strong|weak", help="of several devices: the same batch for all, or N times as large")
     add("--to-target", action="store_true", help="hold out a tenth of the samples; how long to the target?")
     add("--explain", action="store_true", help="say why a backend is slower too, from processes after the launches")
     add("--places", metavar="WHERE", help="local (default), ray:ADDRESS, or srun inside a Slurm job: on many nodes")
@@ -73,6 +75,8 @@ def add_parity_arguments(parser: argparse.ArgumentParser) -> None:
     judged = "what is judged against exact mode (float64); default float32"
     add("--numerics", type=numerics, metavar="NAME,…", help=judged)
     add("--tracks", type=several(str, tuple(CLIMBS)), metavar="NAME,…", help=f"default {', '.join(CLIMBS)}")
+    counts = "do several devices compute what one does?"
+    add("--device-count", type=several(whole), metavar="N,…", dest="device_counts", help=counts)
 
 
 def add_explain_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.contract.case import MOST_DEVICES
 from bench.contract.catalog import backend_names, dataset_names, names_of, workload_modules, workload_names
 from bench.contract.errors import OwnModelError, UsageError
 from bench.contract.values import is_number, is_text, is_whole
@@ -87,6 +88,18 @@ def check_whole(option: str, value: object, least: int, or_none: bool = False) -
     """Refuse what is no whole number from `least` on, but for None where that means that nobody said."""
     if not (is_whole(value, least) or (or_none and value is None)):
         raise UsageError(f"{option} {value!r}: expected a whole number of at least {least}")
+
+
+def device_counts(counts: object) -> tuple[int, ...]:
+    """Numbers of devices, each once, the smallest first."""
+    chosen = several("--device-count", counts)
+    if not chosen:
+        raise UsageError("--device-count: an empty list; name at least one number, or leave the option out")
+    for count in chosen:
+        check_whole("--device-count", count, 1)
+        if count > MOST_DEVICES:
+            raise UsageError(f"--device-count {count}: expected a whole number of at most {MOST_DEVICES}")
+    return tuple(sorted(chosen))
 
 
 def check_fraction(option: str, value: object) -> None:

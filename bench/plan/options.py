@@ -16,7 +16,7 @@ from typing import ClassVar
 from bench.contract.case import FIRST_LOOK, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
 from bench.contract.catalog import workload_names
 from bench.contract.errors import UsageError
-from bench.contract.parity import CLIMBS, LADDER_NUMERICS
+from bench.contract.parity import CLIMBS, LADDER_BATCH, LADDER_NUMERICS
 from bench.plan import checks
 from bench.plan.places import LOCAL, Places, check_places, read_places
 from bench.plan.script import AS_IT_IS, script_settings
@@ -26,6 +26,7 @@ from bench.plan.variants import NOTHING, REVISION, Variant, read_variants, varia
 PILOT = 6  # repetitions at least, before their spread says how many an ordered precision takes
 MOST_UNTIL = 12  # launches of a case, of a run that stops as soon as it is sure
 UNTIL = ("decided",)
+SCALINGS = ("strong", "weak")
 MOST_LAUNCHES = 1_000  # of one case, however much an ordered precision would take
 
 
@@ -53,6 +54,7 @@ class RunOptions(Selection):
     With `within` (a fraction) or `budget_seconds`, `launches` is the pilot, and its spread decides how many follow.
     With `until` each case is launched until its verdicts are sure, and `launches` is the most; `fail_slower` (a
     fraction) is by how much a variant may be slower than the first.
+    Each of `device_counts` makes cases of its own; with `scaling` weak a batch is as many times as large.
     With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
     of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
     timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it. `vary` says what
@@ -68,6 +70,8 @@ class RunOptions(Selection):
     tracks: tuple[str, ...] | None = None
     numerics: tuple[str, ...] | None = None
     inputs: tuple[str, ...] = ("arrays",)
+    device_counts: tuple[int, ...] = (1,)
+    scaling: str = "strong"
     to_target: bool = False
     within: float | None = None
     budget_seconds: float | None = None
@@ -104,6 +108,7 @@ class RunOptions(Selection):
         self._settle_variants()
         self._settle_kinds()
         check_places(vars(self))
+        self._settle_devices()
         self._check_amounts()
         if self.launches is None:
             usual = max(PROFILES[self.profile].launches, PILOT if self.ordered else 1)
@@ -171,6 +176,17 @@ class RunOptions(Selection):
         }.items():
             checks.check_flag(option, value)
         self._settle(parity=self.parity and "train" in self.tasks)
+
+    def _settle_devices(self) -> None:
+        """On how many devices each case is trained, and what becomes of the batch."""
+        self._settle(device_counts=checks.device_counts(self.device_counts))
+        checks.check_one_of("--scaling", self.scaling, SCALINGS, "scaling")
+        if self.scaling != SCALINGS[0] and self.device_counts == (1,):
+            raise UsageError(
+                f"--scaling {self.scaling}: says how a batch grows with the devices; give --device-count too"
+            )
+        if self.to_target and self.device_counts != (1,):
+            raise UsageError("--to-target: held-out samples are evaluated on one device; leave out --device-count")
 
     def _check_amounts(self) -> None:
         checks.check_whole("--epochs", self.epochs, self.LEAST_EPOCHS, or_none=True)
@@ -241,19 +257,26 @@ class ParityOptions(Selection):
     steps: int = 300
     numerics: tuple[str, ...] = ("float32",)
     tracks: tuple[str, ...] = tuple(CLIMBS)
+    device_counts: tuple[int, ...] = (1,)
 
     LAUNCHES: ClassVar[str] = "--seeds"
 
     def __post_init__(self, dataset: str | None, loss: str | None, unsafe: bool) -> None:
         """Put exact mode first; UsageError where something cannot be."""
         checks.check_whole("--steps", self.steps, 1)
+        counts = checks.device_counts(self.device_counts)
+        self._settle(device_counts=tuple(dict.fromkeys((1, *counts))))  # one device is what the others are held against
         numerics = checks.several_of("--numerics", self.numerics, LADDER_NUMERICS, "numerics")
         self._settle(
             numerics=tuple(dict.fromkeys(("float64", *numerics))),
             tracks=checks.several_of("--tracks", self.tracks, tuple(CLIMBS), "track with a ladder"),
         )
         super().__post_init__(dataset, loss, unsafe)
-        if len(self.backends) < 2:
+        uneven = [count for count in self.device_counts if LADDER_BATCH % count]
+        if uneven:
+            said = f"a ladder's batch of {LADDER_BATCH} does not divide among {uneven[0]} devices"
+            raise UsageError(f"--device-count {uneven[0]}: {said}; name 2, 4 or 8")
+        if len(self.backends) < 2 and self.device_counts == (1,):
             raise UsageError(f"--backends {self.backends[0]}: parity compares backends; name at least two")
 
 

@@ -28,6 +28,7 @@ BESIDES = ("command", "resume", "output", "quiet", "verbose")
 SPELLED = {
     "batch_sizes": "--batch-size",
     "budget_seconds": "--budget",
+    "device_counts": "--device-count",
     "packages": "--with",
     "parity": "--no-parity",
 }  # others as they are

@@ -52,7 +52,8 @@ class Limits:
     `without_gpu` says of backends why their environment cannot use the GPU, `memory_mib` what each device has,
     `lacking` which numerics a device does not have, and why, `refused` which workloads a backend does not take, by
     backend and workload, `frameworks` which other backends' frameworks a backend's environment has too,
-    `without_variant` which variants cannot be had, by backend and variant.
+    `without_variant` which variants cannot be had, by backend and variant, `device_counts` how many of each device
+    there are, where that is a limit.
     """
 
     without_gpu: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Limits:
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     frameworks: Mapping[str, Collection[str]] = field(default_factory=dict)
     without_variant: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    device_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def numerics_of(options: RunOptions, device: str) -> tuple[str, ...]:
@@ -93,6 +95,9 @@ def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | N
         facts_of(case.backend).lacking.get(case.numerics),
         input_unavailable(case.input, case.backend, limits.frameworks.get(case.backend, ())),
     ]
+    if case.device_count > 1:
+        reasons.append(alone(case.backend, case.device, case.device_count, limits))
+        reasons.append(_unshared(case, description))
     if case.track == "loop" and case.task == "train":
         reasons.append(description.without_loop)
     if case.track == "native" and case.task == "train":
@@ -103,6 +108,25 @@ def reason_to_skip(case: Case, description: Workload, limits: Limits) -> str | N
     if case.track == "shipped" and case.numerics == "tf32":
         reasons.append("shipped takes the precision that its framework chooses; it stands in the rows of float32")
     return next(filter(None, reasons), None)
+
+
+def alone(backend: str, device: str, count: int, limits: Limits) -> str | None:
+    """Why a backend does not train on so many devices here; None where it does."""
+    there = limits.device_counts.get(device, count)
+    if not facts_of(backend).shares:
+        return f"{backend} does not train on several devices here"
+    return f"needs {count} of the {device}, of which {there} may be used here" if there < count else None
+
+
+def _unshared(case: Case, description: Workload) -> str | None:
+    """Why a case is not trained on several devices; None where it is."""
+    if case.track == "shipped":
+        return "shipped keeps the partial last batch, which devices cannot share evenly; fit leaves it out"
+    if case.track != "fit":
+        return f"track {case.track} trains on one device; several are for fit"
+    if case.input != "arrays":
+        return f"input {case.input} is measured on one device; several are handed arrays"
+    return description.without_devices or None
 
 
 def _too_small(description: Workload, device: str, memory_mib: Mapping[str, float]) -> str | None:

@@ -18,13 +18,14 @@ MUTE: Mapping[str, Any] = {  # options that a script leaves nothing to say of, a
     "numerics": None,
     "tasks": ("train",),
     "inputs": ("arrays",),
+    "device_counts": (1,),
     "to_target": False,
     "explain": False,
     "dataset": None,
     "loss": None,
     "unsafe": False,
 }
-SPELLED = {"batch_sizes": "batch-size", "to_target": "to-target"}  # others as they are
+SPELLED = {"batch_sizes": "batch-size", "device_counts": "device-count", "to_target": "to-target"}  # others as they are
 
 
 def script_settings(script: str, fit: int, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,15 +36,15 @@ def train_cases(
     for description in descriptions:
         for device in devices:
             samples, epochs = _size(options, description, device)
-            for batch_size, numerics, (track, handed), variant, backend in itertools.product(
-                _batch_sizes(options, description, samples),
+            for (batch_size, count), numerics, (track, handed), variant, backend in itertools.product(
+                _shares(options, description, samples),
                 numerics_of(options, device),
                 _executions(options, device),
                 variants_of(options, description),
                 options.backends,
             ):
-                if options.tracks is None and (track, numerics) == ("shipped", "tf32"):
-                    continue  # it takes the precision that its framework chooses, once
+                if options.tracks is None and track == "shipped" and (numerics == "tf32" or count > 1):
+                    continue  # it takes the precision that its framework chooses, once; several devices are for fit
                 case = Case(
                     workload=description.workload,
                     dataset=description.dataset,
@@ -58,6 +58,7 @@ def train_cases(
                     task="train",
                     track=track,
                     variant=variant,
+                    device_count=count,
                 )
                 declared = [description.train_samples, description.batch_size]
                 attempted = [samples, batch_size] == declared and epochs >= description.epochs
@@ -88,6 +89,20 @@ def _size(options: RunOptions, description: Workload, device: str) -> tuple[int,
     if epochs < 2:
         raise UsageError(f"{name}: declares {declared} epoch; the first is cold, so at least 2 are needed (--epochs 2)")
     return samples, epochs
+
+
+def _shares(options: RunOptions, description: Workload, samples: int) -> list[tuple[int, int]]:
+    """The sizes of batches, each with the number of devices that share it; UsageError where they cannot evenly."""
+    found, name = [], stem(description.workload)
+    for size, count in itertools.product(_batch_sizes(options, description, samples), options.device_counts):
+        shared = size * count if options.scaling == "weak" else size
+        if shared % count:
+            nearest = f"--batch-size {shared - shared % count or count}"
+            raise UsageError(f"{name}: a batch of {shared} does not divide among {count} devices; {nearest} does")
+        if shared > samples:
+            raise UsageError(f"{name}: a batch of {shared} on {count} devices is larger than its {samples} samples")
+        found.append((shared, count))
+    return found
 
 
 def _batch_sizes(options: RunOptions, description: Workload, samples: int) -> tuple[int, ...]:

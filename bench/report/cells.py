@@ -33,6 +33,11 @@ def three_digits(name: str, factor: float = 1) -> Cell:
     return lambda row: None if missing(row.get(name)) else significant(factor * row[name])
 
 
+def share(name: str) -> Cell:
+    """A fraction in percent."""
+    return lambda row: None if missing(row.get(name)) else f"{row[name]:.1%}"
+
+
 def if_any(name: str) -> Cell:
     """Three significant digits of a number above 0."""
     return lambda row: significant(row[name]) if not missing(row.get(name)) and row[name] > 0 else None

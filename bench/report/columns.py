@@ -35,6 +35,7 @@ class Kind(StrEnum):
     MEMORY = "memory"  # an epoch or calls in a row: what memory does over them on each backend
     TARGETS = "targets"  # a case with held-out samples
     INPUTS = "inputs"  # an input: the case of each backend
+    DEVICES = "devices"  # a case on a number of devices, against the fewest
     VARIANTS = "variants"  # a case of a variant, against the first one
     BATCH_SIZES = "batch sizes"  # a batch size: the case of each backend
     NODES = "nodes"  # a node of a cluster: its ratio of each comparison
@@ -130,7 +131,7 @@ COLUMNS = (
     Column("runs", cells.plain("runs"), (Kind.HISTORY,)),
     Column("status", cells.plain("status"), (Kind.CASES,)),
     # Seconds of an epoch, of a call, until the target.
-    Column("s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.TRAINING,)),
+    Column("s/epoch [{interval}]", cells.interval("epoch_seconds"), (Kind.TRAINING, Kind.DEVICES)),
     Column("seconds [{interval}]", cells.interval("epoch_seconds"), (Kind.VARIANTS,)),
     Column("s/epoch", cells.three_digits("epoch_seconds"), (Kind.BRIEF,)),
     Column("s/epoch or call [{interval}]", cells.interval("epoch_seconds"), (Kind.CASES,)),
@@ -169,15 +170,19 @@ COLUMNS = (
     Column("verdict", cells.plain("verdict"), (Kind.BRIEF,), optional=True),
     Column("noise floor", cells.three_digits("noise_floor"), (Kind.TRAINING, Kind.CASES, Kind.TWO_RUNS)),
     Column("test {metric}", cells.test_metric, (Kind.TRAINING, Kind.CASES)),
-    Column("{metric}", cells.test_metric, (Kind.BRIEF, Kind.VARIANTS)),
+    Column("efficiency{level}", cells.interval("efficiency"), (Kind.DEVICES,), optional=True),
+    Column("{metric}", cells.test_metric, (Kind.BRIEF, Kind.VARIANTS, Kind.DEVICES)),
     Column("parity", lambda row: row["parity"], (Kind.BRIEF,), optional=True),
+    Column("against 1 in exact mode", lambda row: row["parity"], (Kind.DEVICES,), optional=True),
+    Column("exchange", cells.share("exchange_share"), (Kind.DEVICES,), optional=True),
+    Column("input", cells.share("input_share"), (Kind.DEVICES,), optional=True),
     Column("metric difference", difference, (Kind.TWO_RUNS,)),
     Column("metric", cells.plain("metric_verdict"), (Kind.TWO_RUNS,)),
     # Latency, speed, what comes before the steady part, memory.
     Column("p50 ms", cells.three_digits("p50_seconds", 1000), (Kind.PREDICT, Kind.GENERATE)),
     Column("p90 ms", cells.three_digits("p90_seconds", 1000), (Kind.PREDICT, Kind.GENERATE)),
     Column("p99 ms", cells.three_digits("p99_seconds", 1000), (Kind.PREDICT,)),
-    Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT)),
+    Column("samples/s", cells.samples_per_second, (Kind.TRAINING, Kind.CASES, Kind.PREDICT, Kind.DEVICES)),
     Column("tokens/s", cells.three_digits("samples_per_second"), (Kind.GENERATE,)),
     Column("first token ms", cells.three_digits("first_token_seconds", 1000), (Kind.GENERATE,)),
     Column("{backend}", cells.samples_per_second, (Kind.BATCH_SIZES,)),

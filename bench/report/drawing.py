@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.frames import CASES
+from bench.contract.case import devices_in_words
 from bench.contract.catalog import facts_of_all
 from bench.report.text import missing
 from bench.report.view import Row, facets
@@ -111,6 +112,7 @@ def varying(group: pd.DataFrame, names: Iterable[str] = CASES) -> list[str]:
 def label(row: Row, names: Sequence[str]) -> str:
     """The backend, and what else tells a case apart, as text for Plotly."""
     words = {"batch_size": f"batch {row['batch_size']}", "samples": f"{row['samples']} samples"}
+    words |= {"device_count": f"on {devices_in_words(int(row.get('device_count', 1)))}"}
     words |= {"epochs": f"{row['epochs']} epochs", "against": f"/ {str(row.get('against')).partition('=')[2]}"}
     return text(" ".join([str(row["backend"]), *(words.get(name, str(row[name])) for name in names)]))
 

@@ -19,11 +19,14 @@ from bench.plan.selection import Selection
 def measured_gpus(options: Selection, shared: bool = False) -> tuple[Gpu, ...]:
     """The GPU that is measured, if one is, which from now on is the only one that a worker sees.
 
+    Where cases are asked for on several devices others follow it, which only the workers of these see.
+
     Raises UsageError where it is not there, or in use and not `shared`.
     """
     found = nvidia.find()
     if "gpu" in devices_of(options, found.gpus):
-        return (nvidia.choose(found, options.gpu, shared or options.shared_gpu),)
+        most = max(getattr(options, "device_counts", (1,)))
+        return nvidia.choose_several(found, options.gpu, shared or options.shared_gpu, most)
     if options.gpu is not None or options.shared_gpu:
         option = "--shared-gpu" if options.gpu is None else f"--gpu {options.gpu}"
         raise UsageError(f"{option}: no GPU is measured here; leave it out, or see with doctor what is found")
@@ -34,7 +37,8 @@ def limits_here(
     cards: Sequence[Gpu], pythons: Mapping[str, Path | None], refused: Mapping[tuple[str, str], str]
 ) -> Limits:
     """What rules cases out on this machine, which has these GPUs; `refused` as Limits has it."""
-    return Limits(without_gpu(pythons) if cards else {}, memory_mib(cards), nvidia.lacking(cards), refused)
+    blind = without_gpu(pythons) if cards else {}
+    return Limits(blind, memory_mib(cards), nvidia.lacking(cards), refused, device_counts={"gpu": len(cards)})
 
 
 def without_gpu(pythons: Mapping[str, Path | None]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from bench.contract.paths import ROOT
 from bench.contract.run_json import LadderOutcome
 from bench.launch.outcome import Outcome
 from bench.launch.process import launch
+from bench.machine import nvidia
 from bench.plan.parity import Ladder
 from bench.run.console import RunConsole, duration
 from bench.run.prepare import Prepared
@@ -87,6 +88,7 @@ def command(python: Path, ladder: Ladder, prepared: Prepared, amount: Amount) ->
         "device": ladder.device,
         "numerics": ladder.numerics,
         "variant": ladder.variant,
+        "device-count": ladder.device_count,
         "steps": amount.steps,
         "climbs": ",".join(ladder.climbs),
         "test-samples": amount.test_samples or 0,  # 0: all
@@ -96,9 +98,11 @@ def command(python: Path, ladder: Ladder, prepared: Prepared, amount: Amount) ->
     }
     words = [f"--{name}={value}" for name, value in given.items()]
     first = prepared.reference, prepared.variants[0].name
-    words += ["--nudged"] if (ladder.backend, ladder.variant or first[1]) == first else []
+    is_reference = (ladder.backend, ladder.variant or first[1]) == first and ladder.device_count == 1
+    words += ["--nudged"] if is_reference or ladder.nudged else []
     names = [workload.workload for workload in prepared.workloads]
-    program = [*prepared.settings(ladder.variant), str(python), "-m", "bench.worker.programs.parity"]
+    cards = nvidia.prefix(ladder.device_count) if ladder.device == "gpu" and ladder.device_count > 1 else []
+    program = [*prepared.settings(ladder.variant), *cards, str(python), "-m", "bench.worker.programs.parity"]
     return [*program, *words, "--workloads", *names]
 
 

@@ -142,7 +142,7 @@ def announce_cases(run: MeasuringRun) -> MeasuringRun:
 def prove_parity(run: MeasuringRun) -> MeasuringRun:
     """Climb a short ladder, in each numerics, before anything is measured: a fast wrong result is none."""
     options = run.options
-    compared = len(options.training) > 1 or len(options.variants) > 1
+    compared = len(options.training) > 1 or len(options.variants) > 1 or options.device_counts != (1,)
     if not options.parity or not compared or run.description.parity is not None:
         return run
     devices = dict.fromkeys(planned.case.device for planned in run.cases)

@@ -96,7 +96,8 @@ def _wanted(run: MeasuringRun) -> dict[str, Any]:
             own = variant.pythons.get(backend) if variant.pythons else options.python.get(backend)
             one = {"label": f"{backend} {variant.name}".strip(), "backend": backend, "packages": options.packages}
             wanted.append({**one, "pins": [] if own else variant.pins, "python": str(own) if own else ""})
-    asked = {"gpu": options.gpu, "shared": options.shared_gpu, "devices": options.devices, "keep": options.pass_env}
+    asked: dict[str, Any] = {"device_counts": options.device_counts}
+    asked |= {"gpu": options.gpu, "shared": options.shared_gpu, "devices": options.devices, "keep": options.pass_env}
     return {"environments": wanted, **asked}
 
 
@@ -120,11 +121,13 @@ def _fault(run: MeasuringRun, node: Node) -> str:
 
 def _on_their_devices(run: MeasuringRun, nodes: list[Node]) -> MeasuringRun:
     """The run on the devices of these nodes: the cards of the first, and the memory of the smallest."""
-    gpus = tuple(Gpu(**{**one, "processes": tuple(one["processes"])}) for one in nodes[0].facts["gpus"])[:1]
+    gpus = tuple(Gpu(**{**one, "processes": tuple(one["processes"])}) for one in nodes[0].facts["gpus"])
     memory = {"cpu": min(float(node.facts["machine"]["memory_mib"]) for node in nodes)}
     sizes = [gpu.memory_mib for gpu in gpus if gpu.memory_mib is not None]
     memory |= {"gpu": min(sizes)} if sizes else {}
-    limits = replace(run.limits, memory_mib=memory, lacking=nvidia.lacking(gpus), without_gpu={})
+    counts = {"gpu": min(len(node.facts["gpus"]) for node in nodes)}
+    lacking = nvidia.lacking(gpus)
+    limits = replace(run.limits, memory_mib=memory, lacking=lacking, without_gpu={}, device_counts=counts)
     return replace(run, gpus=gpus, limits=limits)
 
 

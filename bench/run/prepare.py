@@ -104,7 +104,7 @@ class Prepared:
             return None
         command = [
             *self.settings(planned.case.variant),
-            *(site.card if planned.case.device == "gpu" else ()),
+            *(site.cards(planned.case.device_count) if planned.case.device == "gpu" else ()),
             site.suite_python,
             *NODE,
             f"--python={python}",

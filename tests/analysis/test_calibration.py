@@ -13,7 +13,7 @@ from bench.analysis.calibration.calibrate import TooFewLaunchesError
 from bench.analysis.calibration.rules import RULES
 from bench.analysis.frames import CASES
 
-KEY = ("mlp", "fashion_mnist", 19_200, 10, 128, "arrays", "jax", "cpu", "float32", "train", "fit", "")
+KEY = ("mlp", "fashion_mnist", 19_200, 10, 128, "arrays", "jax", "cpu", "float32", "train", "fit", "", 1)
 
 
 def launches(count=60, seed=0, noise=simulation.log_normal):
@@ -203,7 +203,7 @@ RECORDINGS = sorted((Path(__file__).parents[1] / "recorded" / "calibration").glo
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.name.partition(".")[0])
 def test_on_recorded_launches_few_verdicts_are_false_and_intervals_cover(recording):
     """What docs/results/calibration.md claims of these recordings, with fewer draws."""
-    epochs = pd.read_csv(recording).assign(variant="")
+    epochs = pd.read_csv(recording).assign(variant="", device_count=1)
     cases = calibrate.steady(epochs)
     walls = dict.fromkeys(cases, 6.0)
     table = calibrate.same_against_same(cases, walls, 300)
@@ -264,4 +264,5 @@ def test_ours_sees_more_at_as_many_false_verdicts():
 
 
 def _recording(name):
-    return pd.read_csv(next(path for path in RECORDINGS if path.name.startswith(name))).assign(variant="")
+    recording = next(path for path in RECORDINGS if path.name.startswith(name))
+    return pd.read_csv(recording).assign(variant="", device_count=1)

@@ -80,7 +80,7 @@ def test_without_an_interval_a_limit_is_undecided():
 
 def test_a_table_says_of_each_way_how_often_it_was_wrong_and_how_long_it_took():
     seconds = np.exp(np.random.default_rng(1).normal(0, 0.05, (30, 4)))
-    key = ("mlp", "made up", 1, 1, 1, "arrays", "jax", "cpu", "float32", "train", "fit", "")
+    key = ("mlp", "made up", 1, 1, 1, "arrays", "jax", "cpu", "float32", "train", "fit", "", 1)
     ways = {"own": WAYS[OWN], "once": WAYS[ONCE]}
     found = table({key: seconds}, 50, ways=ways).set_index(["way", "factor"])
 

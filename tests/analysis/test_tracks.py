@@ -17,7 +17,7 @@ from bench.run.tuning import FILE
 
 
 def write_search(folder, case, rows, **more):
-    common = {**vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
+    common = {"device_count": 1, **vars(case), "steps": 32, "searched_in": folder.name, "circumstances": "here"}
     common |= {"rounds": 0, "disturbed": 0}
     with (folder / FILE).open("a", newline="") as file:
         writer = csv.DictWriter(file, TUNING_COLUMNS)

@@ -29,7 +29,7 @@ BUSY = {**H100, "processes": (4321,)}
 @pytest.fixture(autouse=True)
 def nothing_hidden(monkeypatch):
     """The variables as they are where nobody has set them; what a choice sets is taken back."""
-    for name in (nvidia.VISIBLE, nvidia.ORDER):
+    for name in (nvidia.VISIBLE, nvidia.ORDER, nvidia.CARDS):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     cuda_major.cache_clear()
@@ -105,6 +105,22 @@ def test_the_first_visible_card_is_measured_and_is_all_that_workers_see(monkeypa
 
 def test_a_card_is_chosen_by_its_number():
     assert choose(find(fake_nvml.library(H100, V100)), 1, shared=False).capability == 7.0
+
+
+def test_a_case_on_several_devices_sees_as_many_cards_and_every_other_case_one():
+    found = find(fake_nvml.library(H100, V100, H100))
+    cards = nvidia.choose_several(found, 1, shared=False, count=2)
+
+    assert [gpu.index for gpu in cards] == [1, 0]
+    assert nvidia.prefix() == ["env", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=1"]
+    assert nvidia.prefix(2) == ["env", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=1,0"]
+
+
+def test_a_card_in_use_is_none_of_several_unless_it_may_be_shared():
+    found = find(fake_nvml.library(H100, BUSY, V100))
+
+    assert [gpu.index for gpu in nvidia.choose_several(found, None, shared=False, count=3)] == [0, 2]
+    assert [gpu.index for gpu in nvidia.choose_several(found, None, shared=True, count=3)] == [0, 2, 1]
 
 
 def test_a_gpu_number_that_is_not_there_is_refused(monkeypatch):

@@ -17,7 +17,7 @@ from bench.places.node import Node, RefusedError, Suite
 from bench.places.pipe import Pipe
 from bench.places.place import NodeLostError, Work
 
-NOTHING = {"environments": [], "gpu": None, "shared": True, "devices": None, "keep": []}
+NOTHING = {"environments": [], "device_counts": [1], "gpu": None, "shared": True, "devices": None, "keep": []}
 
 
 class Elsewhere(Suite):
@@ -113,7 +113,7 @@ def test_a_launch_on_a_node_that_hangs_ends_at_its_limit(node, tmp_path):
 def test_a_node_that_falls_silent_counts_as_lost(node, tmp_path, monkeypatch):
     node.begin(Suite(), NOTHING, print)
     monkeypatch.setattr(of_node, "SILENT_SECONDS", 0.5)
-    (program,) = psutil.Process().children()  # which the start on the node has become
+    program = psutil.Process(node.stream._process.pid)  # which the start on the node has become
     program.suspend()
 
     with pytest.raises(NodeLostError, match="no answer within 0 s"):

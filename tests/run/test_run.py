@@ -450,7 +450,7 @@ def test_parity_that_breaks_shows_in_the_exit_status_and_in_the_files(fake, tmp_
     assert (
         (folder / "parity.csv")
         .read_text()
-        .startswith("workload,backend,reference,device,numerics,track,optimizer,variant,seed,rung")
+        .startswith("workload,backend,reference,device,numerics,track,optimizer,variant,device_count,seed,rung")
     )
 
 

@@ -90,6 +90,8 @@ def train() -> None:
     for name in ("workload", "dataset", "backend", "device"):
         content["launch"]["case"][name] = option(f"--{name}")
     content["launch"]["case"]["variant"] = option("--variant") if "--variant=" in " ".join(sys.argv) else ""
+    several = "--device-count=" in " ".join(sys.argv)
+    content["launch"]["case"]["device_count"] = int(option("--device-count")) if several else 1
     for name in ("samples", "epochs", "batch_size"):
         content["launch"]["case"][name] = int(option(f"--{name.replace('_', '-')}"))
     cold, steady = content["launch"]["epochs"][:2]
@@ -177,6 +179,7 @@ def climb() -> None:
 
     backend, fault = os.environ.get("FAKE_LADDER", ":").split(":")
     described = {name: option(f"--{name}") for name in ("backend", "device", "numerics", "variant")}
+    described["device_count"] = int(option("--device-count"))
     exact = described["numerics"] == "float64"
     changes = None
     if backend == described["backend"]:

@@ -19,13 +19,14 @@ RUNGS = {
     "predictions/output 0": GENERATOR.normal(size=(10, 2)),
     "metric/accuracy": np.array(0.8),
 }
+SHARED = ("weights", "one step", "losses", "all steps", "predictions", "metric")  # of several devices
 SHORT = ("weights", "outputs", "loss", "gradients", "losses")
 
 
 def about(**changes):
     """What a recording says of itself."""
     given = {"workload": "mlp", "backend": "torch", "device": "cpu", "numerics": "float64", "seed": 0, "track": "fit"}
-    given |= {"optimizer": "own", "variant": ""}
+    given |= {"optimizer": "own", "device_count": 1, "variant": "", "kinds": {}, "unlike": []}
     return {**given, "error": "", "batches_digest": "abc", "unseen": [], "classes": True, "labels": 10, **changes}
 
 
@@ -33,12 +34,15 @@ def save(folder, changes=None, **described):
     """Write a recording; `changes` maps a key to a new array, or to None to leave it out."""
     content = about(**described)
     exact = content["numerics"] == "float64"
-    arrays = {key: array for key, array in RUNGS.items() if exact or key.partition("/")[0] in SHORT}
+    climbed = SHARED if content["device_count"] > 1 else tuple(key.partition("/")[0] for key in RUNGS)
+    climbed = climbed if exact else SHORT
+    arrays = {key: array for key, array in RUNGS.items() if key.partition("/")[0] in climbed}
     arrays = {key: array for key, array in {**arrays, **(changes or {})}.items() if array is not None}
     if not exact:
         arrays = {key: array.astype(np.float32) for key, array in arrays.items()}
-    said = ("workload", "seed", "backend", "device", "numerics", "track", "optimizer", "variant")
-    name = "-".join(str(content[key]) for key in said if content[key] != "")
+    said = ("workload", "seed", "backend", "device", "numerics", "track", "optimizer", "device_count", "variant")
+    usual = {"device_count": 1, "variant": ""}
+    name = "-".join(str(content[key]) for key in said if content[key] != usual.get(key))
     folder.mkdir(exist_ok=True)
     np.savez(folder / f"{name}.npz", about=np.array(json.dumps(content)), **arrays)
     return folder / f"{name}.npz"

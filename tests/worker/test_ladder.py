@@ -13,7 +13,8 @@ import pytest
 from bench.contract.parity import LADDER_BATCH
 from bench.contract.paths import ROOT
 from bench.worker.errors import StartError
-from bench.worker.exact.climb import OBSERVED, _data
+from bench.worker.exact.batches import ladder_data
+from bench.worker.exact.climb import OBSERVED
 from bench.worker.exact.observed import observed
 from bench.worker.programs.prepare import describe
 from bench.worker.workload import load
@@ -191,7 +192,7 @@ def test_a_workload_made_for_a_gpu_alone_is_not_climbed(climb):
 
 def test_a_ladder_draws_as_many_batches_as_it_has_steps():
     drawn = SimpleNamespace(dataset="planted_chain_small", class_weight=None)
-    dataset, batches = _data(drawn, 0, 3)
+    dataset, batches = ladder_data(drawn, 0, 3)
 
     assert len(dataset.x_train) == len(batches.x) == 3 * LADDER_BATCH
 

@@ -14,7 +14,7 @@ def main(folder: Path) -> None:
         print(problem.removeprefix("parity: "))
     if parity and not parity.problems:
         agree = f"all ladders of {parity.steps} steps agree{', but for known inaccuracy' if parity.known else ''}"
-        print(agree if len(parity.exact) else "nothing could be compared")
+        print(agree if len(parity.exact) or len(parity.shared) else "nothing could be compared")
 
 
 if __name__ == "__main__":

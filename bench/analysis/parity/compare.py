@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bench.analysis.parity import rounded
+from bench.analysis.parity.devices import Place, compare_devices
 from bench.analysis.parity.distances import FLOAT32_INSIDE, LOOSE, step_bounds
 from bench.analysis.parity.known import finding
 from bench.analysis.parity.recordings import (
@@ -42,6 +44,7 @@ COLUMNS = [
     "track",
     "optimizer",
     "variant",
+    "device_count",
     "seed",
     "rung",
     "location",
@@ -59,7 +62,8 @@ class Parity(NamedTuple):
     """The rows of parity.csv, in words what broke, and the ladders (`LADDER` columns) that agree on every rung.
 
     `remarks` are said and break nothing: inaccuracy of a known kind, and how far rounding takes a training. `known` are
-    the ladders that part in such a way alone.
+    the ladders that part in such a way alone. `shared` are the rows of ladders on several devices, held against one
+    device of the same backend, and `on_several` how each of these ended.
     """
 
     table: pd.DataFrame
@@ -70,6 +74,13 @@ class Parity(NamedTuple):
     steps: int
     seeds: int
     known: frozenset[tuple[Hashable, ...]] = frozenset()
+    shared: pd.DataFrame = pd.DataFrame(columns=COLUMNS)
+    on_several: Mapping[Place, str] = MappingProxyType({})
+
+    @property
+    def every(self) -> pd.DataFrame:
+        """The rows of parity.csv: those of one device, then those of several."""
+        return pd.concat([self.table, self.shared], ignore_index=True) if len(self.shared) else self.table
 
     @property
     def exact(self) -> pd.DataFrame:
@@ -95,6 +106,8 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
     recordings, problems = load(folder / "ladders")
     problems += faults(recordings, planned, description)
     remarks = ended_as_known(recordings)
+    several = compare_devices(recordings, planned.seeds)
+    recordings = [one for one in recordings if one.about["device_count"] == 1]
     rows: list[Row] = []
     crossings: list[rounded.Crossing] = []
     first = next((ladder.variant for ladder in planned.ladders), "")
@@ -116,13 +129,15 @@ def compare(folder: Path, description: RunDescription) -> Parity | None:
     )
     return Parity(
         table,
-        [*problems, *broken],
-        [*remarks, *inaccurate],
+        [*problems, *broken, *several.problems],
+        [*remarks, *inaccurate, *several.remarks],
         proved,
         crossings,
         planned.steps,
         len(planned.seeds),
         known,
+        pd.DataFrame(several.rows, columns=COLUMNS),
+        several.outcomes,
     )
 
 

@@ -51,6 +51,7 @@ NEGLIGIBLE = {"gradients": 1e-3, "one step": 1e-3, "all steps": 1e-3}
 FLOAT32_INSIDE = 1e-4
 LOOSE = 0.01  # a loss that rounding may move so far shows little
 NEGLIGIBLE_LOSS = 1e-6  # of the first step's: a loss that small is measured against it
+SHARED_RUNGS = ("weights", "one step", "losses", "all steps", "predictions", "metric")  # of several devices
 ROUNDED_RUNGS = ("weights", "outputs", "loss", "gradients", "losses")  # those that other numerics climb
 
 

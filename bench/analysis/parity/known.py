@@ -19,7 +19,8 @@ def finding(row: Any, kinds: Mapping[str, str]) -> Finding | None:
     fitting = (
         one
         for one in known
-        if (one.rung, one.rounded) == (row["rung"], row["numerics"] != EXACT)
+        if not one.devices
+        and (one.rung, one.rounded) == (row["rung"], row["numerics"] != EXACT)
         and re.fullmatch(one.layers, kind)
         and (row["rung"] == "outputs" or re.fullmatch(one.weight, name))
     )

@@ -12,19 +12,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.parity.distances import RECORDED_RUNGS, ROUNDED_RUNGS, Array
-from bench.contract.case import stem
+from bench.analysis.parity.distances import RECORDED_RUNGS, ROUNDED_RUNGS, SHARED_RUNGS, Array
+from bench.contract.case import devices_in_words, stem
 from bench.contract.parity import CLIMBS, EXACT, KNOWN, is_climbed, is_left_out
 from bench.contract.run_json import ParityRun, RunDescription
 
 LADDER = ["workload", "backend", "device", "numerics", "track", "optimizer", "variant"]
-ABOUT = (*LADDER, "seed", "error", "batches_digest", "unseen", "classes", "labels", "kinds")
+ABOUT = (*LADDER, "device_count", "seed", "error", "batches_digest", "unseen", "classes", "labels", "kinds", "unlike")
 OLDER = {
     "optimizer": "own",
     "variant": "",
     "classes": True,
     "labels": 0,
     "kinds": {},
+    "device_count": 1,
+    "unlike": [],
 }  # what recordings did not say when nothing else was climbed
 
 
@@ -82,15 +84,18 @@ def title(about: Any) -> str:
     """What tells one ladder from the others, for people."""
     track = "" if about["track"] == "fit" else f" {about['track']}"
     variant = f" {about['variant']}" if about["variant"] else ""
-    return f"{stem(about['workload'])} {about['backend']} {about['device']}{track} {about['numerics']}{variant}"
+    several = f" {devices_in_words(about['device_count'])}" if about["device_count"] > 1 else ""
+    place = f"{about['backend']} {about['device']}{track} {about['numerics']}"
+    return f"{stem(about['workload'])} {place}{several}{variant}"
 
 
 def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description: RunDescription) -> list[str]:
     """What was planned and is not there, with the reason."""
     problems = []
-    there = {tuple(one.about[name] for name in (*LADDER, "seed")) for one in recordings}
+    there = {tuple(one.about[name] for name in (*LADDER, "device_count", "seed")) for one in recordings}
     for ladder in planned.ladders:
-        name = f"{ladder.backend} {ladder.device} {ladder.numerics} {ladder.variant}".strip()
+        several = devices_in_words(ladder.device_count) if ladder.device_count > 1 else ""
+        name = " ".join(filter(None, (ladder.backend, ladder.device, ladder.numerics, several, ladder.variant)))
         if ladder.skip:
             continue
         if ladder.status != "ok":
@@ -100,7 +105,10 @@ def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description:
             filter(is_climbed, description.workloads), planned.seeds, ladder.climbs
         ):
             key = (workload.workload, ladder.backend, ladder.device, ladder.numerics)
-            if (*key, *climb.split("-"), ladder.variant, seed) not in there and not is_left_out(workload, climb):
+            if ladder.device_count > 1 and workload.without_devices:
+                continue
+            which = (*key, *climb.split("-"), ladder.variant, ladder.device_count, seed)
+            if which not in there and not is_left_out(workload, climb):
                 of = "" if climb in CLIMBS["fit"] else f" {climb}"
                 problems.append(f"parity: {stem(workload.workload)}: {name}{of} left no recording of seed {seed}")
     for recording in recordings:
@@ -116,7 +124,9 @@ def _unclimbed(planned: ParityRun, recordings: Sequence[Recording], description:
 
 
 def rungs_of(about: Mapping[str, Any]) -> tuple[str, ...]:
-    """The rungs that a whole ladder has; track `native` shows no layers' outputs."""
+    """The rungs of a whole ladder; track `native` shows no layers' outputs, several devices show training alone."""
+    if about["device_count"] > 1:
+        return SHARED_RUNGS
     rungs = RECORDED_RUNGS if about["numerics"] == EXACT else ROUNDED_RUNGS
     return tuple(rung for rung in rungs if rung != "outputs" or about["track"] != "native")
 

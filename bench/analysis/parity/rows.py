@@ -33,7 +33,7 @@ def group_rows(group: Sequence[Recording], golden: Recording, crossings: Sequenc
     """The rows of one workload, seed and optimizer."""
     for recording in group:
         if recording.about["numerics"] == EXACT and recording is not golden:
-            for row in _rows(recording, golden, tuple(RUNGS)):
+            for row in ladder_rows(recording, golden, tuple(RUNGS)):
                 yield {**row, "passed": row["error"] <= row["tolerance"]}
     inexact = [recording for recording in group if recording.about["numerics"] != EXACT]
     by_place: dict[tuple[str, str], list[Recording]] = {}
@@ -44,13 +44,13 @@ def group_rows(group: Sequence[Recording], golden: Recording, crossings: Sequenc
             crossing.backend for crossing in crossings if (crossing.numerics, crossing.device) == (numerics, device)
         }
         yield from rounded.judged(
-            [row for recording in peers for row in _rows(recording, golden, ROUNDED_RUNGS)], crossed, golden
+            [row for recording in peers for row in ladder_rows(recording, golden, ROUNDED_RUNGS)], crossed, golden
         )
 
 
-def _rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[Row]:
+def ladder_rows(ours: Recording, golden: Recording, rungs: Sequence[str]) -> Iterator[Row]:
     """A row for each location of each rung that both climbed, without its verdict."""
-    about = {name: ours.about[name] for name in (*LADDER, "seed")}
+    about = {name: ours.about[name] for name in (*LADDER, "device_count", "seed")}
     about["reference"] = golden.about["backend"]
     for rung in (name for name in rungs if name not in RECORDED_RUNGS or name in rungs_of(ours.about)):
         mine, theirs = ours.rungs.get(_source(rung), {}), golden.rungs.get(_source(rung), {})
@@ -116,7 +116,8 @@ def _rounding(golden: Array, beside: Array | None, least: float, left_out: Any =
 
 def _unfelt(ours: Recording, golden: Recording, location: str) -> Any:
     """The elements of a variable that the loss does not feel but for rounding; see `unfelt`."""
-    mine, theirs = (one.rungs.get("gradients", {}) for one in (ours, golden))
+    theirs = golden.rungs.get("gradients", {})
+    mine = theirs if ours.about["device_count"] > 1 else ours.rungs.get("gradients", {})  # several show none
     if location not in mine or location not in theirs:
         return None
     largest = max(size(array) for array in theirs.values())

@@ -35,7 +35,7 @@ def tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         if analysis.explanation.operations.traces:
             frames["operations.csv"] = analysis.explanation.operations.table
     if analysis.parity:
-        frames["parity.csv"] = analysis.parity.table
+        frames["parity.csv"] = analysis.parity.every
     return frames
 
 
@@ -44,7 +44,7 @@ def downloads(analysis: Analysis) -> dict[str, str]:
     frames = {name: table for name, table in tables(analysis).items() if name != "epochs.csv"}
     if "parity.csv" in frames:
         parity = frames["parity.csv"]
-        frames["parity.csv"] = parity.loc[parity.groupby([*parity.columns[:9]], sort=False)["error"].idxmax()]
+        frames["parity.csv"] = parity.loc[parity.groupby([*parity.columns[:10]], sort=False)["error"].idxmax()]
     if len(analysis.run.launches):
         frames["launches.csv"] = analysis.run.launches[[*LAUNCH_HEAD, *LAUNCH_VALUES]]
     return {name: table.to_csv(index=False) for name, table in frames.items()}

@@ -11,6 +11,7 @@ from bench.contract.case import stem, title
 from bench.contract.run_json import RunDescription
 from bench.report.columns import Kind
 from bench.report.parts import (
+    devices,
     explain,
     figures,
     inputs,
@@ -36,7 +37,12 @@ LONG = (
     Kind.ROUNDED,
 )  # tables that a terminal has room for where all is asked for
 FAMILIES = {"backend": "the reference", "track": "other tracks", "input": "an input that costs nothing"}
-FAMILIES |= {"numerics": "float32", "batch": "the smallest batch", "workload": "another workload"}
+FAMILIES |= {
+    "numerics": "float32",
+    "batch": "the smallest batch",
+    "workload": "another workload",
+    "devices": "fewer devices",
+}
 
 
 def page(analysis: Analysis) -> Page:
@@ -47,6 +53,8 @@ def page(analysis: Analysis) -> Page:
         title=f"Run {description.id}",
         verdicts=[
             *(verdicts.verdicts(analysis) or parity.proved(analysis.parity)),
+            *devices.verdicts(analysis),
+            *devices.proved(analysis.parity),
             *verdicts.stops(analysis),
             *nodes.sentences(analysis),
             *explain.advice(analysis.explanation),
@@ -103,6 +111,7 @@ def _optional_tables(analysis: Analysis) -> list[Table]:
         *operations.tables(analysis.explanation),
         *explain.calls(analysis.explanation),
         *variants.tables(analysis),
+        *devices.tables(analysis),
         *tracks.tables(analysis),
         *inputs.tables(analysis),
         *targets.tables(analysis),

@@ -8,7 +8,7 @@ from bench.analysis import Analysis
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.analysis.parity.recordings import LADDER
-from bench.contract.case import stem, title
+from bench.contract.case import devices_in_words, stem, title
 from bench.contract.run_json import Target
 from bench.report.columns import Kind, case_column, table
 from bench.report.rows import case_rows, comparisons
@@ -55,7 +55,7 @@ def brief(analysis: Analysis) -> list[Table]:
 
 def _parity(row: Row, parity: Parity | None) -> str | None:
     """What exact mode says of a backend's training with fit, in a word."""
-    if parity is None:
+    if parity is None or row.get("device_count", 1) > 1:  # which has a table of its own
         return None
     climbed = parity.exact[parity.exact["track"].eq("fit") & parity.exact["workload"].eq(row["workload"])]
     mine = climbed[climbed["backend"].eq(row["backend"]) & climbed["device"].eq(row["device"])]
@@ -76,6 +76,7 @@ def _title(first: Row) -> str:
         f"{stem(first['workload'])} on {first['device']}: {first['samples']:,} samples, "
         f"{first['epochs']} epochs, batch {first['batch_size']}, {first['numerics']}, track {first['track']}"
         + ("" if first["input"] == "arrays" else f", input {first['input']}")
+        + (f", {devices_in_words(first['device_count'])}" if first["device_count"] > 1 else "")
         + (f", {first['variant']}" if first["variant"] else "")
     )
 

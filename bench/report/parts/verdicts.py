@@ -11,7 +11,7 @@ from bench.analysis.decided import is_asked, is_sure
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
 from bench.analysis.parity.recordings import LADDER
-from bench.contract.case import case_key, stem
+from bench.contract.case import case_key, devices_in_words, stem
 from bench.report.rows import comparisons
 from bench.report.text import (
     by_disturbance,
@@ -115,7 +115,7 @@ def _clauses(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     yield from _slowing(rows[0], analysis)
     if rows[0]["task"] == "train":
         yield from _metric(rows, analysis)
-        if analysis.parity:
+        if analysis.parity and rows[0]["device_count"] == 1:
             yield _parity(rows[0], analysis.parity)
 
 
@@ -246,6 +246,8 @@ def sides(row: Row) -> tuple[str, str]:
     kind, _, other = row["against"].partition("=")
     if kind == "input":
         return f"{row['backend']} with {row['input']}", other
+    if kind == "devices":
+        return f"{row['backend']} on {devices_in_words(row['device_count'])}", devices_in_words(int(other))
     if kind in AXES:
         ours = AXES[kind].format_map({**row, "stem": stem(row["workload"])})
         return f"{row['backend']} with {ours}", _named(kind, other)
@@ -255,14 +257,15 @@ def sides(row: Row) -> tuple[str, str]:
 
 
 def varying(analysis: Analysis) -> dict[Any, dict[Any, int]]:
-    """How many batch sizes, numerics, inputs and variants the run has of each workload, by what it is called."""
+    """How many batch sizes, numerics, inputs, variants and numbers of devices each workload has, by its name."""
     by_name = analysis.cases.groupby(analysis.cases["workload"].map(stem))
-    return by_name[["batch_size", "numerics", "input", "variant"]].nunique().to_dict("index")
+    return by_name[["batch_size", "numerics", "input", "variant", "device_count"]].nunique().to_dict("index")
 
 
 def where(row: Row, several: dict[Any, dict[Any, int]]) -> str:
     """Workload and device, with the batch size, numerics, input, variant and track where the run has several."""
-    words = {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
+    words = {"device_count": devices_in_words(row["device_count"])}
+    words |= {"batch_size": f"batch {row['batch_size']}", "numerics": row["numerics"]}
     words |= {name: row[name] for name in ("input", "variant") if family(row["against"]) != name}
     shown = [text for name, text in words.items() if several[stem(row["workload"])][name] > 1]
     task = [] if row["task"] == "train" else [row["task"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from bench.contract.parity import EXACT, LADDER_BATCH, NUDGED, ROUNDED_STEPS
 from bench.worker import backends
 from bench.worker.backends import network
+from bench.worker.exact.batches import ladder_data, next_batch, stacked, widened
 from bench.worker.exact.observed import array, observed
 from bench.worker.logs import LOSS, entry
 from bench.worker.workload import load, numerics, train
@@ -30,9 +32,10 @@ from bench.worker.workload.model import (
     tensors,
 )
 from models import own
-from models.datasets import count, mapped, taken
+from models.datasets import mapped, taken
 
 OBSERVED = 8  # samples whose layer outputs and gradients are recorded
+CATEGORICAL = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
 CHUNK = 256  # steps that a trainer is given at a time
 SGD_RATE, SGD_MOMENTUM = 2**-7, 0.875  # at 2**-4 a transformer leaves every bound within 30 steps
 
@@ -53,26 +56,7 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
     outputs, and its gradients are read from what one step of SGD does to the weights. With `nudged` the training is
     recorded once more, from weights that lie one rounding beside.
     """
-    workload = load.load_workload(about["workload"])
-    if workload.memory_mib:
-        raise NotClimbedError("it is made for a GPU")
-    dataset, batches = _data(workload, about["seed"], about["steps"])
-    tested = taken(dataset.y_test, slice(about["test_samples"] or None))
-    about["batches_digest"] = batches.digest
-    about["labels"] = tested.size if isinstance(tested, np.ndarray) else 0  # of several outputs nothing is counted
-
-    keras.utils.clear_session(free_memory=False)  # names begin anew, so that every process gives the same paths
-    numerics.choose(about["numerics"])  # forgotten with them
-    keras.utils.set_random_seed(about["seed"])
-    model = fresh(workload, batches.x)
-    model.set_weights(load.load_weights(weights))
-    given = compilation(workload, model, batches.y)
-    categorical = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
-    about["classes"] = isinstance(keras_loss(given.loss), categorical)
-    climbing = Climb(recording, about, workload, given, model, batches)
-
-    climbing.restart()
-    climbing.note("weights", [variable.path for variable in model.weights], model.weights)
+    climbing, dataset, model = begun(recording, about, weights, Climb)
     refused = network.refusals(model)[1] if about["optimizer"] == "SGD" else ""  # nobody else is held against SGD
     refused = refused or (network.refused_by_loop(model) if about["track"] == "loop" else "")
     if refused:
@@ -85,6 +69,36 @@ def climb(recording: Recording, about: dict[str, Any], weights: Path, backend: b
         climbing.observe_gradients(backend)
         if climbing.train():
             climbing.evaluate(dataset)
+
+
+def begun(
+    recording: Recording,
+    about: dict[str, Any],
+    weights: Path,
+    kind: Callable[..., Any],
+    scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> tuple[Any, Any, keras.Model]:
+    """The climb of a model that has the weights in a file, which are recorded; its data, and the model."""
+    workload = load.load_workload(about["workload"])
+    if workload.memory_mib:
+        raise NotClimbedError("it is made for a GPU")
+    dataset, batches = ladder_data(workload, about["seed"], about["steps"])
+    tested = taken(dataset.y_test, slice(about["test_samples"] or None))
+    about["batches_digest"] = batches.digest
+    about["labels"] = tested.size if isinstance(tested, np.ndarray) else 0  # of several outputs nothing is counted
+
+    keras.utils.clear_session(free_memory=False)  # names begin anew, so that every process gives the same paths
+    numerics.choose(about["numerics"])  # forgotten with them
+    keras.utils.set_random_seed(about["seed"])
+    with scope():
+        model = fresh(workload, batches.x)
+        model.set_weights(load.load_weights(weights))
+        given = compilation(workload, model, batches.y)
+        climbing = kind(recording, about, workload, given, model, batches)
+        climbing.restart()
+    about["classes"] = isinstance(keras_loss(given.loss), CATEGORICAL)
+    climbing.note("weights", [variable.path for variable in model.weights], model.weights)
+    return climbing, dataset, model
 
 
 class Climb:
@@ -185,7 +199,7 @@ class Climb:
         """Record what the trained model predicts for the test samples, and its metric on them."""
         model, tested = self._model, slice(self._about["test_samples"] or None)
         parts = (dataset.x_test, dataset.y_test)
-        x, y = (_widened(whole_batches(taken(part, tested), self._fixed)) for part in parts)
+        x, y = (widened(whole_batches(taken(part, tested), self._fixed)) for part in parts)
         outputs = model.predict(x, batch_size=self._fixed or EVALUATION_BATCH, verbose=0)
         flat = keras.tree.flatten(outputs)
         self.note("predictions", [f"output {index}" for index in range(len(flat))], flat)
@@ -209,7 +223,7 @@ class Climb:
 
     def _first_samples(self) -> tuple[Any, ...]:
         first = slice(self._fixed or OBSERVED)
-        parts = (_widened(taken(part, first)) for part in self._batches.parts)
+        parts = (widened(taken(part, first)) for part in self._batches.parts)
         return tuple(mapped(keras.ops.convert_to_tensor, part) for part in parts)
 
 
@@ -220,7 +234,7 @@ def _by_fit(model: Any, batches: Any, batch_size: int) -> Stepper:
     def take(first: int, number: int) -> list[float]:
         losses = []
         for step in range(first, first + number):
-            batch = [None if part is None else tensors(part) for part in _batch(batches, step, batch_size)]
+            batch = [None if part is None else tensors(part) for part in next_batch(batches, step, batch_size)]
             model.reset_metrics()  # Keras's own from 3.15 on; before, the loss was the mean of all steps so far
             losses.append(entry(model.train_on_batch(*batch, return_dict=True), LOSS))
             if not math.isfinite(losses[-1]):
@@ -235,51 +249,14 @@ def _by_trainer(backend: str, track: str, model: Any, metric: str, batches: Any,
     trainer = backends.trainer(backend, track, model, metric, train.defaults(backend, track))
 
     def take(first: int, number: int) -> list[float]:
-        steps = [_batch(batches, step, batch_size) for step in range(first, first + number)]
-        done = trainer.train(trainer.place(*map(_stacked, zip(*steps, strict=True))))
+        steps = [next_batch(batches, step, batch_size) for step in range(first, first + number)]
+        done = trainer.train(trainer.place(*map(stacked, zip(*steps, strict=True))))
         trainer.store()
         losses = [float(loss) for loss in done.losses]
         finite = list(itertools.takewhile(math.isfinite, losses))
         return losses[: len(finite) + 1]
 
     return take
-
-
-def _batch(batches: Any, step: int, batch_size: int) -> tuple[Any, ...]:
-    first = step * batch_size % count(batches.x)
-    return tuple(_widened(taken(part, slice(first, first + batch_size))) for part in batches.parts)
-
-
-def _widened(part: Any) -> Any:
-    """In exact mode floating-point data as float64.
-
-    Keras casts what a model is called on, but on JAX `fit` calls a model of a user's own class without it
-    (`stateless_call`, Keras 3.15.1): a layer that follows its input's type then computes in float32.
-    """
-    return load.widened(part, keras.config.floatx())
-
-
-def _stacked(batches: Sequence[Any]) -> Any:
-    """Batches of one structure, as arrays of shape (steps, batch, …)."""
-    if isinstance(batches[0], dict):
-        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-    if isinstance(batches[0], tuple):
-        return tuple(map(np.stack, zip(*batches, strict=True)))
-    return np.stack(batches)
-
-
-_LAST: dict[tuple[Any, ...], tuple[Any, Any]] = {}  # one entry: workloads with the same data follow each other
-
-
-def _data(workload: Any, seed: int, steps: int) -> tuple[Any, Any]:
-    """A workload's data and its batches in the seed's order; of data that are drawn, as many as there are steps."""
-    weights = tuple((workload.class_weight or {}).items())
-    key = workload.dataset, weights, seed, steps
-    if key not in _LAST:
-        _LAST.clear()
-        dataset = load.dataset_of(workload, steps * LADDER_BATCH)
-        _LAST[key] = dataset, load.batches(dataset, count(dataset.x_train), LADDER_BATCH, seed)
-    return _LAST[key]
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -40,10 +40,11 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend:
-    """Choose backend, device and arithmetic, drop the user's own settings of them, and import the framework.
+def prepare(backend: str, device: str, numerics: str | None, device_count: int = 1) -> backends.Backend:
+    """Choose backend, devices and arithmetic, drop the user's own settings of them, and import the framework.
 
-    With None as numerics, precision and number of threads are the framework's own.
+    With None as numerics, precision and number of threads are the framework's own. Where several devices take a process
+    each, these share the CPUs.
     """
     die_with_parent()
     module = backends.load(backend)
@@ -59,9 +60,15 @@ def prepare(backend: str, device: str, numerics: str | None) -> backends.Backend
     os.environ["KERAS_BACKEND"] = backend
     if device == "gpu":
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi and the parent count
-    os.environ.update(module.environment(device, numerics, threads()))
+    several = backends.devices(backend) if device_count > 1 else None
+    share = max(1, threads() // several.processes(device_count)) if several else threads()
+    os.environ.update(module.environment(device, numerics, share))
+    if several:
+        os.environ.update(several.begin(device, device_count))
     if numerics is not None:
-        module.configure(numerics, threads())
+        module.configure(numerics, share)
+    if several:
+        several.configure(device, device_count)
     return module
 
 

@@ -35,6 +35,7 @@ class Launch:
     backend: backends.Backend
     messenger: Messenger
     record: dict[str, Any] = field(default_factory=dict)
+    team: backends.Team | None = None  # of a case on several devices
 
 
 class Rounds(NamedTuple):
@@ -72,13 +73,16 @@ def run(measure: Callable[[Launch], Rounds], description: str | None, arguments:
     try:
         launch = _begin(case, given, messenger)
     except Exception as error:
-        messenger.send("failed", reason=f"cannot import its backend: {_in_one_line(error)}")
+        messenger.send("failed", reason=_told(case, f"cannot import its backend: {_in_one_line(error)}"))
         raise
     try:
         rounds = measure(launch)
     except Exception as error:
-        messenger.send("failed", reason=str(error) if isinstance(error, StartError) else _in_one_line(error))
+        reason = str(error) if isinstance(error, StartError) else _in_one_line(error)
+        messenger.send("failed", reason=_told(case, reason))
         raise
+    if launch.team and launch.team.rank:
+        return  # the first process leaves the record
     launch.record["phases"]["process"] = time.perf_counter() - started
     write(output, {"schema": SCHEMA, "launch": _written(launch), "rounds": rounds._asdict()})
     gc.freeze()  # spare the exit: Python's collector would walk every object of the framework, up to 0.8 s a launch
@@ -88,13 +92,15 @@ def _begin(case: Case, given: dict[str, Any], messenger: Messenger) -> Launch:
     """Prepare the process, then import Keras."""
     began = time.perf_counter()
     numerics = None if case.track == "shipped" else case.numerics
-    backend = environment.prepare(case.backend, case.device, numerics)
+    backend = environment.prepare(case.backend, case.device, numerics, case.device_count)
     import keras  # noqa: F401 - so that its time is told apart from the measurement's
 
     guest = guest_of(case.input, case.backend)
     if guest:
         backends.inputs(guest).as_guest()
     launch = Launch(case, backend=backend, messenger=messenger, **given)
+    if case.device_count > 1:
+        launch.team = backends.devices(case.backend).team(case.device, case.device_count)
     launch.record["phases"] = {"import": time.perf_counter() - began}
     return launch
 
@@ -111,6 +117,11 @@ def _written(launch: Launch) -> dict[str, Any]:
         **launch.record,
         "versions": environment.versions(launch.case.backend, guest_of(launch.case.input, launch.case.backend)),
     }
+
+
+def _told(case: Case, reason: str) -> str:
+    """The reason to tell: where several processes train together, that of the one which failed first."""
+    return backends.devices(case.backend).failed(reason) if case.device_count > 1 else reason
 
 
 def _in_one_line(error: Exception) -> str:

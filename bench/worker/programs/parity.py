@@ -5,9 +5,9 @@
 
 A climb is a track and an optimizer: the workload's own, or momentum SGD, since `native` uses its library's Adam, which
 places epsilon differently. Each workload, seed and climb leaves one file, named
-`<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>-<climb>[-<variant>].npz`. Its arrays are named
-`rung/location`; `about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The comparing
-half is bench/analysis/parity/compare.py, which says what each rung is for and how close it has to come.
+`<number>-<workload>-seed<seed>-<backend>-<device>-<numerics>-<climb>[-<N>-devices][-<variant>].npz`. Its arrays are
+named `rung/location`; `about` holds JSON: what was climbed, and in `error`, in one line, why it ended early. The
+comparing half is bench/analysis/parity/compare.py, which says what each rung is for and how close it has to come.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import numpy as np
 from bench.contract.case import in_path
 from bench.contract.messages import Messenger
 from bench.contract.parity import EXACT, LADDER_BATCH
+from bench.worker import backends
 from bench.worker.process import environment
 
 
@@ -30,6 +31,7 @@ def main() -> None:
     for name in ("--backend", "--device", "--numerics"):
         parser.add_argument(name, required=True)
     parser.add_argument("--variant", default="", help="what it is called among others")
+    parser.add_argument("--device-count", type=int, default=1, help="devices that share each batch; default 1")
     parser.add_argument("--steps", required=True, type=int)
     parser.add_argument("--test-samples", type=int, default=0, help="the first N are predicted; default: all")
     parser.add_argument("--seeds", required=True, type=lambda text: [int(word) for word in text.split(",")])
@@ -44,15 +46,17 @@ def main() -> None:
     parser.add_argument("--workloads", required=True, nargs="+")
     given = parser.parse_args()
     messenger = Messenger()
-    backend = environment.prepare(given.backend, given.device, given.numerics)
+    backend = environment.prepare(given.backend, given.device, given.numerics, given.device_count)
     if given.device == "gpu":
         backend.make_deterministic()
 
     from bench.worker.errors import reason
-    from bench.worker.exact import mode, randomness
+    from bench.worker.exact import devices, mode, randomness
     from bench.worker.exact.climb import NotClimbedError, Recording, climb
     from bench.worker.keras_internals import MovedError
 
+    several = backends.devices(given.backend) if given.device_count > 1 else None
+    team = several.team(given.device, given.device_count) if several else None
     try:
         if given.numerics == EXACT:
             mode.enable(given.backend)
@@ -61,7 +65,8 @@ def main() -> None:
         messenger.send("failed", reason=str(error))
         raise
     common = {
-        name: getattr(given, name) for name in ("backend", "device", "numerics", "variant", "steps", "test_samples")
+        name: getattr(given, name)
+        for name in ("backend", "device", "device_count", "numerics", "variant", "steps", "test_samples")
     }
     common |= {"batch_size": LADDER_BATCH, "versions": environment.versions(given.backend), "flags": backend.flags()}
     for seed in given.seeds:  # outside, so that workloads with the same data set share its batches
@@ -72,17 +77,27 @@ def main() -> None:
             about |= {"error": "", "batches_digest": "", "unseen": [], "classes": False, "labels": 0, "kinds": {}}
             about["nudged"] = given.nudged and given.numerics == EXACT and track == "fit"
             recording: Recording = {}
+            weights = given.weights / f"{stem}.npz"
             try:
-                climb(recording, about, given.weights / f"{stem}.npz", backend)
+                if team:
+                    devices.climb(recording, about, weights, team)
+                else:
+                    climb(recording, about, weights, backend)
             except NotClimbedError:
                 continue  # the plan says why
             except Exception as error:  # whatever a user's model raises; the other workloads go on
-                about["error"] = reason(error)
-            place = in_path(
-                f"{stem}-{given.backend}-{given.device}-{given.numerics}-{climbing} {given.variant}".strip()
-            )
+                about["error"] = several.failed(reason(error)) if several else reason(error)
+                if team and team.rank:
+                    raise  # the others hear of it, and wait no longer
+            if team and team.rank:
+                continue  # the first process leaves the recording
+            of = f"{given.device_count} devices" if team else ""
+            who = f"{stem}-{given.backend}-{given.device}-{given.numerics}-{climbing}"
+            place = in_path(" ".join(filter(None, (who, of, given.variant))))
             _save(given.output / f"{place}.npz", recording, about)
             messenger.send("climbed", workload=name, seed=seed)
+    if team:
+        team.end()
 
 
 def _save(path: Path, recording: dict[str, Any], about: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ NOT_BUILT: Mapping[str, Any] = {
     "without_loop": "",
     "without_native": "",
     "without_native_ladder": "",
+    "without_devices": "",
     "without_generate": "generate takes a model that could be built to prepare the run",
     "weights": {},
     "notes": [],
@@ -72,7 +73,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
     import keras
 
     from bench.worker.backends import network
-    from bench.worker.workload import decoder, load, target
+    from bench.worker.workload import decoder, devices, load, target
     from bench.worker.workload.check import check, check_samples, unused
     from bench.worker.workload.compiled import in_words, says_direction
     from models import Workload
@@ -118,6 +119,7 @@ def describe(name: str, seeds: Iterable[int], prefix: Path | None, memory_mib: f
         **counted,
         "without_loop": network.refused_by_loop(model),
         **dict(zip(("without_native", "without_native_ladder"), network.refusals(model), strict=True)),
+        "without_devices": devices.refused(workload, model),
         **decoder.described(model, dataset.x_test),
         "weights": digests,
         "notes": notes,

@@ -4,6 +4,7 @@ python -m bench.worker.programs.train --workload=mlp … --seed=0 --output=FILE
 """
 
 import time
+from dataclasses import replace
 
 from bench.worker.process.launch import Launch, Rounds, run
 
@@ -14,7 +15,7 @@ def measure(launch: Launch) -> Rounds:
     from bench.worker.logs import LOSS, entry
     from bench.worker.timing import memory
     from bench.worker.timing.clock import EpochClock
-    from bench.worker.workload import load, train
+    from bench.worker.workload import devices, load, train
     from bench.worker.workload.build import build, check_device, resolved
     from bench.worker.workload.compiled import metric_name
     from bench.worker.workload.model import compilation, compile_model, fixed_batch
@@ -49,14 +50,16 @@ def measure(launch: Launch) -> Rounds:
     phases["data"] = time.perf_counter() - began
 
     began = time.perf_counter()
-    model = build(launch, workload, batches.x)
-    compiled = compilation(workload, model, batches.y)
-    metric = metric_name(workload, compiled, model)
-    compile_model(model, compiled, **train.execution(case.track, launch.knobs))
+    with devices.scope(launch.team):
+        model = build(launch, workload, batches.x)
+        compiled = compilation(workload, model, batches.y)
+        metric = metric_name(workload, compiled, model)
+        compile_model(model, compiled, **train.execution(case.track, launch.knobs))
     record["weights_digest"] = load.weights_digest(model.get_weights())
     record["batches_digest"] = batches.digest
     record["parameters"] = model.count_params()
     check_device(launch, model)
+    handed = devices.handed(launch, workload, model, batches.parts)
     phases["build"] = time.perf_counter() - began
 
     callbacks = [workload.early_stopping()] if workload.early_stopping else []
@@ -67,19 +70,27 @@ def measure(launch: Launch) -> Rounds:
     fixed = fixed_batch(model)
     at_once = load.evaluation_batch(workload, fixed)
     x_test, y_test = load.whole_batches(x_test, fixed), load.whole_batches(y_test, fixed)
-    train.train(case, model, batches.parts, launch.knobs, clock, held_out, callbacks, at_once)
+    own = replace(case, batch_size=handed.batch_size)
+    train.train(own, model, handed.parts, launch.knobs, clock, held_out, callbacks, at_once, handed.before)
     launch.backend.barrier()
     phases["fit"] = time.perf_counter() - began
     note_training(launch, model, clock)
     check_finite(clock)
+    shared = devices.note_devices(launch, model, batches.parts)
+    if launch.team and launch.team.rank:
+        launch.team.end()
+        return Rounds("", "", [], {})
 
     began = time.perf_counter()
     launch.messenger.send("evaluate")
-    result = model.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
+    with devices.on_one_device(launch.team, workload, model, batches.parts) as tested:
+        result = tested.evaluate(x_test, y_test, batch_size=at_once, verbose=0, return_dict=True)
     record["test"] = {"metric": entry(result, metric), "loss": entry(result, LOSS)}
     phases["evaluate"] = time.perf_counter() - began
     by_keras = {} if case.track in train.OWN_LOOP else {"jit_compile": model.jit_compile}
-    record["resolved"] = resolved(launch, model, **by_keras, optimizer=type(model.optimizer).__name__)
+    record["resolved"] = resolved(launch, model, **by_keras, optimizer=type(model.optimizer).__name__, **shared)
+    if launch.team:
+        launch.team.end()
 
     return Rounds(
         group=f"{case.workload} {case.device} {case.numerics} {case.track}",

@@ -8,11 +8,13 @@ from typing import Any
 
 import keras
 
+from bench.worker.backends import Team
 from bench.worker.errors import StartError
 from bench.worker.process.launch import Launch
-from bench.worker.timing import nvml
+from bench.worker.timing import gauges, nvml
 from bench.worker.timing.callback_time import CallbackTime
 from bench.worker.timing.clock import Epoch, EpochClock
+from bench.worker.timing.gauges import Counters
 from bench.worker.workload.build import check_device, memory_used
 
 LEAST_EPOCHS = 2  # the first is cold
@@ -24,8 +26,9 @@ def clock_settings(launch: Launch, callbacks: Sequence[keras.callbacks.Callback]
     def tell(index: int, epoch: Epoch) -> None:
         launch.messenger.send("epoch", epoch=index, seconds=epoch.seconds, loss=epoch.loss, metric=epoch.metric)
 
-    on_gpu = launch.case.device == "gpu"
+    on_gpu, team = launch.case.device == "gpu", launch.team
     return {
+        **({"counters": lambda: _of_all(team)} if team else {}),
         "barrier": launch.backend.barrier,
         "notify": tell,
         "gpu": nvml.gauge() if on_gpu else nvml.nothing,
@@ -33,6 +36,12 @@ def clock_settings(launch: Launch, callbacks: Sequence[keras.callbacks.Callback]
         "callback_seconds": CallbackTime(callbacks).read,
         "epochs": launch.case.epochs,
     }
+
+
+def _of_all(team: Team) -> Counters:
+    """The counters of this process, to whose CPU time that of the launch's others is added."""
+    found = gauges.counters()
+    return found._replace(cpu_seconds=found.cpu_seconds + team.cpu_seconds())
 
 
 def note_training(launch: Launch, model: keras.Model, clock: EpochClock) -> None:

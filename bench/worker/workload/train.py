@@ -71,15 +71,17 @@ def train(
     held_out: HeldOut | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     evaluation_batch: int = load.EVALUATION_BATCH,
+    before: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train a compiled model for the case's epochs, each timed by the clock; the weights end up in the model.
 
     `parts` are samples, labels and, where samples count differently, their weights: arrays of shape (samples, …), or
     structures of them. With `shipped` `fit` shuffles them and takes the last partial batch too; otherwise their length
     is a multiple of the batch size. What is held out is evaluated after each epoch, so many at a time, and `callbacks`,
-    called after the clock, may end the training early.
+    called after the clock, may end the training early. `before` are called before it: the logs that they put in place
+    are those of all devices.
     """
-    every = [clock, *callbacks]
+    every = [*before, clock, *callbacks]
     if case.track in OWN_LOOP:
         train_in_own_loop(case, model, parts, given, clock, held_out, every, evaluation_batch)
         return

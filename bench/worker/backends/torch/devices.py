@@ -1,0 +1,168 @@
+"""Several devices on torch: a process for each, whose gradients hooks average once they are there; see `Devices`.
+
+Keras 3.15 has no distribution on torch, and `fit` of a model inside `DistributedDataParallel` never calls the wrapper,
+so that nothing is averaged and nobody says so. A hook on each parameter is called by the backward pass itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from bench.worker.backends.torch import ranks
+from models.datasets import count as number_of
+from models.datasets import mapped, taken
+
+PATIENCE = timedelta(minutes=10)  # that one process waits for another
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def begin(device: str, count: int) -> Mapping[str, str]:
+    cards = os.environ.get(VISIBLE, "").split(",")
+    if device == "gpu" and len(cards) < count:
+        raise RuntimeError(f"{count} GPUs were asked for, {VISIBLE} names {len(cards)}")
+    if not ranks.rank():
+        ranks.start(count)
+    if device == "gpu":
+        return {VISIBLE: cards[ranks.rank()]}  # each process sees its own alone
+    return {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}  # a name may lead to no address
+
+
+def processes(count: int) -> int:
+    return count
+
+
+def configure(device: str, count: int) -> None:
+    import torch.distributed as group
+
+    store = f"file://{ranks.meeting() / 'store'}"
+    kind = "nccl" if device == "gpu" else "gloo"
+    group.init_process_group(kind, init_method=store, rank=ranks.rank(), world_size=count, timeout=PATIENCE)
+
+
+def team(device: str, count: int) -> Team:
+    return Team(device, count)
+
+
+def failed(reason: str) -> str:
+    return ranks.failed(reason)
+
+
+class Team:
+    """See `bench.worker.backends.Team`."""
+
+    def __init__(self, device: str, count: int) -> None:
+        self.rank = ranks.rank()
+        self._device, self._count = device, count
+        self._exchanged = 0.0
+        self._seen = 0.0
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
+    def alone(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()  # each process has a device of its own
+
+    def joined(self, model: Any) -> None:
+        for variable in model.trainable_variables:
+            variable.value.register_post_accumulate_grad_hook(self._average)
+
+    def _average(self, parameter: Any) -> None:
+        import torch.distributed as group
+
+        began = time.perf_counter()
+        group.all_reduce(parameter.grad)
+        parameter.grad /= self._count
+        self._exchanged += time.perf_counter() - began
+
+    def share(self, parts: Sequence[Any], batch_size: int) -> tuple[tuple[Any, ...], int]:
+        own = batch_size // self._count
+        mine = slice(self.rank * own, (self.rank + 1) * own)
+
+        def of_mine(array: Any) -> Any:
+            return array.reshape(-1, batch_size, *array.shape[1:])[:, mine].reshape(-1, *array.shape[1:])
+
+        return tuple(None if part is None else mapped(of_mine, part) for part in parts), own
+
+    def callbacks(self, model: Any) -> Sequence[Any]:
+        import keras
+        import torch.distributed as group
+
+        def add_up() -> Mapping[str, Any]:
+            """The metrics of all processes, whose states are sums; notes how many samples this one saw."""
+            tracker = next(metric for metric in model.metrics if metric.name == "loss")
+            self._seen = float(tracker.count)
+            for variable in model.metrics_variables:
+                group.all_reduce(variable.value)
+            result: Mapping[str, Any] = model.get_metrics_result()
+            return result
+
+        class Together(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+                logs.update({name: float(value) for name, value in add_up().items()})
+
+        return [Together()]
+
+    def holders(self, model: Any, parts: Sequence[Any], batch_size: int) -> Sequence[str]:
+        """What each process saw in its last epoch, as its own metric counted it, and its digests of trained weights."""
+        every = self._gathered((self._seen, {one.path: _digest(one) for one in model.trainable_variables}))
+        for number, (_, digests) in enumerate(every):
+            parted = [path for path, digest in digests.items() if digest != every[0][1][path]]
+            if parted:
+                raise RuntimeError(
+                    f"device {number} holds another {parted[0]} than device 0 after training: "
+                    "gradients were not averaged"
+                )
+        samples = number_of(parts[0])
+        if sum(seen for seen, _ in every) != samples:
+            shares = ", ".join(f"{seen:.0f}" for seen, _ in every)
+            raise RuntimeError(f"the devices saw {shares} samples of an epoch of {samples}")
+        return [
+            f"{self._device}:{number} {seen * batch_size / samples:g} of {batch_size}"
+            for number, (seen, _) in enumerate(every)
+        ]
+
+    def unlike(self, model: Any) -> Sequence[str]:
+        every = self._gathered({one.path: _digest(one) for one in model.non_trainable_variables})
+        return [path for path, digest in every[0].items() if any(other[path] != digest for other in every)]
+
+    def _gathered(self, value: Any) -> list[Any]:
+        import torch.distributed as group
+
+        every = [None] * self._count
+        group.all_gather_object(every, value)
+        return every
+
+    def exchange_seconds(self) -> float | None:
+        return self._exchanged if self._device == "cpu" else None  # a GPU is only asked for it here
+
+    def feed(self, parts: Sequence[Any], batch_size: int) -> None:
+        import keras
+
+        own, size = self.share(parts, batch_size)
+        for first in range(0, number_of(own[0]), size):
+            for part in own:
+                mapped(keras.ops.convert_to_tensor, taken(part, slice(first, first + size)))
+
+    def cpu_seconds(self) -> float:
+        return ranks.cpu_seconds()
+
+    def end(self) -> None:
+        import torch.distributed as group
+
+        if not self.rank:
+            ranks.end()
+        group.destroy_process_group()
+
+
+def _digest(variable: Any) -> str:
+    """Of a variable's bytes."""
+    import keras
+
+    return hashlib.sha256(keras.ops.convert_to_numpy(variable.value).tobytes()).hexdigest()
