@@ -180,7 +180,9 @@ def test_several_devices_that_compute_the_same_are_equal(climbed):
     assert found.problems == found.remarks == []
     assert list(found.on_several.values()) == ["equal"]
     assert set(found.shared["rung"]) == {*recordings.SHARED, "classes"}
-    assert [one.text for one in devices.proved(found)] == ["mlp on cpu, several devices compute as on 1: torch on 2."]
+    assert [one.text for one in devices.proved(found)] == [
+        "mlp on cpu, several devices compute what 1 does, in exact mode: torch on 2."
+    ]
 
 
 @pytest.mark.parametrize("key", ["one step/dense/kernel", "losses/loss", "all steps/dense/kernel", "metric/accuracy"])
@@ -190,6 +192,10 @@ def test_another_result_is_found_at_its_rung(climbed, key):
 
     assert f"mlp torch cpu float64 2 devices part from 1 device of it at {key.partition('/')[0]}" in problem
     assert list(found.on_several.values()) == [f"parts at {key.partition('/')[0]}"]
+    assert (
+        f"several devices part from 1 device at {key.partition('/')[0]}: torch on 2."
+        in next(devices.proved(found)).text
+    )
 
 
 def test_a_layer_that_is_known_to_differ_makes_a_remark_with_its_finding(climbed):
@@ -198,7 +204,7 @@ def test_a_layer_that_is_known_to_differ_makes_a_remark_with_its_finding(climbed
     assert found.problems == []
     assert any(KNOWN in remark and "atch" in remark for remark in found.remarks)
     assert list(found.on_several.values()) == ["known difference"]
-    assert "otherwise, in a known way" in next(devices.proved(found)).text
+    assert "compute something else than 1 in a known way, and nothing is proved" in next(devices.proved(found)).text
 
 
 @pytest.mark.parametrize("kind", ["BatchNormalization synchronized", "LayerNormalization", "Dense relu"])
@@ -210,6 +216,46 @@ def test_on_a_backend_that_has_no_such_finding_nothing_is_excused(climbed):
     found = climbed(off("losses/loss"), backend="jax", kinds={"bn": "BatchNormalization", "d": "Dropout random"})
 
     assert len(found.problems) == 1
+
+
+@pytest.fixture
+def excused(tmp_path):
+    """Compare TensorFlow and torch on two devices, which both part from one where a layer is known to; each changed."""
+
+    def made(changes=None, kinds=None):
+        away = off("losses/loss") | off("all steps/dense/kernel")
+        for backend in ("tensorflow", "torch"):
+            save(tmp_path / "ladders", backend=backend)
+            mine = {**away, **((changes or {}) if backend == "torch" else {})}
+            has = {"bn": "BatchNormalization", **((kinds or {}) if backend == "torch" else {})}
+            save(tmp_path / "ladders", mine, backend=backend, device_count=2, kinds=has)
+        ladders = [ladder(backend, device_count=count) for backend in ("tensorflow", "torch") for count in (1, 2)]
+        return compare_recordings(tmp_path, run_json.read(description(ladders) | {"reference": "tensorflow"}))
+
+    return made
+
+
+def test_two_backends_that_differ_from_one_device_alike_are_held_against_each_other(excused):
+    found = excused()
+
+    assert found.problems == []
+    assert set(found.on_several.values()) == {"known difference, alike on two backends"}
+    (said,) = (one.text for one in devices.proved(found))
+    assert said.endswith("in a known way, and alike: tensorflow on 2, torch on 2.")
+
+
+def test_a_fault_besides_a_known_difference_parts_the_backends(excused):
+    (problem,) = excused(off("losses/loss", 2e-3)).problems
+
+    assert "mlp torch cpu float64 2 devices part from tensorflow on 2 devices at losses" in problem
+    assert "both are known to differ from 1 device alike" in problem
+
+
+def test_backends_that_differ_in_other_ways_are_not_held_against_each_other(excused):
+    found = excused(off("losses/loss", 2e-3), {"dropout": "Dropout random"})
+
+    assert found.problems == []
+    assert set(found.on_several.values()) == {"known difference"}
 
 
 def test_devices_that_disagree_on_untrained_weights_are_a_remark(climbed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.analysis.parity.distances import RUNGS
@@ -11,11 +11,13 @@ from bench.analysis.parity.recordings import Recording, rungs_of, title
 from bench.analysis.parity.rounded import Row
 from bench.analysis.parity.rows import ladder_rows
 from bench.contract.backend_facts import Finding
+from bench.contract.case import devices_in_words
 from bench.contract.catalog import backend_names, facts_of
 from bench.contract.parity import EXACT, KNOWN
 
 SAME = ("workload", "backend", "device", "variant")  # of a ladder and the one that it is held against
-EQUAL, EXCUSED = "equal", "known difference"
+EQUAL, EXCUSED, UNFINISHED = "equal", "known difference", "not climbed to the end"
+ALIKE = "known difference, alike on two backends"
 Place = tuple[str, str, str, str, int]  # of a ladder: SAME and the number of devices
 
 
@@ -43,7 +45,48 @@ def compare_devices(recordings: Sequence[Recording], seeds: Sequence[int]) -> Sh
         rows = [row for one in climbed for row in _rows(one, recordings)]
         found.rows.extend(rows)
         found.outcomes[place] = _outcome(climbed, rows, seeds, found)
+    excused = {place: climbed for place, climbed in ladders.items() if found.outcomes[place] == EXCUSED}
+    _hold_together(excused, recordings, found)
     return found
+
+
+def _hold_together(
+    excused: Mapping[Place, Sequence[Recording]], recordings: Sequence[Recording], found: Shared
+) -> None:
+    """Hold ladders that differ from one device in the same known ways against each other, backend against backend.
+
+    What is known to differ makes the same other computation on both, so that any other fault shows here.
+    """
+    groups: dict[tuple[Hashable, ...], list[Place]] = {}
+    for place, climbed in excused.items():
+        titles = tuple(one.title for one in differences(climbed[0]))
+        groups.setdefault((place[0], *place[2:], titles), []).append(place)
+    for group in groups.values():
+        first = group[0]
+        for place in group[1:]:
+            seeds = {one.about["seed"]: one for one in excused[first]}
+            pairs = [(one, seeds[one.about["seed"]]) for one in excused[place] if one.about["seed"] in seeds]
+            rows = [row for ours, theirs in pairs for row in _judged(ours, _with_gradients(theirs, recordings))]
+            found.rows.extend(rows)
+            failed = next((row for row in rows if not row["passed"]), None)
+            if failed is not None:
+                several = devices_in_words(first[4])
+                found.problems.append(
+                    f"{_parting(failed, f'{first[1]} on {several}')}; both are known to differ from 1 device alike"
+                )
+                found.outcomes[place] = f"parts from {first[1]} at {failed['rung']}"
+            elif rows:
+                found.outcomes[first] = found.outcomes[place] = ALIKE
+
+
+def _with_gradients(recording: Recording, recordings: Sequence[Recording]) -> Recording:
+    """With one device's gradients, by which variables are measured and which several devices do not show."""
+    one = _golden(recording, recordings)
+    return (
+        recording
+        if one is None
+        else Recording(recording.about, {**recording.rungs, "gradients": one.rungs["gradients"]})
+    )
 
 
 def differences(recording: Recording) -> list[Finding]:
@@ -74,8 +117,20 @@ def _golden(ours: Recording, recordings: Sequence[Recording]) -> Recording | Non
 def _rows(ours: Recording, recordings: Sequence[Recording]) -> Iterator[Row]:
     golden = _golden(ours, recordings)
     if golden is not None:
-        for row in ladder_rows(ours, golden, tuple(RUNGS)):
-            yield {**row, "passed": bool(row["error"] <= row["tolerance"])}
+        yield from _judged(ours, golden)
+
+
+def _judged(ours: Recording, golden: Recording) -> Iterator[Row]:
+    for row in ladder_rows(ours, golden, tuple(RUNGS)):
+        yield {**row, "passed": bool(row["error"] <= row["tolerance"])}
+
+
+def _parting(failed: Row, opponent: str) -> str:
+    """Where a ladder parts, and how far."""
+    return (
+        f"parity: {title(failed)} part from {opponent} at {failed['rung']}, {_where(failed)}: "
+        f"error {failed['error']:.1e}, tolerance {failed['tolerance']:.1e}, seed {failed['seed']}"
+    )
 
 
 def _outcome(climbed: Sequence[Recording], rows: Sequence[Row], seeds: Sequence[int], found: Shared) -> str:
@@ -92,15 +147,12 @@ def _outcome(climbed: Sequence[Recording], rows: Sequence[Row], seeds: Sequence[
     if failed is None:
         return _unfailed(climbed, rows, seeds, found)
     known = differences(first)
-    said = (
-        f"parity: {title(failed)} part from 1 device of it at {failed['rung']}, {_where(failed)}: "
-        f"error {failed['error']:.1e}, tolerance {failed['tolerance']:.1e}, seed {failed['seed']}"
-    )
+    said = _parting(failed, "1 device of it")
     if not known:
         found.problems.append(said)
         return f"parts at {failed['rung']}"
     titles = " and ".join(one.title for one in known)
-    found.remarks.append(f"{said}; a known difference, so that nothing is proved here, {KNOWN}{titles}")
+    found.remarks.append(f"{said}; a known difference, {KNOWN}{titles}")
     return EXCUSED
 
 
@@ -113,7 +165,7 @@ def _unfailed(climbed: Sequence[Recording], rows: Sequence[Row], seeds: Sequence
         return EQUAL
     if not held:
         found.problems.append(f"parity: {title(first.about)}: no ladder of 1 device to be held against")
-    return "not climbed to the end"
+    return UNFINISHED
 
 
 def _where(row: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from bench.analysis import Analysis
 from bench.analysis.frames import CASES
 from bench.analysis.parity.compare import Parity
-from bench.analysis.parity.devices import EQUAL, EXCUSED
+from bench.analysis.parity.devices import ALIKE, EQUAL, EXCUSED, UNFINISHED
 from bench.contract.case import case_key, devices_in_words, stem
 from bench.report.columns import Kind, case_column, table
 from bench.report.rows import case_rows, comparisons
@@ -16,6 +16,12 @@ from bench.report.text import missing, ratio_level, with_interval
 from bench.report.view import Row, Sentence, Table, facets
 
 PLACE = [name for name in CASES if name not in ("backend", "device_count", "batch_size")]
+SAID = {
+    EQUAL: "compute what 1 does, in exact mode",
+    ALIKE: "compute something else than 1 in a known way, and alike",
+    EXCUSED: "compute something else than 1 in a known way, and nothing is proved",
+    UNFINISHED: "were not climbed to the end",
+}
 FAKES = (
     "the devices of a CPU are fakes that share its cores: they show whether the result is the same, and say nothing "
     "about speed"
@@ -85,11 +91,11 @@ def proved(parity: Parity | None) -> Iterator[Sentence]:
         return
     found: dict[tuple[str, str, str], list[str]] = {}
     for (workload, backend, device, _, count), outcome in parity.on_several.items():
-        words = {EQUAL: "as on 1", EXCUSED: "otherwise, in a known way"}.get(outcome, outcome)
+        words = SAID.get(outcome, outcome.replace("parts at", "part from 1 device at"))
         found.setdefault((workload, device, words), []).append(f"{backend} on {count}")
     for (workload, device, words), who in found.items():
         of = {"workload": stem(workload), "device": device}
-        yield Sentence(f"{stem(workload)} on {device}, several devices compute {words}: {', '.join(who)}.", of)
+        yield Sentence(f"{stem(workload)} on {device}, several devices {words}: {', '.join(who)}.", of)
 
 
 def _parity(row: Row, parity: Parity | None) -> str | None:

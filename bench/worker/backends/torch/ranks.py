@@ -52,7 +52,8 @@ def failed(reason: str) -> str:
         with contextlib.suppress(OSError):  # the worker has ended, and the folder with it
             (meeting() / f"{rank()}.failed").write_text(reason, encoding="utf-8")
         return reason
-    return next((why for number in range(1, len(_others) + 1) if (why := _why(number))), reason)
+    why = next((why for number in range(1, len(_others) + 1) if (why := _why(number))), "")
+    return f"{why} (device 0: {reason})" if why else reason
 
 
 def end() -> None:
