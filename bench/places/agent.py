@@ -173,7 +173,8 @@ def serve(requests: IO[bytes], send: Send) -> None:
             while True:
                 asked.put(frames.read(requests))
         asked.put(END)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # Not Ctrl-C's signal, which a run in the background of a shell ignores, and hands on so.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def live() -> None:
         with contextlib.suppress(OSError, ValueError):  # the stream has ended, which the other thread sees

@@ -42,26 +42,29 @@ class Fleet:
         `wanted` says which environments, which GPU and which credentials. UsageError where no cluster is there.
         """
         suite, streams = Suite(), self._streams()
+        opened: dict[str, Node] = {}
 
-        def begin(named: tuple[str, Open]) -> Node | None:
+        def begin(named: tuple[str, Open]) -> None:
             name, stream = named
             try:
-                node = Node(name, stream())
+                opened[name] = Node(name, stream())
+                opened[name].begin(suite, wanted, self._say)
             except (RefusedError, NodeLostError) as error:
                 self.refused[name] = str(error)
-                return None
-            try:
-                node.begin(suite, wanted, self._say)
-            except (RefusedError, NodeLostError) as error:
-                self.refused[name] = str(error)
-                node.close()
-                return None
-            return node
 
         with ThreadPoolExecutor(max(len(streams), 1)) as pool:
-            self.nodes = [node for node in pool.map(begin, streams.items()) if node is not None]
-        for node in self.nodes:
-            self._held.callback(node.close)
+            try:
+                list(pool.map(begin, streams.items()))
+            except BaseException:  # Ctrl-C, while a node builds an environment, say
+                for node in opened.values():
+                    node.close()
+                raise
+        for name, node in opened.items():
+            if name in self.refused:
+                node.close()
+            else:
+                self._held.callback(node.close)
+        self.nodes = [opened[name] for name in streams if name not in self.refused]
 
     def leave_out(self, name: str, reason: str) -> None:
         """Give a node back that is not to be measured on."""
