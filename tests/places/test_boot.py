@@ -167,6 +167,15 @@ def test_a_program_that_ends_at_once_gives_its_last_words():
     node.close()
 
 
+def test_a_program_that_ends_later_gives_its_last_words_too():
+    program = "import sys; sys.stdin.buffer.read(8); sys.exit('srun: error: Node failure on n1')"
+    node = Node("n1", Pipe([sys.executable, "-c", program]))
+
+    with pytest.raises(NodeLostError, match="its stream has ended: srun: error: Node failure on n1"):
+        node.begin(Suite(), NOTHING, print)
+    node.close()
+
+
 def test_a_suite_that_cannot_be_laid_is_refused(tmp_path):
     (tmp_path / "cache").write_text("a file")
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}

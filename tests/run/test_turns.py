@@ -1,6 +1,7 @@
 """Repetitions over places: who takes what, and what becomes of what a lost place had begun."""
 
 import threading
+import time
 from collections import deque
 from types import SimpleNamespace
 
@@ -27,6 +28,10 @@ def repetitions(count):
     return deque([(SimpleNamespace(number=number, attempt=1),) for number in range(count)])
 
 
+def anew(repetition, _place, _error):
+    return tuple(SimpleNamespace(number=one.number, attempt=one.attempt + 1) for one in repetition)
+
+
 def over(places, waiting, measure=lambda _repetition, _place: None):
     """Measure all in these places; gives what was measured to its end, by number, attempt and place."""
     done, places = [], list(places)
@@ -38,10 +43,7 @@ def over(places, waiting, measure=lambda _repetition, _place: None):
         measure(repetition, place)
         done.append((planned.number, planned.attempt, place.name))
 
-    def lost(repetition, _place, _error):
-        return tuple(SimpleNamespace(number=one.number, attempt=one.attempt + 1) for one in repetition)
-
-    Turns(places, waiting, waiting.popleft, one, lost).all()
+    Turns(places, waiting, waiting.popleft, one, anew).all()
     return done
 
 
@@ -59,33 +61,45 @@ def test_each_place_takes_the_next_that_waits():
 
 
 def test_what_a_lost_place_had_begun_is_measured_anew_in_another():
-    first, second = Fake("n1", lost_at=0), Fake("n2", lost_at=None)
-    begun = threading.Event()
+    first, second = Fake("n1"), Fake("n2")
+    places, done = [first, second], []
+    begun = threading.Barrier(2)  # each takes one before any is lost
 
-    def measure(repetition, _place):
-        if repetition[0].number:  # n2 is still busy when n1 is lost
-            begun.wait(0.1)
+    def measure(repetition, place):
+        (planned,) = repetition
+        if planned.attempt == 1 and planned.number < 2:
+            begun.wait(SECONDS)
+        if place is first:
+            raise NodeLostError("gone")
+        done.append((planned.number, planned.attempt, place.name))
 
-    done = over([first, second], repetitions(4), measure)
+    waiting = repetitions(4)
+    Turns(places, waiting, waiting.popleft, measure, anew).all()
 
-    assert sorted(done) == [(0, 2, "n2"), (1, 1, "n2"), (2, 1, "n2"), (3, 1, "n2")] or len(done) == 4
-    assert {name for _, _, name in done} == {"n2"} or not first.closed
+    assert sorted(number for number, _, _ in done) == [0, 1, 2, 3]
+    assert {name for _, _, name in done} == {"n2"}
+    assert sorted(attempt for _, attempt, _ in done) == [1, 1, 1, 2]
+    assert (places, first.closed) == ([second], True)
 
 
 def test_a_place_with_nothing_left_waits_for_what_may_come_back():
-    taken, idle = threading.Event(), Fake("n2")
+    first, second = Fake("n1"), Fake("n2")
+    over_there, done = threading.Event(), []
 
     def measure(repetition, place):
-        if place is not idle and repetition[0].number == 1:
-            taken.wait(SECONDS)
+        (planned,) = repetition
+        if place is first:
+            over_there.wait(SECONDS)
+            time.sleep(0.2)  # in which the other asks for more, and there is nothing
             raise NodeLostError("gone")
-        if repetition[0].number == 0:
-            taken.set()
+        done.append((planned.number, planned.attempt))
+        over_there.set()
 
     waiting = repetitions(2)
-    done = over([Fake("n1"), idle], waiting, measure)
+    Turns([first, second], waiting, waiting.popleft, measure, anew).all()
 
-    assert sorted(number for number, _, _ in done) == [0, 1]
+    assert sorted(number for number, _ in done) == [0, 1]
+    assert sorted(attempt for _, attempt in done) == [1, 2]
 
 
 def test_without_a_place_the_run_ends_and_says_how_it_goes_on():
