@@ -44,6 +44,10 @@ class Fleet:
         suite, streams = Suite(), self._streams()
         opened: dict[str, Node] = {}
 
+        def close_all() -> None:
+            for node in list(opened.values()):
+                node.close()
+
         def begin(named: tuple[str, Open]) -> None:
             name, stream = named
             try:
@@ -52,13 +56,13 @@ class Fleet:
             except (RefusedError, NodeLostError) as error:
                 self.refused[name] = str(error)
 
-        with ThreadPoolExecutor(max(len(streams), 1)) as pool:
-            try:
-                list(pool.map(begin, streams.items()))
-            except BaseException:  # Ctrl-C, while a node builds an environment, say
-                for node in opened.values():
-                    node.close()
-                raise
+        with contextlib.ExitStack() as opening:
+            opening.callback(close_all)  # those too that open while others are closed
+            pool = opening.enter_context(ThreadPoolExecutor(max(len(streams), 1)))
+            opening.callback(close_all)  # where Ctrl-C comes while a node builds an environment, say: its thread ends
+            list(pool.map(begin, streams.items()))
+            opening.pop_all()
+            pool.shutdown()
         for name, node in opened.items():
             if name in self.refused:
                 node.close()

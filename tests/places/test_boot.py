@@ -13,6 +13,7 @@ from bench.contract.paths import ROOT
 from bench.machine import environments
 from bench.places import agent, boot, code
 from bench.places import node as of_node
+from bench.places.frames import Frame
 from bench.places.node import Node, RefusedError, Suite
 from bench.places.pipe import Pipe
 from bench.places.place import NodeLostError, Work
@@ -97,6 +98,37 @@ def test_files_of_the_users_own_lie_on_a_node_where_they_lie_here(node, tmp_path
     assert (outcome.status, outcome.reason) == ("ok", "")
     assert (tmp_path / "record").read_text() == f'["{weights.read_bytes().hex()}", "{own.read_bytes().hex()}"]'
     assert list(folder.glob("record*")) == []
+
+
+def test_what_a_launcher_sets_for_its_own_is_not_for_workers(tmp_path):
+    environment = {**os.environ, "SLURM_PROCID": "0", "RAY_JOB_ID": "1", "PMI_RANK": "0", "OURS": "here"}
+    node = Node("n1", Pipe([sys.executable, "-c", Path(boot.__file__).read_text()], environment))
+    node.begin(Suite(), NOTHING, print)
+    words = [
+        sys.executable,
+        "-c",
+        "import os; print(*sorted({'SLURM_PROCID', 'RAY_JOB_ID', 'PMI_RANK', 'OURS'} & set(os.environ)))",
+    ]
+    node.launch(Work(words, tmp_path / "none", tmp_path / "record", tmp_path / "log", 60.0))
+    node.close()
+
+    assert (tmp_path / "log").read_text() == "OURS\n"
+
+
+def test_what_was_laid_under_a_path_of_the_users_own_is_taken_away(tmp_path):
+    said, (folder, own) = [], (tmp_path / "folder", tmp_path / "home" / "models" / "own.py")
+    node = agent.Agent(folder, lambda content, *_: said.append(content))
+    asked = {"ask": "lacks", "files": [[str(own), "a digest"], ["weights.npz", "another"]]}
+    node.answer(Frame(asked))
+    node.answer(Frame({"ask": "lay", "name": str(own)}, [b"model"]))
+    there = own.read_bytes()
+    node.answer(Frame(asked))
+    node.clear()
+
+    assert said[0] == {"event": "done", "lacking": [str(own), "weights.npz"]}
+    assert there == b"model"
+    assert said[2] == {"event": "refused", "reason": f"{own} is another file there; move it away"}
+    assert not own.exists()
 
 
 def test_a_launch_on_a_node_that_hangs_ends_at_its_limit(node, tmp_path):

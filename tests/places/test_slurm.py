@@ -17,6 +17,15 @@ from bench.plan.parse import parse_run
 from bench.run.console import RunConsole
 from bench.run.measure import run
 
+OTHER = {  # a machine that no node is
+    "cpu": "another",
+    "logical_cpus": 99,
+    "memory_mib": 1,
+    "gpus": [],
+    "system": "Plan 9",
+    "flags": {},
+}
+
 
 def nodes_by_attempt(found):
     """On how many nodes an attempt at a repetition was measured."""
@@ -123,6 +132,43 @@ def test_a_node_that_is_full_or_gone_is_left_out_with_its_reason(on_nodes, monke
     assert set(json.loads((folder / "run.json").read_text())["nodes"]) == {"n1", "n3"}
     assert "n2 is left out" in on_nodes.said.getvalue()
     assert "n2 does not answer" in on_nodes.said.getvalue()
+
+
+def test_a_node_with_other_versions_is_left_out_with_them(on_nodes, monkeypatch):
+    monkeypatch.setenv("FAKE_OLD", "n3")
+
+    folder = on_nodes("--launches=2", "--pool-unlike")
+
+    assert set(json.loads((folder / "run.json").read_text())["nodes"]) == {"n1", "n2"}
+    assert "n3 is left out: its environment of jax differs: keras 3.14.1, here 3.15.1" in on_nodes.said.getvalue()
+
+
+@pytest.mark.parametrize(("words", "nodes"), [([], {"n1", "n3"}), (["--pool-unlike"], {"n1", "n2", "n3"})])
+def test_a_node_unlike_the_others_is_measured_on_where_that_was_asked_for(on_nodes, monkeypatch, words, nodes):
+    monkeypatch.setenv("FAKE_UNLIKE", "n2")
+
+    folder = on_nodes("--launches=2", *words)
+    said = on_nodes.said.getvalue()
+
+    assert set(json.loads((folder / "run.json").read_text())["nodes"]) == nodes
+    assert ("n2 is left out: unlike the others (flags OMP_NUM_THREADS=7, not none set)" in said) == (not words)
+
+
+def test_a_node_of_which_the_job_has_a_part_is_left_out(on_nodes, monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "1")
+
+    with pytest.raises(UsageError, match=r"n1: the job has 1 of its \d+ CPUs, so others may run there"):
+        on_nodes("--launches=1")
+
+
+def test_a_run_goes_on_from_another_machine_where_nodes_measure(on_nodes, fake):
+    folder = on_nodes("--launches=1")
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "interrupted", "machine": OTHER}))
+    output = next(word for word in fake if word.startswith("--output"))
+    run(parse_run(["--resume", folder.name, output]), RunConsole(file=io.StringIO(), width=200))
+
+    assert state(folder) == "finished"
 
 
 def test_a_node_where_another_run_is_under_way_is_left_out(job, on_nodes, monkeypatch):

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +12,12 @@ from support.playback import described, launches
 
 from bench import report
 from bench.analysis import analyse
-from bench.contract.case import FIRST_LOOK
+from bench.contract.case import FIRST_LOOK, Case
 from bench.plan.parse import parse_run
+from bench.plan.planned import PlannedLaunch
 from bench.report.parts.verdicts import stops, verdicts
 from bench.run.console import RunConsole
+from bench.run.decided import _due
 from bench.run.measure import run
 
 pytestmark = pytest.mark.xdist_group("decided")  # its runs are made once
@@ -125,3 +128,12 @@ def test_a_limit_is_sure_sooner_than_the_difference_itself(measure, monkeypatch)
     given = (*UNTIL, "--vary=env:MINE=a,b", "--backends=torch", "--reference=torch")
 
     assert counts(measure(*given, "--fail-slower=40%"))["torch"] < counts(measure(*given))["torch"]
+
+
+@pytest.mark.parametrize(("places", "expected"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (9, [0, 1, 2, 3])])
+def test_between_looks_each_place_has_something_to_do(places, expected):
+    case = Case("mlp", "fashion_mnist", 640, 3, 128, "arrays", "jax", "cpu", "float32", "train", "fit")
+    other = replace(case, backend="torch")
+    rest = [PlannedLaunch(one, repetition, repetition) for repetition in range(4) for one in (case, other)]
+
+    assert sorted({one.repetition for one in _due(rest, places)}) == expected
