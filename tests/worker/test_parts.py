@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -65,13 +66,20 @@ def test_every_training_of_a_step_is_measured_by_its_command(backend_name, tmp_p
     assert set(explain.TAKEN_AWAY) - set(measured) == {explain.QUIET}  # which is for a workload with callbacks
     assert all(found["trainings"][name]["epoch_seconds"] > 0 for name in measured)
     assert found["trainings"][explain.SINGLE]["batch_size"] == 1
-    assert explain.LARGER in measured
     assert len(found["memory_mib"]) == explain.LEAKING_EPOCHS
     assert (found["metrics"], found["callbacks"], found["compilations"]) == (["accuracy"], [], 0)
     assert (tmp_path / found["operations"]["trace"]).is_file()
     assert found["validation_seconds"] > 0
     assert isinstance(found["partial_batch_seconds"], float)
     assert [one["error"] for one in found["calls"].values()] == [""] * len(explain.CALLS)
+
+
+@pytest.mark.parametrize(("single", "tried"), [(0.9, True), (0.001, False), (None, True)])
+def test_a_larger_batch_is_tried_where_work_of_each_step_may_have_a_share(single, tried):
+    took = {explain.AS_IT_IS: 1.0, explain.RESIDENT: 1.0, explain.SINGLE: single}  # None: nobody knows
+    found = {name: SimpleNamespace(epoch_seconds=seconds, steps=64) for name, seconds in took.items()}
+
+    assert parts._may_gain(SimpleNamespace(trainings=found), "per step") is tried
 
 
 def test_what_compiles_again_in_warm_epochs_is_counted(bench, backend, backend_name):
