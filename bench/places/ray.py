@@ -7,6 +7,7 @@ child of the actor, in an interpreter without Ray.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from bench.places.place import NodeLostError
 
 WAIT_SECONDS = 60.0  # for a node that somebody else has
 ANSWER_SECONDS = 30.0  # of an actor, beyond what it waits itself
-QUIET = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
 
 
 class Cluster:
@@ -33,7 +33,7 @@ class Cluster:
             raise UsageError(f"--places ray: {words}") from None
         self._ray: Any = ray
         try:
-            ray.init(address=address, **QUIET)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"--places ray:{address}: no Ray cluster answers there ({reason})") from None
