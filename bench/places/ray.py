@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from bench.places.frames import Frame
 from bench.places.node import RefusedError
 from bench.places.place import NodeLostError
 
+AUTO = "auto"  # the cluster that this machine belongs to, which Ray knows by itself
+REACH_SECONDS = 10.0
 WAIT_SECONDS = 60.0  # for a node that somebody else has
 ANSWER_SECONDS = 30.0  # of an actor, beyond what it waits itself
 
@@ -33,6 +36,7 @@ class Cluster:
             raise UsageError(f"--places ray: {words}") from None
         self._ray: Any = ray
         try:
+            _reach(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -110,6 +114,13 @@ class ActorStream:
             raise NodeLostError(f"no answer within {seconds:.0f} s") from None
         except self._ray.exceptions.RayError as error:
             raise NodeLostError(_first_line(error)) from None
+
+
+def _reach(address: str) -> None:
+    """Find out whether anybody listens there, OSError where nobody does: Ray would try for minutes, and print much."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if address != AUTO:
+        socket.create_connection((host, int(port)), REACH_SECONDS).close()
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -108,6 +108,12 @@ def test_a_node_that_somebody_else_holds_is_refused(cluster):
     ], done.stderr
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:port", "nowhere"])
+def test_an_address_where_nobody_listens_is_refused_at_once(address):
+    with pytest.raises(UsageError, match=f"--places ray:{address}: no Ray cluster answers there"):
+        Cluster(address)
+
+
 def test_without_ray_it_is_said_who_installs_it(monkeypatch):
     known = builtins.__import__
 
