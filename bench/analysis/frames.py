@@ -23,6 +23,7 @@ from bench.contract.typed import MalformedError
 from bench.contract.values import printable, shown
 
 CASES = list(CASE_COLUMNS)
+WHICH = [*CASES, "repetition", "attempt", "seed"]  # launch
 GAUGES = [
     "steal_fraction",
     "other_cpu_seconds",
@@ -45,7 +46,7 @@ GAUGES = [
 ]
 VALIDATION = ["validation_loss", "validation_metric"]
 EPOCH_VALUES = ["seconds", "span_epochs", "validation_seconds", "cpu_seconds", *GAUGES]
-EPOCH_HEAD = [*CASES, "repetition", "attempt", "seed", "epoch", "cold"]
+EPOCH_HEAD = [*WHICH, "epoch", "cold"]
 EPOCH_COLUMNS = [*EPOCH_HEAD, *EPOCH_VALUES, "train_loss", "train_metric", *VALIDATION, "disturbed"]
 PHASES = ["epochs_seconds", "import_seconds", "data_seconds", "build_seconds", "evaluate_seconds"]
 DEVICE_VALUES = ["exchange_share", "input_share"]  # of several devices
@@ -71,18 +72,7 @@ LAUNCH_VALUES = [
 ]
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
 LAUNCH_LISTS = ["call_seconds", "outputs"]  # of inference
-LAUNCH_HEAD = [
-    *CASES,
-    "repetition",
-    "attempt",
-    "seed",
-    "node",
-    "status",
-    "reason",
-    "disturbed",
-    "counted",
-    "wall_seconds",
-]
+LAUNCH_HEAD = [*WHICH, "node", "status", "reason", "disturbed", "counted", "wall_seconds"]
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS, *LAUNCH_LISTS]
 INTERVAL_LEVEL = 0.95
 LONGEST_REASON = 2_000  # letters

@@ -182,9 +182,8 @@ class RunOptions(Selection):
         self._settle(device_counts=checks.device_counts(self.device_counts))
         checks.check_one_of("--scaling", self.scaling, SCALINGS, "scaling")
         if self.scaling != SCALINGS[0] and self.device_counts == (1,):
-            raise UsageError(
-                f"--scaling {self.scaling}: says how a batch grows with the devices; give --device-count too"
-            )
+            words = "says how a batch grows with the devices; give --device-count too"
+            raise UsageError(f"--scaling {self.scaling}: {words}")
         if self.to_target and self.device_counts != (1,):
             raise UsageError("--to-target: held-out samples are evaluated on one device; leave out --device-count")
 

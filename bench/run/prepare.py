@@ -85,10 +85,6 @@ class Prepared:
         given = next((one.settings for one in self.variants if one.name == variant), {})  # none of all files together
         return ["env", *(f"{name}={value}" for name, value in given.items())] if given else []
 
-    def files(self, workload: str) -> tuple[Path, ...]:
-        """The user's own files that a launch of a workload reads, where it is no workload of the suite's."""
-        return self.own_files.get(workload, ())
-
     def weights(self, planned: PlannedLaunch) -> Path:
         """The initial weights of a launch, as the prepare worker wrote them."""
         number = [workload.workload for workload in self.workloads].index(planned.case.workload)
