@@ -61,11 +61,9 @@ def main(given: argparse.Namespace) -> int:
 def _tell_nodes(places: Places, own: Mapping[str, Path]) -> int:
     """Say what each node of a cluster has; exit status 1 where one cannot be measured on."""
     from bench.places.fleet import Fleet
+    from bench.places.node import environment
 
-    wanted = [
-        {"label": name, "backend": name, "packages": [], "pins": [], "python": str(own.get(name, ""))}
-        for name in training_backends()
-    ]
+    wanted = [environment(name, own=own.get(name)) for name in training_backends()]
     with Fleet(places.kind, places.address, print) as fleet:
         fleet.begin(
             {"environments": wanted, "device_counts": [1], "gpu": None, "shared": True, "devices": None, "keep": []}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
 import queue
 import signal
 import sys
@@ -71,7 +70,6 @@ class Agent:
         pythons = {one["label"]: self._python(one) for one in given["environments"]}
         facts = {
             "job_cpus": self._job_cpus,
-            "host": platform.node(),
             "machine": fingerprint(),
             "root": str(ROOT),
             "folder": str(self._folder),

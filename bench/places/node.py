@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
 from bench.places import code, frames
 from bench.places.frames import Frame
-from bench.places.place import NodeLostError, Site, Work
+from bench.places.place import NodeLostError, Site, Work, label
 
 SILENT_SECONDS = 4 * frames.SIGN_SECONDS  # after which a node that says nothing counts as lost
 ANSWER_SECONDS = 120.0  # for what is quick
@@ -23,6 +23,14 @@ GRACE_SECONDS = 60.0  # beyond a launch's limit, which the node itself keeps to
 
 class RefusedError(Exception):
     """A node cannot be measured on; the message says why in one line."""
+
+
+def environment(
+    backend: str, variant: str = "", own: Path | None = None, packages: Sequence[str] = (), pins: Sequence[str] = ()
+) -> dict[str, Any]:
+    """One of the environments that a node is asked for: an interpreter of the user's own, or what is in it."""
+    about = {"label": label(backend, variant), "backend": backend, "python": str(own) if own else ""}
+    return {**about, "packages": packages, "pins": [] if own else pins}
 
 
 class Stream(Protocol):
@@ -85,7 +93,7 @@ class Node:
         pythons = self.facts["pythons"]
 
         def python(backend: str, variant: str) -> Path | None:
-            found = pythons.get(f"{backend} {variant}".strip())
+            found = pythons.get(label(backend, variant))
             return None if found is None else Path(found)
 
         folder = Path(self.facts["folder"])

@@ -16,6 +16,11 @@ from bench.machine import nvidia
 Python = Callable[[str, str], Path | None]  # the interpreter of a backend in a variant; None where there is none
 
 
+def label(backend: str, variant: str) -> str:
+    """A backend in a variant as one text, by which the environments of a place are told apart."""
+    return f"{backend} {variant}".strip()
+
+
 class NodeLostError(Exception):
     """A node does not answer any more; the message says what was last known. What it was measuring is lost."""
 

@@ -139,8 +139,7 @@ class Measuring:
         """A repetition as it goes on in a place: what another one has begun and not ended begins anew."""
         while True:
             records = [path for path in map(self._path, repetition) if path.exists()]
-            nodes = {node_of(path) for path in records}
-            if len(records) == len(repetition) or nodes <= {place.name}:
+            if len(records) == len(repetition) or {node_of(path) for path in records} <= {place.name}:
                 return repetition
             repetition = _anew(repetition)
 

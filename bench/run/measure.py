@@ -65,6 +65,8 @@ def run(
     run's folder cannot be written any more. Ctrl-C, SIGTERM and a terminal's hang-up end the run early: its state
     is then `interrupted`, and what was measured is kept.
     """
+    where = options.where
+    fleet = None if where.kind == LOCAL else Fleet(where.kind, where.address, console.say)
     begun = MeasuringRun(
         options=options,
         console=console,
@@ -73,12 +75,10 @@ def run(
         dry=options.dry_run,
         continued=options.resume,
         progress=Progress(console, left="about" if options.until is None else "at most about"),
+        fleet=fleet,
     )
-    where = options.where
-    fleet = None if where.kind == LOCAL else Fleet(where.kind, where.address, console.say)
     # A machine is its run's alone; where launches happen elsewhere, each node is.
     with interruptible() if options.dry_run or fleet else under_way(console.say), fleet or nullcontext():
-        begun = replace(begun, fleet=fleet)
         planned = prepare_run(begun, PREPARING if preparing is None else preparing)
         if options.dry_run:
             discard(planned)

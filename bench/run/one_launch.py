@@ -109,16 +109,19 @@ def _node(name: str) -> dict[str, str]:
 
 
 def disturbed(path: Path) -> str:
-    """Why a launch with a record counts as disturbed; empty where it does not."""
-    try:
-        return launch_record.read(path).disturbed
-    except RecordError:
-        return ""  # of an earlier version, or damaged since; the report names it
+    """Why a launch with a record counts as disturbed; empty where it does not, or its record cannot be read."""
+    found = _recorded(path)
+    return found.disturbed if found else ""
 
 
 def node_of(path: Path) -> str:
     """The node on which a launch with a record ran; empty where that is this machine, or cannot be read."""
+    found = _recorded(path)
+    return found.node if found else ""
+
+
+def _recorded(path: Path) -> launch_record.Launch | None:
     try:
-        return launch_record.read(path).node
+        return launch_record.read(path)
     except RecordError:
-        return ""
+        return None  # of an earlier version, or damaged since; the report names it

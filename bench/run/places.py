@@ -14,8 +14,8 @@ from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
 from bench.machine.nvidia import Gpu
 from bench.places.fleet import told
-from bench.places.node import Node
-from bench.places.place import Here, Place
+from bench.places.node import Node, environment
+from bench.places.place import Here, Place, label
 from bench.run.workflow import MeasuringRun, check_machine
 
 TOLD = 3  # packages in which an environment differs
@@ -94,8 +94,7 @@ def _wanted(run: MeasuringRun) -> dict[str, Any]:
     for variant in options.variants:
         for backend in options.backends:
             own = variant.pythons.get(backend) if variant.pythons else options.python.get(backend)
-            one = {"label": f"{backend} {variant.name}".strip(), "backend": backend, "packages": options.packages}
-            wanted.append({**one, "pins": [] if own else variant.pins, "python": str(own) if own else ""})
+            wanted.append(environment(backend, variant.name, own, options.packages, variant.pins))
     asked: dict[str, Any] = {"device_counts": options.device_counts}
     asked |= {"gpu": options.gpu, "shared": options.shared_gpu, "devices": options.devices, "keep": options.pass_env}
     return {"environments": wanted, **asked}
@@ -105,26 +104,24 @@ def _fault(run: MeasuringRun, node: Node) -> str:
     """Why a node cannot be measured on: an environment is missing there, or is another than here; empty else."""
     for variant in run.options.variants:
         for backend in run.options.backends:
-            label = f"{backend} {variant.name}".strip()
+            named = label(backend, variant.name)
             here = run.prepared.python(backend, variant.name)
             if here is None:
                 continue  # its cases are skipped or fail, with the reason
-            if label in node.facts["missing"]:
-                return f"the environment of {label} is missing there: {node.facts['missing'][label]}"
-            ours, theirs = environments.installed(here), node.facts["versions"][label]
+            if named in node.facts["missing"]:
+                return f"the environment of {named} is missing there: {node.facts['missing'][named]}"
+            ours, theirs = environments.installed(here), node.facts["versions"][named]
             differ = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
             if differ:
                 said = [f"{name} {theirs.get(name, 'missing')}, here {ours.get(name, 'missing')}" for name in differ]
-                return f"its environment of {label} differs: {'; '.join(said[:TOLD])}"
+                return f"its environment of {named} differs: {'; '.join(said[:TOLD])}"
     return ""
 
 
 def _on_their_devices(run: MeasuringRun, nodes: list[Node]) -> MeasuringRun:
     """The run on the devices of these nodes: the cards of the first, and the memory of the smallest."""
     gpus = tuple(Gpu(**{**one, "processes": tuple(one["processes"])}) for one in nodes[0].facts["gpus"])
-    memory = {"cpu": min(float(node.facts["machine"]["memory_mib"]) for node in nodes)}
-    sizes = [gpu.memory_mib for gpu in gpus if gpu.memory_mib is not None]
-    memory |= {"gpu": min(sizes)} if sizes else {}
+    memory = {**memory_mib(gpus), "cpu": min(float(node.facts["machine"]["memory_mib"]) for node in nodes)}
     counts = {"gpu": min(len(node.facts["gpus"]) for node in nodes)}
     lacking = nvidia.lacking(gpus)
     limits = replace(run.limits, memory_mib=memory, lacking=lacking, without_gpu={}, device_counts=counts)

@@ -131,6 +131,16 @@ def test_what_was_laid_under_a_path_of_the_users_own_is_taken_away(tmp_path):
     assert not own.exists()
 
 
+def test_what_a_node_laid_for_a_run_is_taken_away_when_that_ends(node, tmp_path):
+    own = tmp_path / "home" / "own.py"
+    node.begin(Suite(), NOTHING, print)
+    node._ask({"ask": "lay", "name": str(own)}, b"model")
+    there = own.read_bytes()
+    node.close()
+
+    assert (there, own.exists()) == (b"model", False)
+
+
 def test_a_launch_on_a_node_that_hangs_ends_at_its_limit(node, tmp_path):
     node.begin(Suite(), NOTHING, print)
     words = [sys.executable, "-c", "print('begun', flush=True); import time; time.sleep(600)"]
