@@ -18,6 +18,7 @@ def knob_words(knobs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in knobs.items())
 
 
+HOPELESS = 1.5  # times the default's time: what takes that long alone is tried no further
 LEAST_ROUNDS = 3  # undisturbed, of a search's final: fewer decide nothing
 FINAL_COLUMNS = ("ratio", "ratio_low", "ratio_high")  # numbers, empty of what took part in no final
 TUNING_COLUMNS = (

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import keras
@@ -80,6 +81,25 @@ def test_a_larger_batch_is_tried_where_work_of_each_step_may_have_a_share(single
     found = {name: SimpleNamespace(epoch_seconds=seconds, steps=64) for name, seconds in took.items()}
 
     assert parts._may_gain(SimpleNamespace(trainings=found), "per step") is tried
+
+
+def test_what_is_tried_and_takes_far_longer_has_no_further_turn(bench, backend, monkeypatch):
+    took = {"slow": 9.0, "fast": 0.1}
+    monkeypatch.setattr(parts, "_tried", lambda _bench: [("", name, None, {}) for name in took])
+    monkeypatch.setattr(parts, "ROUNDS", 3)
+    turns, fit = Counter(), trainings.Training.fit
+
+    def noted(training, *words, **named):
+        fit(training, *words, **named)
+        name = next((name for name, one in made.trainings.items() if one is training), "")
+        turns[name] += 1
+        training.epoch_seconds = took.get(name, 1.0)
+
+    monkeypatch.setattr(trainings.Training, "fit", noted)
+    made = bench()
+    parts.measure(made, backend)
+
+    assert (turns["slow"], turns["fast"], turns[explain.AS_IT_IS]) == (2, 4, 4)
 
 
 def test_what_compiles_again_in_warm_epochs_is_counted(bench, backend, backend_name):

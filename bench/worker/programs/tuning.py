@@ -22,12 +22,11 @@ from typing import Any
 from bench.contract.case import CASE_DEFAULTS, CASE_OPTIONS, Case, input_unavailable
 from bench.contract.disturbance import launch_disturbed
 from bench.contract.messages import Messenger
-from bench.contract.tuning import changed_knobs, knob_words
+from bench.contract.tuning import HOPELESS, changed_knobs, knob_words
 from bench.worker.process import environment
 
 # Passes over the steps: the first is cold, the fastest of the others counts.
 LEAST_PASSES, MOST_PASSES, ENOUGH_SECONDS = 3, 12, 0.5
-HOPELESS = 1.5  # times the default: a knob that alone takes that long is not tried together with others
 FINALISTS = 2  # are tried once more, with memory that is kept
 
 Knobs = dict[str, Any]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
 from bench.contract import case, explain
+from bench.contract.tuning import HOPELESS
 from bench.worker import backends
 from bench.worker.timing.memory import Looks
 from bench.worker.workload import calls, inputs
@@ -23,19 +24,20 @@ SGD_RATE = 1e-4  # so small that no training runs away
 
 def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
     """What every training took, and what was seen besides: compilations of warm epochs, memory over epochs."""
-    for add in (_add, _add_tried):
-        there = set(bench.trainings)
-        add(bench)
-        for name, training in bench.trainings.items():
-            if name not in there:
-                training.fit(backend.barrier)
+    _add(bench)
+    needed = list(bench.trainings.values())
+    _warm_up(needed, backend)
+    _add_tried(bench)
+    tried = list(bench.trainings.values())[len(needed) :]
+    _warm_up(tried, backend)
     base = bench.trainings[explain.AS_IT_IS]
     seen = backends.explain(keras.backend.backend())
     before = seen.compilations(base.model) if base.model else 0
     is_long = (base.epoch_seconds or 0.0) > LONG_SECONDS
     for _ in range(FEWER_ROUNDS if is_long else ROUNDS):
-        for training in bench.trainings.values():
+        for training in (*needed, *tried):
             training.fit(backend.barrier)
+        tried = [one for one in tried if not _is_hopeless(one, base)]  # not before: some compile in their second call
     compiled = (seen.compilations(base.model) if base.model else 0) - before
     looks = Looks(backend.held_device_mib)
     bench.trainings[explain.SHORT].fit(backend.barrier, explain.LEAKING_EPOCHS, looks.take)
@@ -46,6 +48,18 @@ def measure(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
         **looks.to_json(),
         **besides,
     }
+
+
+def _warm_up(trainings: Sequence[Training], backend: backends.Backend) -> None:
+    """Train a cold epoch and a warm one of each."""
+    for training in trainings:
+        training.fit(backend.barrier)
+
+
+def _is_hopeless(tried: Training, base: Training) -> bool:
+    """Whether what is tried took so long for a sample in all its warm epochs that no later one can gain."""
+    took = [(one.epoch_seconds or 0.0) / one.steps / one.batch_size for one in (tried, base)]
+    return took[0] > HOPELESS * took[1] > 0
 
 
 def _besides(bench: Bench, backend: backends.Backend) -> dict[str, Any]:
