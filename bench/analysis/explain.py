@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,12 +93,7 @@ def _read(path: Path) -> Launch | str:
 
 def _parts(launch: Launch) -> dict[str, float]:
     """The seconds of each part of a step in one launch, of the step itself, and of what is no part of one."""
-    trainings = launch["trainings"]
-
-    def step(name: str) -> float:
-        training = trainings.get(name) or {"error": "not there"}
-        return math.nan if training["error"] else float(training["epoch_seconds"]) / float(training["steps"])
-
+    trainings, step = launch["trainings"], partial(_step, launch)
     whole, short = trainings[explain.AS_IT_IS], trainings[explain.SHORT]
     line = (whole["epoch_seconds"] - short["epoch_seconds"]) / (whole["steps"] - short["steps"])
     epoch = max(whole["epoch_seconds"] - line * whole["steps"], 0.0)  # of an epoch, besides its steps
@@ -149,6 +145,8 @@ def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.Data
         of = "the time a sample" if rule.tried == explain.LARGER else "the time"
         remains = f"takes {ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] of {of} here"
         joined = " " if rule.cure.endswith(",") else ", which "
+        if rule.tried in explain.COMPILED:
+            remains += _paid_back(group, rule.tried, explain.AS_IT_IS)
         order = ratio.estimate + (rule.tried == explain.LARGER)  # another training is the last resort
         yield Advice(*place, order, f"{because}{rule.cure}{joined}{remains}")
     yield from (Advice(*place, remains, text) for remains, text in _symptoms(group, parts))
@@ -170,11 +168,42 @@ def _ratio(group: Sequence[Launch], tried: str) -> Interval:
     return statistics.mean_interval(ratios, LEVEL)
 
 
+def _paid_back(group: Sequence[Launch], setting: str, without: str) -> str:
+    """How much longer compiling with a setting takes, and how many epochs win that back; nothing where it does not."""
+    # The very first training meets what a framework does once besides, compiled or not; the next like it does not.
+    plain = explain.UNMEASURED if without == explain.AS_IT_IS else without
+    longer = pd.Series([_compiling(one, setting) - _compiling(one, plain) for one in group]).round(DIGITS)
+    gained = [one["steps_per_epoch"] * (_step(one, without) - _step(one, setting)) for one in group]
+    found = statistics.difference_interval(longer, LEVEL)
+    if not found.low > 0:
+        return ""
+    epochs = math.ceil(found.estimate / (sum(gained) / len(gained)))
+    won = f"{epochs} epochs win" if epochs > 1 else "an epoch wins"
+    return f"; compiling takes {found.estimate:.2g} s longer, which {won} back"
+
+
+def _compiling(launch: Launch, name: str) -> float:
+    """The seconds that the first epoch of a training takes more than a later one."""
+    training = launch["trainings"][name]
+    return float(training["cold_seconds"]) - float(training["epoch_seconds"])
+
+
+def _step(launch: Launch, name: str) -> float:
+    """The seconds of a step of a training; NaN where it is not there, or failed."""
+    training = launch["trainings"].get(name) or {"error": "not there"}
+    return math.nan if training["error"] else float(training["epoch_seconds"]) / float(training["steps"])
+
+
 def _symptoms(group: Sequence[Launch], parts: pd.DataFrame) -> Iterator[tuple[float, str]]:
     """What is seen besides, with the share of the time that would remain without it, where that is known.
 
-    Short epochs, and compilations that come again.
+    A `jit_compile` that is on and helps, short epochs, and compilations that come again.
     """
+    ratio = _ratio(group, explain.NO_JIT)
+    if ratio.low >= 1 / GAIN:
+        inverse = "{:.2f} [{:.2f}, {:.2f}]".format(*(1 / ratio[end] for end in (0, 2, 1)))
+        paid = _paid_back(group, explain.AS_IT_IS, explain.NO_JIT)
+        yield 1.0, f"{explain.JIT}, as it is, takes {inverse} of the time without it{paid}"
     epoch, step, steps = _mean(parts["an epoch"]), parts["step"].mean(), group[0]["steps_per_epoch"]
     whole = epoch.estimate + steps * step
     again = min(one["compilations"] for one in group)
@@ -209,7 +238,7 @@ def _reasons(table: pd.DataFrame) -> Iterator[Advice]:
             more = {part: _more(parts[part], found[fastest][part]) for part in explain.PARTS}
             dearest = sorted(explain.PARTS, key=lambda part: -more[part])
             shares = [
-                f"{WORDS[part]} {more[part] / (took - least):.0%}"
+                f"{WORDS[part]} {min(more[part] / (took - least), 1):.0%}"  # more, where another part takes less
                 for part in dearest
                 if more[part] > TOLD * (took - least)
             ]

@@ -76,7 +76,6 @@ RULES = (
         f"a batch {explain.TIMES} times as large, which is another training,",
         "the line through two batch sizes",
     ),
-    Rule("", 0.0, "jit_compile=True", "", "compile with jit_compile=True", "tried"),
-    Rule("", 0.0, "jit_compile=False", "", "compile with jit_compile=False", "tried"),
+    *(Rule("", 0.0, jit, "", f"compile with {jit}", "tried") for jit in (explain.JIT, explain.NO_JIT)),
     Rule("", 0.0, "run_eagerly=False", "", "compile without run_eagerly=True", "tried"),
 )

@@ -20,6 +20,9 @@ SHORTER = 4  # times fewer steps has an epoch of SHORT
 # Of a step: what a part has to take before something is advised about it, as Keras's own settings can better it.
 ADVISED = {"per step": 0.3, "input": 0.1}
 EXECUTIONS = 16  # steps_per_execution that is tried
+JIT, NO_JIT = "jit_compile=True", "jit_compile=False"
+# What is tried and compiled in another way, so that its first epoch takes longer or less.
+COMPILED = (f"steps_per_execution={EXECUTIONS}", JIT, NO_JIT, "run_eagerly=False")
 LEAKING_EPOCHS = 10  # whose memory is looked at
 # Calls in a loop of one's own, by the track of task predict that has them; and one that trains.
 CALLS = {"predict": "fit", "predict_on_batch": "on_batch", "model(x)": "call", "train_on_batch": ""}

@@ -82,6 +82,15 @@ def test_a_slower_backend_is_told_in_which_parts(explanation):
     assert why.text.startswith("a step takes 2 ms, 1 more than on jax; of that metrics 80%, ")
 
 
+def test_a_part_that_alone_takes_more_than_the_whole_difference_is_all_of_it(explanation):
+    slow = {explain.AS_IT_IS: 2.0, explain.RESIDENT: 2.0, explain.UNMEASURED: 0.8}  # its input costs nothing
+    found = explanation(
+        *(launch(seed, "jax") for seed in range(3)), *(launch(seed, "torch", changed=slow) for seed in range(3))
+    )
+
+    assert found.reasons[0].text.endswith("1 more than on jax; of that metrics 100%")
+
+
 def test_a_part_that_differs_within_its_noise_is_no_reason(explanation):
     slow = [{explain.AS_IT_IS: 2.0, explain.RESIDENT: value, explain.UNMEASURED: 1.0} for value in (1.1, 1.9, 1.5)]
     found = explanation(
@@ -122,6 +131,41 @@ def test_what_to_do_is_what_was_tried_and_gained(explanation, changed, said):
         assert texts == []
     else:
         assert any(said in text for text in texts), texts
+
+
+def compiling(one, **seconds):
+    """A launch whose trainings take so many seconds to compile."""
+    for name, took in seconds.items():
+        one["trainings"][name]["cold_seconds"] = one["trainings"][name]["epoch_seconds"] + took
+    return one
+
+
+@pytest.mark.parametrize(("took", "paid"), [(3.0, "2 s longer, which 9 epochs win"), (1.1, "0.1 s longer, which an e")])
+def test_advice_to_compile_says_after_how_many_epochs_it_has_paid(explanation, took, paid):
+    launches = [launch(seed, changed={explain.JIT: 0.5}) for seed in range(3)]
+    seconds = {
+        explain.JIT: took,
+        explain.AS_IT_IS: 99.0,
+    }  # the very first training, which meets what a process does once
+    found = explanation(*(compiling(one, **seconds) for one in launches))
+
+    (advised,) = (one.text for one in found.advice)
+    assert f"of the time here; compiling takes {paid}" in advised  # 468 steps gain 0.5 ms each
+
+
+def test_what_compiles_as_fast_has_nothing_to_win_back(explanation):
+    (advised,) = explanation(*(launch(seed, changed={explain.JIT: 0.5}) for seed in range(3))).advice
+
+    assert advised.text.endswith("of the time here")
+
+
+def test_a_compilation_that_is_on_and_helps_says_when_it_has_paid(explanation):
+    launches = [launch(seed, changed={explain.NO_JIT: 2.0}) for seed in range(3)]
+    found = explanation(*(compiling(one, **{explain.AS_IT_IS: 5.0}) for one in launches))
+
+    (said,) = (one.text for one in found.advice)
+    assert said.startswith("jit_compile=True, as it is, takes 0.50 [0.50, 0.50] of the time without it; compiling")
+    assert said.endswith("4 s longer, which 9 epochs win back")  # of 468 steps that gain 1 ms each
 
 
 def test_nothing_is_advised_where_launches_do_not_agree(explanation):

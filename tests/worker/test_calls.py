@@ -1,5 +1,8 @@
 """Calls in a row on this backend: what each takes, and what they leave behind."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -48,3 +51,21 @@ def test_what_calls_keep_is_seen():
     assert np.diff(found["memory_mib"]).tolist() == [12.0] * (explain.LOOKS - 1)
     assert np.diff(found["device_memory_mib"]).tolist() == [36.0] * (explain.LOOKS - 1)
     assert found["seconds"] == [1 / 128 / 12] * explain.LOOKS
+
+
+def test_a_look_frees_what_came_since_the_first_and_walks_through_nothing_older():
+    class Circle:
+        def __init__(self):
+            self.own = self
+
+    older = Circle()
+    looks = Looks()
+    newer = Circle()
+    spared = [any(one is thing for one in gc.get_objects()) for thing in (older, newer)]
+    gone = weakref.ref(newer)
+    del newer
+    looks.take()
+    gc.unfreeze()
+
+    assert spared == [False, True]
+    assert gone() is None

@@ -84,7 +84,7 @@ def test_a_larger_batch_is_tried_where_work_of_each_step_may_have_a_share(single
 
 
 def test_what_is_tried_and_takes_far_longer_has_no_further_turn(bench, backend, monkeypatch):
-    took = {"slow": 9.0, "fast": 0.1}
+    took = {"slow": 0.9, "fast": 0.1}
     monkeypatch.setattr(parts, "_tried", lambda _bench: [("", name, None, {}) for name in took])
     monkeypatch.setattr(parts, "ROUNDS", 3)
     turns, fit = Counter(), trainings.Training.fit
@@ -93,7 +93,7 @@ def test_what_is_tried_and_takes_far_longer_has_no_further_turn(bench, backend, 
         fit(training, *words, **named)
         name = next((name for name, one in made.trainings.items() if one is training), "")
         turns[name] += 1
-        training.epoch_seconds = took.get(name, 1.0)
+        training.epoch_seconds = took.get(name, 0.2)
 
     monkeypatch.setattr(trainings.Training, "fit", noted)
     made = bench()
