@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from bench.contract.errors import UsageError
-from bench.contract.results import described
 from bench.contract.run_json import Machine
-from bench.contract.typed import MalformedError, parse
+from bench.contract.typed import parse
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
 from bench.machine.nvidia import Gpu
 from bench.places.fleet import told
 from bench.places.node import Node, environment
 from bench.places.place import Here, Place, label
+from bench.run.folder import nodes_of
 from bench.run.workflow import MeasuringRun, check_machine
 
 TOLD = 3  # packages in which an environment differs
@@ -40,7 +40,7 @@ def find_nodes(run: MeasuringRun) -> MeasuringRun:
         if fault:
             fleet.leave_out(node.name, fault)
     machines = {node.name: parse(Machine, node.facts["machine"]) for node in fleet.nodes}
-    before = _nodes_before(run)
+    before = {} if run.continued is None else nodes_of(run.continued)
     if not run.options.pool_unlike:
         for name, reason in unlike(machines, before).items():
             fleet.leave_out(name, reason)
@@ -76,16 +76,6 @@ def unlike(machines: dict[str, Machine], before: dict[str, Machine]) -> dict[str
         if differ:
             reasons[name] = f"unlike the others ({'; '.join(differ)}); --pool-unlike measures on all"
     return reasons
-
-
-def _nodes_before(run: MeasuringRun) -> dict[str, Machine]:
-    """The nodes on which a run that goes on was measured."""
-    if run.continued is None:
-        return {}
-    try:
-        return parse(dict[str, Machine], described(run.continued).get("nodes", {}))
-    except MalformedError:
-        return {}  # what is wrong with run.json is said when it is read whole
 
 
 def _wanted(run: MeasuringRun) -> dict[str, Any]:
