@@ -25,9 +25,9 @@ from bench.plan.cases import devices_of
 from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
 from bench.plan.selection import Selection
-from bench.plan.variants import AT, NOTHING, Variant
+from bench.plan.variants import NOTHING, Variant
 from bench.run.devices import most_memory
-from bench.run.interpreters import interpreters, variants_missing
+from bench.run.interpreters import check_given, interpreters, variants_missing
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
 REFUSED = "refused.log"  # in the folder of the runs, until the next refusal
@@ -154,19 +154,6 @@ def _without_gauges(options: Selection, prepared: Prepared) -> list[str]:
     ]
 
 
-def _check_given(options: Selection) -> None:
-    """Refuse an interpreter of the user's whose environment lacks Keras or the backend."""
-    for label, python in options.python.items():
-        if label.partition(AT)[0] not in options.backends:
-            continue
-        missing = environments.lacking(python, label.partition(AT)[0])
-        if missing:
-            raise UsageError(
-                f"--python {label}={python}: this environment lacks {' and '.join(missing)}; install "
-                f"{'it' if len(missing) == 1 else 'them'} there with its pip, or name another environment"
-            )
-
-
 def _write(options: Selection) -> list[Path]:
     try:
         return write(options.adopted)
@@ -214,7 +201,7 @@ def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder:
 
 
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
-    _check_given(options)
+    check_given(options)
     varied = options.variants if isinstance(options, RunOptions) else (NOTHING,)
     pythons_of = {variant.name: interpreters(options, variant) for variant in varied}
     pythons = {  # of the first variant, or of the next one that has an environment where that has none
