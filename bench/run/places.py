@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +13,13 @@ from bench.contract.typed import parse
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
 from bench.machine.nvidia import Gpu
-from bench.places.fleet import told
+from bench.places.fleet import Fleet, told
 from bench.places.node import Node, environment
 from bench.places.place import Here, Place, label
 from bench.run.folder import nodes_of
 from bench.run.workflow import MeasuringRun, check_machine
 
-TOLD = 3  # packages in which an environment differs
+TOLD = 3  # packages in which an environment differs, files that are not sent
 
 
 def check_here(run: MeasuringRun) -> MeasuringRun:
@@ -44,6 +45,8 @@ def find_nodes(run: MeasuringRun) -> MeasuringRun:
     if not run.options.pool_unlike:
         for name, reason in unlike(machines, before).items():
             fleet.leave_out(name, reason)
+    for line in _laid(run, fleet):
+        run.console.say(line)
     for line in told(fleet.refused, fleet.nodes):
         run.console.say(line)
     if not fleet.nodes:
@@ -106,6 +109,26 @@ def _fault(run: MeasuringRun, node: Node) -> str:
                 said = [f"{name} {theirs.get(name, 'missing')}, here {ours.get(name, 'missing')}" for name in differ]
                 return f"its environment of {named} differs: {'; '.join(said[:TOLD])}"
     return ""
+
+
+def _laid(run: MeasuringRun, fleet: Fleet) -> Iterator[str]:
+    """Let the user's own files lie on the nodes; gives what has to be said of those that are not sent, a line each.
+
+    A dry run sends nothing, and has taken back by now what it wrote here.
+    """
+    files = replace(run.prepared.files, sent=()) if run.dry else run.prepared.files
+    by_file: dict[str, list[str]] = {}
+    for name, lacking in fleet.lay(files).items():
+        for path in lacking:
+            by_file.setdefault(path, []).append(name)
+    lines = [
+        f"{path} was read here, and is not sent: it is hidden, or in no folder of your files; {', '.join(names)} "
+        f"{'lacks' if len(names) == 1 else 'lack'} it"
+        for path, names in by_file.items()
+    ]
+    yield from lines[:TOLD]
+    if len(lines) > TOLD:
+        yield f"and {len(lines) - TOLD} more files that were read here and are not sent"
 
 
 def _on_their_devices(run: MeasuringRun, nodes: list[Node]) -> MeasuringRun:
