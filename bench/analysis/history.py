@@ -14,9 +14,9 @@ from bench.analysis import comparisons, frames
 from bench.analysis.cases import cases
 from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, Row, Run, counted
+from bench.analysis.measured_on import measured_on
 from bench.analysis.steps import fewest, steps
 from bench.contract.case import case_key, stem
-from bench.contract.run_json import Machine
 
 LEVEL = 0.05  # the chance of any step on a page of series that have none
 VALUES = ("epoch_seconds", "ratio")
@@ -35,9 +35,10 @@ CHANGES = ["machine", "backend", "run", "started", "words"]
 
 
 class History(NamedTuple):
-    """A row per run; per run and case; per step of a case; per change of a backend's versions.
+    """A row per run and what it was measured on; per case of these; per step; per change of a backend's versions.
 
-    `fewest` is how many runs a case needs before a step can be told, `left_out` what could not be read, in words.
+    What a run was measured on is its machine, or on a cluster each kind of its nodes. `fewest` is how many runs a case
+    needs before a step can be told, `left_out` what could not be read, in words.
     """
 
     runs: pd.DataFrame
@@ -68,17 +69,18 @@ def _history(folders: Iterable[Path]) -> History:
         if run.description.id in [row["run"] for row in runs]:
             left_out.append(f"{run.description.id}: is there twice, and counts once")
             continue
-        found = list(_points(run, machine_name(run.description.machine)))
-        points += found
-        runs.append(
-            {
-                "run": run.description.id,
-                "started": _started(run),
-                "machine": machine_name(run.description.machine),
-                "state": run.description.state,
-                "cases": len(found),
-            }
-        )
+        for machine, part in measured_on(run).items():
+            found = list(_points(part, machine))
+            points += found
+            runs.append(
+                {
+                    "run": run.description.id,
+                    "started": _started(run),
+                    "machine": machine,
+                    "state": run.description.state,
+                    "cases": len(found),
+                }
+            )
     table = pd.DataFrame(points, columns=POINTS).sort_values("started", kind="stable")
     stepped, needed = _steps(table)
     return History(
@@ -109,15 +111,6 @@ def _unpack(bundle: Path, into: Path) -> Path:
     except (OSError, zipfile.BadZipFile) as error:
         raise frames.RunFormatError(f"{bundle}: is no bundle of a run ({error}); report --bundle writes one") from None
     return folder
-
-
-def machine_name(machine: Machine) -> str:
-    """What makes two machines one for a history: processor, sizes, GPUs, system and flags, in words."""
-    gpus = ", ".join(machine.gpus) or "no GPU"
-    flags = "".join(f", {name}={value}" for name, value in sorted(machine.flags.items()))
-    size = f"{machine.logical_cpus} CPUs, {round((machine.memory_mib or 0) / 1024)} GiB"
-    system = " ".join(machine.system.split()[::2])  # without the kernel's version
-    return f"{machine.cpu}, {size}, {gpus}, {system}{flags}"
 
 
 def _started(run: Run) -> str:

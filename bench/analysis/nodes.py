@@ -105,12 +105,20 @@ def names(run: Run) -> list[str]:
     return [name for name in dict.fromkeys([*run.description.nodes, *run.launches["node"]]) if name]
 
 
+def kinds(run: Run) -> dict[str, dict[str, str]]:
+    """The kind of each node on which launches were ok, by its name; of a run without any such launch, of all nodes.
+
+    One that run.json does not describe has no facts.
+    """
+    good = set(counted(run)["node"])
+    used = [name for name in names(run) if name in good] or names(run)
+    machines = run.description.nodes
+    return {name: machines[name].kind if name in machines else {} for name in used}
+
+
 def unlike(run: Run) -> list[str]:
     """What the nodes on which launches were ok do not have in common, in words; nothing where they are of one kind."""
-    good = counted(run)
-    machines = {name: run.description.nodes[name] for name in names(run) if name in run.description.nodes}
-    used = {name: machine.kind for name, machine in machines.items() if (good["node"] == name).any()}
-    return [*_apart(used), *_versions_apart(good)]
+    return [*apart({name: kind for name, kind in kinds(run).items() if kind}), *_versions_apart(counted(run))]
 
 
 def _versions_apart(good: pd.DataFrame) -> Iterator[str]:
@@ -118,10 +126,10 @@ def _versions_apart(good: pd.DataFrame) -> Iterator[str]:
         first = launches.drop_duplicates("node")
         if len(first) > 1:
             of_node = {name: found or {} for name, found in zip(first["node"], first["versions"], strict=True)}
-            yield from (f"{backend}: {words}" for words in _apart(of_node))
+            yield from (f"{backend}: {words}" for words in apart(of_node))
 
 
-def _apart(facts: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def apart(facts: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Of facts by node those that are not the same on all, with who has what."""
     for fact in dict.fromkeys(fact for of_node in facts.values() for fact in of_node):
         who: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bench.analysis import nodes, statistics
+from bench.analysis import measured_on, nodes, statistics
 from bench.analysis.comparisons import COLUMNS, compared, time_columns
 from bench.analysis.frames import CASES, Run, counted
 from bench.contract.case import CALLING, Case, stem, title
@@ -117,10 +117,8 @@ def _cases(run: Run) -> list[pd.DataFrame]:
 
 def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """What is not alike besides the time, as (kind, words)."""
-    for name in MACHINE:
-        mine, other = (_parts(run, name) for run in (newer, older))
-        if mine != other:
-            yield "machine", f"machine: {name} {_text(other)} and {_text(mine)}"
+    for words in _machines(newer, older):
+        yield "machine", f"machine: {words}"
     mine, other = ours["versions"].iloc[0] or {}, theirs["versions"].iloc[0] or {}
     for name in sorted({*mine, *other}):
         if mine.get(name) != other.get(name):
@@ -136,11 +134,15 @@ def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFram
         yield "weights", f"{_title(ours)}: initial weights differ"
 
 
-def _parts(run: Run, name: str) -> Any:
-    """What a run's machine is in one respect; of several unlike nodes all that there is, each once."""
-    machines = run.description.nodes.values() or [run.description.machine]
-    found = [machine.part(name) for machine in machines]
-    return found[0] if all(one == found[0] for one in found) else ", ".join(sorted({_text(one) for one in found}))
+def _machines(newer: Run, older: Run) -> Iterator[str]:
+    """In what the runs were not measured on the same, in words; nodes are machines too."""
+    if nodes.names(newer) or nodes.names(older):
+        yield from measured_on.differences(newer, older)
+        return
+    for name in MACHINE:
+        mine, other = (run.description.machine.part(name) for run in (newer, older))
+        if mine != other:
+            yield f"{name} {_text(other)} and {_text(mine)}"
 
 
 def _problems(table: pd.DataFrame) -> Iterator[str]:

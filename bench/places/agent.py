@@ -8,9 +8,11 @@ over standard input, and the end of that stream is the end of the run: whatever 
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import queue
+import secrets
 import signal
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from bench.launch.process import launch
 from bench.machine import building, environments, nvidia, variants
 from bench.machine.fingerprint import fingerprint
 from bench.places import frames
+from bench.places.files import ANY
 from bench.places.frames import SIGN_SECONDS, Frame, NoFrameError
 
 Send = Callable[..., None]
@@ -54,11 +57,17 @@ class Agent:
         asked(frame.content, frame.parts)
 
     def clear(self) -> None:
-        """Remove the files of the user's own that were laid outside of the folder."""
-        for path in self._laid:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # which others have filled meanwhile
-                path.parent.rmdir()
+        """Remove what was laid outside of the folder: files, what Python compiled of them, folders made for them."""
+        for path in reversed(self._laid):
+            with contextlib.suppress(OSError):  # a folder that others have filled meanwhile
+                if path.is_dir():
+                    path.rmdir()
+                    continue
+                path.unlink(missing_ok=True)
+                compiled = path.parent / "__pycache__"
+                for one in compiled.glob(f"{glob.escape(path.stem)}.*.pyc"):
+                    one.unlink(missing_ok=True)
+                compiled.rmdir()
 
     def _facts(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
         """What this node is, and its interpreters; the card that is measured becomes the only one to be seen."""
@@ -104,29 +113,31 @@ class Agent:
         )
 
     def _lacks(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
-        """Which files are not here as the run has them; one that is here otherwise, and is not ours, is refused."""
+        """Which files are not here; one that is here otherwise than the run has it, and is not ours, is refused."""
         lacking = []
-        for name, digest in given["files"]:
+        for name, size, digest in given["files"]:
             path = self._folder / name
             if not path.exists():
                 lacking.append(name)
-            elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            elif size != ANY and _is_other(path, size, digest):
                 self._send({"event": "refused", "reason": f"{path} is another file there; move it away"})
                 return
         self._send({"event": "done", "lacking": lacking})
 
     def _lay(self, given: Mapping[str, Any], parts: Sequence[bytes]) -> None:
-        """Write a file that a launch needs: into the folder, or under the path that it has where the run is."""
-        path = self._folder / given["name"]  # an absolute name stands for itself
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(parts[0])
-        except OSError as error:
-            words = f"{path} cannot be written there ({error.strerror}); put it on a folder that all nodes share"
-            self._send({"event": "refused", "reason": words})
-            return
-        if not path.is_relative_to(self._folder):
-            self._laid.append(path)
+        """Write files that launches need: into the folder, or under the path that they have where the run is."""
+        for name, content in zip(given["names"], parts, strict=True):
+            path = self._folder / name  # an absolute name stands for itself
+            made = [folder for folder in path.parents if not folder.exists()]
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not path.is_relative_to(self._folder):
+                    self._laid += [*reversed(made), path]
+                _write(path, content)
+            except OSError as error:
+                words = f"{path} cannot be written there ({error.strerror}); put it on a folder that all nodes share"
+                self._send({"event": "refused", "reason": words})
+                return
         self._send({"event": "done"})
 
     def _launch(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
@@ -142,6 +153,23 @@ class Agent:
         for path in (record, record.with_name(f"{record.name}.measured"), log):
             path.unlink(missing_ok=True)
         self._send({"event": "done", **vars(outcome)}, *left)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole: another node that has the same folder may look at it meanwhile."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        partial.write_bytes(content)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _is_other(path: Path, size: int, digest: str) -> bool:
+    if not path.is_file() or path.stat().st_size != size:
+        return True
+    with path.open("rb") as file:
+        return bool(digest) and hashlib.file_digest(file, "sha256").hexdigest() != digest
 
 
 def check_priority() -> None:

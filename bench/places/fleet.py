@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from bench.contract.errors import UsageError
 from bench.places import srun
+from bench.places.files import Files
 from bench.places.node import Node, RefusedError, Stream, Suite
 from bench.places.place import NodeLostError
 
@@ -56,19 +57,33 @@ class Fleet:
             except (RefusedError, NodeLostError) as error:
                 self.refused[name] = str(error)
 
-        with contextlib.ExitStack() as opening:
-            opening.callback(close_all)  # those too that open while others are closed
-            pool = opening.enter_context(ThreadPoolExecutor(max(len(streams), 1)))
-            opening.callback(close_all)  # where Ctrl-C comes while a node builds an environment, say: its thread ends
-            list(pool.map(begin, streams.items()))
-            opening.pop_all()
-            pool.shutdown()
+        _at_once(begin, list(streams.items()), close_all)
         for name, node in opened.items():
             if name in self.refused:
                 node.close()
             else:
                 self._held.callback(node.close)
         self.nodes = [opened[name] for name in streams if name not in self.refused]
+
+    def lay(self, files: Files) -> dict[str, list[str]]:
+        """Let the user's files lie on all nodes, and leave out those where they cannot.
+
+        Gives what nodes lack of what is not sent, by the node's name.
+        """
+        _ = files.asked  # read once, and not by each thread
+        found: dict[str, list[str] | RefusedError | NodeLostError] = {}
+
+        def lay(node: Node) -> None:
+            try:
+                found[node.name] = node.lay(files)
+            except (RefusedError, NodeLostError) as error:
+                found[node.name] = error
+
+        _at_once(lay, list(self.nodes), self._held.close)
+        for name, lacking in found.items():
+            if not isinstance(lacking, list):
+                self.leave_out(name, str(lacking))
+        return {name: lacking for name, lacking in found.items() if isinstance(lacking, list) and lacking}
 
     def leave_out(self, name: str, reason: str) -> None:
         """Give a node back that is not to be measured on."""
@@ -89,6 +104,17 @@ class Fleet:
         if not nodes:
             raise UsageError(f"--places ray:{self._address}: the cluster has no node with CPUs")
         return {name: _later(cluster.stream, node) for name, node in nodes.items()}
+
+
+def _at_once(do: Callable[[Any], None], many: Sequence[Any], close_all: Callable[[], None]) -> None:
+    """Do something with all at once; where that is interrupted all are closed, so that the threads end."""
+    with contextlib.ExitStack() as doing:
+        doing.callback(close_all)  # those too that open while others are closed
+        pool = doing.enter_context(ThreadPoolExecutor(max(len(many), 1)))
+        doing.callback(close_all)  # where Ctrl-C comes while a node builds an environment, say: its thread ends
+        list(pool.map(do, many))
+        doing.pop_all()
+        pool.shutdown()
 
 
 def _later(stream: Callable[[Any], Stream], node: Any) -> Open:

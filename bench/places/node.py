@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 from bench.contract.paths import ROOT
 from bench.launch.outcome import Outcome
 from bench.places import code, frames
+from bench.places.files import MOST_BYTES, Files, asked, batches
 from bench.places.frames import Frame
 from bench.places.place import NodeLostError, Site, Work, label
 
@@ -69,7 +69,7 @@ class Node:
     stream: Stream
     facts: Mapping[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.monotonic
-    _sent: set[tuple[str, str]] = field(default_factory=set)
+    _sent: set[Path] = field(default_factory=set)
 
     def begin(self, suite: Suite, wanted: Mapping[str, Any], say: Callable[[str], None]) -> None:
         """Start the program and ask what the node is; RefusedError where it cannot be measured on.
@@ -101,10 +101,29 @@ class Node:
         cards = self.facts["cards"]
         return Site(root, suite_python, python, lambda count: cards[str(count)], folder / weights.name)
 
-    def launch(self, work: Work) -> Outcome:
-        """Launch there, after what it reads; record and log are written here."""
+    def lay(self, files: Files) -> list[str]:
+        """Let the user's files lie there under the paths that they have here; gives those elsewhere that are missing.
+
+        RefusedError where one cannot, or where more would have to be sent than is.
+        """
+        if not files.asked:
+            return []
+        lacking = set(self._ask({"ask": "lacks", "files": files.asked}).content["lacking"])
+        wanted = [path for path in files.sent if str(path) in lacking]
+        if wanted and files.size > MOST_BYTES:
+            words = f"{wanted[0]} and other files of your own are not there, {files.size / 2**30:.1f} GiB in all"
+            raise RefusedError(f"{words}, of which {MOST_BYTES / 2**30:.0f} are sent; put them on a shared folder")
         try:
-            self._lay({work.weights.name: work.weights, **{str(path): path for path in work.files}})
+            for names, parts in batches(wanted):
+                self._ask({"ask": "lay", "names": names}, *parts)
+        except OSError as error:
+            raise RefusedError(f"{error.filename} cannot be read here ({error.strerror})") from None
+        return [str(path) for path in files.elsewhere if str(path) in lacking]
+
+    def launch(self, work: Work) -> Outcome:
+        """Launch there, with its weights sent before; record and log are written here."""
+        try:
+            self._lay_weights(work.weights)
         except RefusedError as error:
             return Outcome("failed", f"on {self.name}: {error}", 0.0)
         asked = {"ask": "launch", "words": list(work.words), "limit_seconds": work.limit_seconds}
@@ -120,15 +139,12 @@ class Node:
         """End what runs there."""
         self.stream.close()
 
-    def _lay(self, named: Mapping[str, Path]) -> None:
-        """Let these files lie there, each sent once; without one that is not here the launch says what it lacks."""
-        there = {name: path for name, path in named.items() if path.is_file()}
-        digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
-        new = [(name, digest) for name, digest in digests.items() if (name, digest) not in self._sent]
-        lacking = self._ask({"ask": "lacks", "files": new}).content["lacking"] if new else []
-        for name in lacking:
-            self._ask({"ask": "lay", "name": name}, named[name].read_bytes())
-        self._sent.update(new)
+    def _lay_weights(self, path: Path) -> None:
+        """Let weights lie in the run's folder there, each sent once; without them the launch says what it lacks."""
+        if path.is_file() and path not in self._sent:
+            if self._ask({"ask": "lacks", "files": [asked(path.name, path)]}).content["lacking"]:
+                self._ask({"ask": "lay", "names": [path.name]}, path.read_bytes())
+            self._sent.add(path)
 
     def _ask(
         self,

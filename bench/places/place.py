@@ -43,8 +43,7 @@ class Site:
 class Work:
     """One launch: its command, as the place's site has it, and its limit.
 
-    `weights` and `files` are what it reads besides what the suite brings; those among `files` have to lie under the
-    same path wherever the launch happens, since others name them. `record` and `log` are what it leaves here.
+    `weights` are what it reads besides the suite's and the user's files. `record` and `log` are what it leaves here.
     """
 
     words: Sequence[str]
@@ -52,7 +51,6 @@ class Work:
     record: Path
     log: Path
     limit_seconds: float
-    files: Sequence[Path] = ()
     on_message: Callable[[Mapping[str, Any]], None] = field(default=lambda _message: None)
 
 

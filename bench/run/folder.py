@@ -17,6 +17,8 @@ from bench.contract.errors import UsageError
 from bench.contract.files import RecordError
 from bench.contract.paths import ROOT
 from bench.contract.results import NAME, named_time, run_folders
+from bench.contract.run_json import Machine
+from bench.contract.typed import MalformedError, parse
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint
 from bench.plan.selection import Selection
@@ -108,16 +110,33 @@ def remove(folder: Path, output: Path | None) -> None:
             output.rmdir()
 
 
-def known_seconds(output: Path) -> dict[Case, float]:
-    """The wall seconds that a launch of each case last took here, from the newest runs."""
+def known_seconds(output: Path, kinds: Sequence[Mapping[str, str]] = ()) -> dict[Case, float]:
+    """The wall seconds that a launch of each case last took here, from the newest runs; or on nodes of these kinds."""
     known = {}
-    newest = (folder for folder in reversed(run_folders(output)) if any((folder / "launches").glob("[!.]*.json")))
-    for folder in reversed(list(itertools.islice(newest, RUNS_LOOKED_AT))):
+    newest = (one for one in reversed(run_folders(output)) if any((one / "launches").glob("[!.]*.json")))
+    alike = ((folder, names) for folder in newest if (names := _alike(folder, kinds)))
+    for folder, names in reversed(list(itertools.islice(alike, RUNS_LOOKED_AT))):
         for path in sorted((folder / "launches").glob("[!.]*.json")):
             try:
                 found = launch_record.read(path)
             except RecordError:
                 continue  # the report of its own run names it
-            if found.status == "ok" and found.wall_seconds:
+            if found.status == "ok" and found.wall_seconds and found.node in names:
                 known[found.case] = float(found.wall_seconds)
     return known
+
+
+def _alike(folder: Path, kinds: Sequence[Mapping[str, str]]) -> list[str]:
+    """The nodes of a run that are of these kinds, by name; without kinds this machine, which has none."""
+    nodes = nodes_of(folder)
+    if not kinds:
+        return [] if nodes else [""]
+    return [name for name, machine in nodes.items() if machine.kind in kinds]
+
+
+def nodes_of(folder: Path) -> dict[str, Machine]:
+    """The nodes on which a run was measured, by name; none of a local one, or where run.json cannot be used."""
+    try:
+        return parse(dict[str, Machine], files.load(folder / "run.json").get("nodes", {}))
+    except (RecordError, MalformedError):
+        return {}  # what is wrong with run.json is said when it is read whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.contract.errors import UsageError
 from bench.machine import environments
 from bench.machine import variants as of_variants
 from bench.plan.selection import Selection
@@ -40,3 +41,16 @@ def variants_missing(
             elif variant.pins:
                 missing[backend, variant.name] = of_variants.missing_reason(backend, options.packages, variant.pins)
     return missing
+
+
+def check_given(options: Selection) -> None:
+    """Refuse an interpreter of the user's whose environment lacks Keras or the backend."""
+    for label, python in options.python.items():
+        if label.partition(AT)[0] not in options.backends:
+            continue
+        missing = environments.lacking(python, label.partition(AT)[0])
+        if missing:
+            raise UsageError(
+                f"--python {label}={python}: this environment lacks {' and '.join(missing)}; install "
+                f"{'it' if len(missing) == 1 else 'them'} there with its pip, or name another environment"
+            )

@@ -115,8 +115,8 @@ def describe_run(run: MeasuringRun) -> MeasuringRun:
 
 
 def look_up_seconds(run: MeasuringRun) -> MeasuringRun:
-    """Find what launches took in earlier runs."""
-    return replace(run, known=known_seconds(run.options.output))
+    """Find what launches took in earlier runs, here or on nodes such as these."""
+    return replace(run, known=known_seconds(run.options.output, [machine.kind for machine in run.nodes.values()]))
 
 
 def announce_cases(run: MeasuringRun) -> MeasuringRun:

@@ -34,7 +34,6 @@ def launch(
     work = Work(
         command,
         weights=prepared.weights(planned),
-        files=prepared.own_files.get(planned.case.workload, ()),
         record=left,
         log=prepared.folder / "logs" / f"{final.stem}.log",
         limit_seconds=limit,

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from bench.contract.errors import UsageError
-from bench.contract.results import described
 from bench.contract.run_json import Machine
-from bench.contract.typed import MalformedError, parse
+from bench.contract.typed import parse
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
 from bench.machine.nvidia import Gpu
-from bench.places.fleet import told
+from bench.places.fleet import Fleet, told
 from bench.places.node import Node, environment
 from bench.places.place import Here, Place, label
+from bench.run.folder import nodes_of
 from bench.run.workflow import MeasuringRun, check_machine
 
-TOLD = 3  # packages in which an environment differs
+TOLD = 3  # packages in which an environment differs, files that are not sent
 
 
 def check_here(run: MeasuringRun) -> MeasuringRun:
@@ -40,10 +41,12 @@ def find_nodes(run: MeasuringRun) -> MeasuringRun:
         if fault:
             fleet.leave_out(node.name, fault)
     machines = {node.name: parse(Machine, node.facts["machine"]) for node in fleet.nodes}
-    before = _nodes_before(run)
+    before = {} if run.continued is None else nodes_of(run.continued)
     if not run.options.pool_unlike:
         for name, reason in unlike(machines, before).items():
             fleet.leave_out(name, reason)
+    for line in _laid(run, fleet):
+        run.console.say(line)
     for line in told(fleet.refused, fleet.nodes):
         run.console.say(line)
     if not fleet.nodes:
@@ -78,16 +81,6 @@ def unlike(machines: dict[str, Machine], before: dict[str, Machine]) -> dict[str
     return reasons
 
 
-def _nodes_before(run: MeasuringRun) -> dict[str, Machine]:
-    """The nodes on which a run that goes on was measured."""
-    if run.continued is None:
-        return {}
-    try:
-        return parse(dict[str, Machine], described(run.continued).get("nodes", {}))
-    except MalformedError:
-        return {}  # what is wrong with run.json is said when it is read whole
-
-
 def _wanted(run: MeasuringRun) -> dict[str, Any]:
     """What every node is asked to have."""
     options, wanted = run.options, []
@@ -116,6 +109,26 @@ def _fault(run: MeasuringRun, node: Node) -> str:
                 said = [f"{name} {theirs.get(name, 'missing')}, here {ours.get(name, 'missing')}" for name in differ]
                 return f"its environment of {named} differs: {'; '.join(said[:TOLD])}"
     return ""
+
+
+def _laid(run: MeasuringRun, fleet: Fleet) -> Iterator[str]:
+    """Let the user's own files lie on the nodes; gives what has to be said of those that are not sent, a line each.
+
+    A dry run sends nothing, and has taken back by now what it wrote here.
+    """
+    files = replace(run.prepared.files, sent=()) if run.dry else run.prepared.files
+    by_file: dict[str, list[str]] = {}
+    for name, lacking in fleet.lay(files).items():
+        for path in lacking:
+            by_file.setdefault(path, []).append(name)
+    lines = [
+        f"{path} was read here, and is not sent: it is hidden, or in no folder of your files; {', '.join(names)} "
+        f"{'lacks' if len(names) == 1 else 'lack'} it"
+        for path, names in by_file.items()
+    ]
+    yield from lines[:TOLD]
+    if len(lines) > TOLD:
+        yield f"and {len(lines) - TOLD} more files that were read here and are not sent"
 
 
 def _on_their_devices(run: MeasuringRun, nodes: list[Node]) -> MeasuringRun:

@@ -19,15 +19,16 @@ from bench.launch.process import launch
 from bench.machine import environments, nvidia
 from bench.own_models.adopt import remove, write
 from bench.own_models.data_source import FUNCTION, data_source
-from bench.own_models.named_files import named_files
+from bench.places.files import Files
 from bench.places.place import Site
 from bench.plan.cases import devices_of
 from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
 from bench.plan.selection import Selection
-from bench.plan.variants import AT, NOTHING, Variant
+from bench.plan.variants import NOTHING, Variant
 from bench.run.devices import most_memory
-from bench.run.interpreters import interpreters, variants_missing
+from bench.run.interpreters import check_given, interpreters, variants_missing
+from bench.run.own_files import own_files
 
 NODE = ("-m", "pytest", "-c", "bench/launch/node/pytest.ini", "bench/launch/node/bench_case.py")
 REFUSED = "refused.log"  # in the folder of the runs, until the next refusal
@@ -36,9 +37,14 @@ LIMIT_SECONDS = 900.0  # the weights of what is made for a GPU take seconds a se
 
 
 class Answer(Typed, frozen=True, kw_only=True):
-    """What the prepare program writes: the workloads that it described, or why one of them cannot be used."""
+    """What the prepare program writes: the workloads that it described, or why one of them cannot be used.
+
+    `own` are the files of the user's that they need, and `elsewhere` others that were read.
+    """
 
     workloads: tuple[Workload, ...] = ()
+    own: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     workload: str = ""
     error: str = ""
 
@@ -55,8 +61,8 @@ class Prepared:
     `refusals` say of backends that were asked first why they do not take the workloads. `knobs` are those that a search
     found best for a case, where there was one; `held_out` is the share of the training samples for validation where a
     workload holds out none itself. `variants` are those that are compared; `pythons` are the first one's that is
-    there, and `pythons_of` those of each by its name; `packages` are in them besides the backend's own. `own_files` are
-    those that a workload of the user's names, by the workload.
+    there, and `pythons_of` those of each by its name; `packages` are in them besides the backend's own. `files` are the
+    user's own that launches read.
     """
 
     folder: Path
@@ -70,7 +76,7 @@ class Prepared:
     variants: tuple[Variant, ...] = (NOTHING,)
     pythons_of: Mapping[str, Mapping[str, Path | None]] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
-    own_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    files: Files = field(default_factory=Files)
 
     def python(self, backend: str, variant: str) -> Path | None:
         """The interpreter of a backend in a variant; None where there is no such environment."""
@@ -154,19 +160,6 @@ def _without_gauges(options: Selection, prepared: Prepared) -> list[str]:
     ]
 
 
-def _check_given(options: Selection) -> None:
-    """Refuse an interpreter of the user's whose environment lacks Keras or the backend."""
-    for label, python in options.python.items():
-        if label.partition(AT)[0] not in options.backends:
-            continue
-        missing = environments.lacking(python, label.partition(AT)[0])
-        if missing:
-            raise UsageError(
-                f"--python {label}={python}: this environment lacks {' and '.join(missing)}; install "
-                f"{'it' if len(missing) == 1 else 'them'} there with its pip, or name another environment"
-            )
-
-
 def _write(options: Selection) -> list[Path]:
     try:
         return write(options.adopted)
@@ -214,7 +207,7 @@ def _call(function: str, data: Path, pythons: Mapping[str, Path | None], folder:
 
 
 def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepared:
-    _check_given(options)
+    check_given(options)
     varied = options.variants if isinstance(options, RunOptions) else (NOTHING,)
     pythons_of = {variant.name: interpreters(options, variant) for variant in varied}
     pythons = {  # of the first variant, or of the next one that has an environment where that has none
@@ -256,7 +249,7 @@ def _prepare(options: Selection, folder: Path, draw: bool, room: float) -> Prepa
                 variants=varied,
                 pythons_of=pythons_of,
                 packages=options.packages,
-                own_files={name: named_files(Path(name)) for name in options.workloads if Path(name).is_file()},
+                files=own_files(found.workloads, varied, found.own, found.elsewhere),
             )
         refusals[backend] = found
     if refusals:

@@ -11,12 +11,28 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 REPOSITORY = ".git"  # at the top of a user's repository
 REVISION = ".revision"  # at the top of the files of one of its commits, whose packages go before the environment's
 SOURCES = "src"  # the folder in which many repositories have their packages
 
 _places: list[str] = []  # on the path because of a file that was imported
+
+
+class Root(NamedTuple):
+    """A user's file that was imported or run: where its own imports are looked for, and what marks its repository.
+
+    `text` is what was run, where the file itself does not hold it.
+    """
+
+    path: Path
+    places: tuple[Path, ...]
+    mark: Path | None = None
+    text: str | None = None
+
+
+roots: list[Root] = []  # in their order; read where it has to be known what a file needs
 
 
 def import_file(path: str) -> ModuleType | None:
@@ -28,6 +44,7 @@ def import_file(path: str) -> ModuleType | None:
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:
         return None
+    roots.append(Root(Path(path), tuple(_places_of(Path(path))), _mark(_top(Path(path)))))
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # dataclasses look their module up
     _make_importable(Path(path))
@@ -63,6 +80,11 @@ def _top(path: Path) -> Path:
     """The top of a file's repository; its own folder where it lies in none."""
     tops = (folder for folder in path.parents if (folder / REPOSITORY).exists() or (folder / REVISION).exists())
     return next(tops, path.parent)
+
+
+def _mark(top: Path) -> Path | None:
+    """What shows that a folder is the top of a repository; None where nothing does."""
+    return next((top / name for name in (REVISION, REPOSITORY) if (top / name).exists()), None)
 
 
 def _forget(places: Sequence[str]) -> None:

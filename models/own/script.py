@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from models import own
+from models.own import imports
 
 OURS = ("bench", "models")  # packages whose names a script's neighbours may bear too
 
@@ -47,6 +48,7 @@ class Script:
         modules, arguments, path, here = dict(sys.modules), sys.argv, list(sys.path), Path.cwd()
         variables = dict(os.environ)
         _make_room(folder)
+        imports.roots.append(imports.Root(Path(self.path), (folder,), text=self.source))
         sys.modules["__main__"], sys.argv = main, [self.path, *self.arguments]
         sys.path.insert(0, str(folder))
         os.chdir(folder)

@@ -291,7 +291,7 @@ def test_other_versions_make_nodes_unlike(three_nodes):
 def test_of_a_thousand_nodes_a_sentence_names_a_few():
     machines = {f"n{number}": {"CPU": "A"} for number in range(1_000)}
 
-    (words,) = nodes._apart({**machines, "last": {"CPU": "B"}})
+    (words,) = nodes.apart({**machines, "last": {"CPU": "B"}})
     assert words == "CPU A on n0, n1, n2, n3 and 996 others; B on last"
 
 
@@ -346,7 +346,7 @@ def test_in_a_comparison_of_two_runs_each_node_has_one_value(three_nodes):
     description = json.loads((three_nodes / "run.json").read_text())
     description["nodes"]["b"]["cpu"] = "another CPU"
     (three_nodes / "run.json").write_text(json.dumps(description))
-    with pytest.raises(two_runs.NotComparableError, match=r"machine: cpu .+ and .+, another CPU;"):
+    with pytest.raises(two_runs.NotComparableError, match=r"on unlike nodes \(CPU .+ on a, c; another CPU on b\);"):
         two_runs.compare(frames.load(three_nodes), run, 0.05, ())
     table = two_runs.compare(run, run, 0.05, DIFFERENCES).table
     assert set(table["verdict"]) <= {"equivalent", "undecided"}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.altered import on_nodes
 
 from bench.__main__ import find_commands, parse
 from bench.analysis import frames
@@ -140,6 +141,52 @@ def test_what_else_differs_is_named_and_has_to_be_allowed(newer, older, kind, al
         held(newer, older, across=[one for one in DIFFERENCES if one != kind])
     assert str(caught.value).endswith(f"allow it with --across {kind}")
     assert any(words in one for one in held(newer, older, across=[kind]).allowed)
+
+
+def on_two(folder, first="a", second="b", **machines):
+    on_nodes(folder, lambda number: (first, second, first)[number], machines)
+
+
+def test_runs_on_nodes_of_one_kind_are_compared_whatever_they_are_called(newer, older):
+    on_two(older, "a", "b", a={"usable_cpus": [0, 1]})
+    on_two(newer, "c", "d", d={"usable_cpus": [6, 7]})
+
+    assert held(newer, older).allowed == []
+
+
+def test_the_machine_that_started_a_run_on_nodes_is_not_what_it_was_measured_on(newer, older):
+    on_two(newer)
+    words = (
+        "machine: three-launches was measured on the machine that it was started on, other-run on nodes of a cluster"
+    )
+    with pytest.raises(NotComparableError, match=words):
+        held(newer, older)
+    with pytest.raises(NotComparableError, match="machine: three-launches was measured on the machine that"):
+        held(older, newer)
+    assert held(newer, older, across=["machine"]).allowed == [words]
+
+    on_two(older)
+    other_machine(newer)  # from another one, on the same nodes
+    assert held(newer, older).allowed == []
+
+
+def test_nodes_of_another_kind_are_another_machine(newer, older):
+    gpus = {"gpus": ["H200"]}
+    on_two(older, a=gpus | {"gpu": {"driver": "570"}}, b=gpus | {"gpu": {"driver": "570"}})
+    on_two(newer, a=gpus | {"gpu": {"driver": "580"}}, b=gpus | {"gpu": {"driver": "580"}})
+
+    with pytest.raises(NotComparableError, match=r"^not comparable: machine: nodes: GPU driver 570 and 580; allow it"):
+        held(newer, older)
+
+
+def test_a_run_on_unlike_nodes_is_compared_with_no_other_not_even_with_its_like(newer, older):
+    for run in (newer, older):
+        on_two(run, b={"cpu": "another CPU"})
+
+    words = r"machine: {} was measured on unlike nodes \(CPU AMD EPYC on a; another CPU on b\)"
+    with pytest.raises(NotComparableError, match="; ".join(map(words.format, ("three-launches", "other-run")))):
+        held(newer, older)
+    assert len(held(newer, older, across=["machine"]).allowed) == 2
 
 
 def test_a_case_that_only_one_run_has_is_named(newer, older):

@@ -1,5 +1,6 @@
 """The start on a node: the suite is found there, or laid, and a node that cannot be measured on says why."""
 
+import hashlib
 import os
 import platform
 import sys
@@ -12,7 +13,9 @@ from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT
 from bench.machine import environments
 from bench.places import agent, boot, code
+from bench.places import files as of_files
 from bench.places import node as of_node
+from bench.places.files import Files
 from bench.places.frames import Frame
 from bench.places.node import Node, RefusedError, Suite
 from bench.places.pipe import Pipe
@@ -91,10 +94,12 @@ def test_files_of_the_users_own_lie_on_a_node_where_they_lie_here(node, tmp_path
         "pathlib.Path(out).write_text(json.dumps([pathlib.Path(one).read_bytes().hex() for one in sys.argv[1:3]]))"
     )
     words = [sys.executable, "-c", script, str(folder / "weights.npz"), str(own)]
-    work = Work(words, weights, tmp_path / "record", tmp_path / "log", 60.0, files=[own])
+    work = Work(words, weights, tmp_path / "record", tmp_path / "log", 60.0)
 
+    lacking = node.lay(Files((own,), (tmp_path / "gone", weights)))
     outcome = node.launch(work)
 
+    assert lacking == [str(tmp_path / "gone")]
     assert (outcome.status, outcome.reason) == ("ok", "")
     assert (tmp_path / "record").read_text() == f'["{weights.read_bytes().hex()}", "{own.read_bytes().hex()}"]'
     assert list(folder.glob("record*")) == []
@@ -116,29 +121,103 @@ def test_what_a_launcher_sets_for_its_own_is_not_for_workers(tmp_path):
 
 
 def test_what_was_laid_under_a_path_of_the_users_own_is_taken_away(tmp_path):
-    said, (folder, own) = [], (tmp_path / "folder", tmp_path / "home" / "models" / "own.py")
+    said, (folder, home) = [], (tmp_path / "folder", tmp_path / "home")
+    own, marked = home / "models" / "own.py", home / ".git"
     node = agent.Agent(folder, lambda content, *_: said.append(content))
-    asked = {"ask": "lacks", "files": [[str(own), "a digest"], ["weights.npz", "another"]]}
+    asked = {"ask": "lacks", "files": [[str(own), 5, "a digest"], ["weights.npz", 7, ""], [str(marked), -1, ""]]}
     node.answer(Frame(asked))
-    node.answer(Frame({"ask": "lay", "name": str(own)}, [b"model"]))
+    node.answer(Frame({"ask": "lay", "names": [str(own), str(marked)]}, [b"model", b""]))
     there = own.read_bytes()
+    compiled = home / "models" / "__pycache__" / "own.cpython-311.pyc"  # as a launch leaves it
+    compiled.parent.mkdir()
+    compiled.touch()
     node.answer(Frame(asked))
     node.clear()
 
-    assert said[0] == {"event": "done", "lacking": [str(own), "weights.npz"]}
+    assert said[0] == {"event": "done", "lacking": [str(own), "weights.npz", str(marked)]}
     assert there == b"model"
     assert said[2] == {"event": "refused", "reason": f"{own} is another file there; move it away"}
-    assert not own.exists()
+    assert not home.exists()
+    assert tmp_path.exists()
+
+
+def test_what_somebody_else_put_beside_it_meanwhile_stays(tmp_path):
+    own, other = tmp_path / "home" / "own.py", tmp_path / "home" / "other.py"
+    node = agent.Agent(tmp_path / "folder", lambda *_: None)
+    node.answer(Frame({"ask": "lay", "names": [str(own)]}, [b"model"]))
+    other.touch()
+    node.clear()
+
+    assert [*(tmp_path / "home").iterdir()] == [other]
+
+
+def test_of_more_than_is_ever_sent_no_digest_is_asked_for_and_the_size_tells_another_file(tmp_path, monkeypatch):
+    own, mark = tmp_path / "own.npz", tmp_path / ".git"
+    own.write_bytes(b"12345")
+    mark.mkdir()
+    known = hashlib.sha256(b"12345").hexdigest()
+    assert Files((own, mark), (tmp_path / "x",)).asked == [
+        (str(own), 5, known),
+        (str(mark), -1, ""),
+        (str(tmp_path / "x"), -1, ""),
+    ]
+    monkeypatch.setattr(of_files, "MOST_BYTES", 4)
+    assert Files((own,)).asked == [(str(own), 5, "")]
+
+    said = []
+    node = agent.Agent(tmp_path / "folder", lambda content, *_: said.append(content))
+    node.answer(Frame({"ask": "lacks", "files": [[str(own), 5, ""]]}))
+    node.answer(Frame({"ask": "lacks", "files": [[str(own), 4, ""]]}))
+    assert [one["event"] for one in said] == ["done", "refused"]
+
+
+def test_more_than_is_ever_sent_is_refused_where_it_is_missing_alone(node, tmp_path, monkeypatch):
+    """The node is this machine, so what is missing there goes after it was looked at here."""
+    own, gone = tmp_path / "own.npz", tmp_path / "gone.npz"
+    own.write_bytes(b"12345")
+    gone.write_bytes(b"12345")
+    monkeypatch.setattr(of_files, "MOST_BYTES", 4)
+    monkeypatch.setattr(of_node, "MOST_BYTES", 4)
+    node.begin(Suite(), NOTHING, print)
+    assert node.lay(Files((own,))) == []
+    files = Files((gone, own))
+    assert files.asked
+    gone.unlink()
+
+    with pytest.raises(RefusedError, match=r"gone.npz and other files of your own are not there, .*; put them on a"):
+        node.lay(files)
+
+
+def test_many_files_go_in_frames_of_a_bounded_size(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}" for number in range(5)]
+    for path in paths:
+        path.write_bytes(b"12345")
+    monkeypatch.setattr(of_files, "BATCH_BYTES", 8)
+    sent = list(of_files.batches(paths))
+
+    assert [len(names) for names, _ in sent] == [2, 2, 1]
+    assert [name for names, _ in sent for name in names] == [*map(str, paths)]
+    assert all(part == b"12345" for _, parts in sent for part in parts)
 
 
 def test_what_a_node_laid_for_a_run_is_taken_away_when_that_ends(node, tmp_path):
     own = tmp_path / "home" / "own.py"
     node.begin(Suite(), NOTHING, print)
-    node._ask({"ask": "lay", "name": str(own)}, b"model")
+    node._ask({"ask": "lay", "names": [str(own)]}, b"model")
     there = own.read_bytes()
     node.close()
 
     assert (there, own.exists()) == (b"model", False)
+
+
+def test_what_a_node_sees_anyway_stays_when_a_run_ends(node, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("model")
+    node.begin(Suite(), NOTHING, print)
+    node.lay(Files((own,)))
+    node.close()
+
+    assert own.read_text() == "model"
 
 
 def test_a_launch_on_a_node_that_hangs_ends_at_its_limit(node, tmp_path):

@@ -1,7 +1,9 @@
 """All runs of a results folder: each case over time, in one page."""
 
+import json
+
 import pytest
-from support.altered import many_runs, stretch
+from support.altered import many_runs, on_nodes, stretch
 
 from bench import __main__ as command_line
 from bench.analysis.history import history
@@ -72,6 +74,83 @@ def test_another_machine_has_series_of_its_own_and_makes_no_step(results):
     assert found.points["machine"].nunique() == 2
     assert found.steps.empty
     assert found.changes.empty
+
+
+def names(number):
+    """Names of two nodes, which no other run has."""
+    return lambda repetition: f"n{number}-{repetition % 2}"
+
+
+def test_runs_on_nodes_of_one_kind_are_one_series_whatever_they_are_called(results):
+    folder = results(slower)
+    for number, run in enumerate(sorted(folder.iterdir())):
+        on_nodes(run, names(number), {f"n{number}-0": {"usable_cpus": [number, number + 1]}})
+    found = history(folder)
+
+    assert found.points["machine"].nunique() == 1
+    assert set(found.steps["run"]) == {"20261108T120000Z-0007"}
+    assert set(found.steps["backend"]) == {"torch"}
+
+
+def test_a_run_on_nodes_is_never_held_against_runs_of_the_machine_that_started_it(results):
+    """The nodes are of the very kind of that machine: a step there would be the cluster's and not the backend's."""
+    folder = results(slower)
+    for number, run in enumerate(sorted(folder.iterdir())):
+        if number >= BEFORE:
+            on_nodes(run, names(number))
+    found = history(folder)
+
+    assert found.points["machine"].nunique() == 2
+    assert [words.startswith("nodes of a cluster: CPU AMD EPYC") for words in found.runs["machine"]] == (
+        [False] * BEFORE + [True] * (RUNS - BEFORE)
+    )
+    assert found.steps.empty
+    assert found.changes.empty
+
+
+def test_nodes_with_another_driver_are_another_machine(results):
+    folder = results(slower)
+    for number, run in enumerate(sorted(folder.iterdir())):
+        gpu = {"name": "H200", "driver": "570" if number < BEFORE else "580"}
+        on_nodes(run, lambda _: "n1", {"n1": {"gpus": ["H200"], "gpu": gpu}})
+    found = history(folder)
+
+    assert [words.count("driver 570") for words in found.points["machine"].unique()] == [1, 0]
+    assert found.steps.empty
+
+
+def test_of_a_run_on_unlike_nodes_each_kind_stands_by_itself(results):
+    """Repetition 1 ran on another kind of node, where all takes ten times as long."""
+
+    def change(_number, content):
+        if "launch" in content and content["launch"]["repetition"] == 1:
+            stretch(content, 10)
+
+    alike, mixed = sorted(results(change, runs=2).iterdir())
+    on_nodes(alike, lambda _: "a")
+    on_nodes(mixed, lambda number: "b" if number == 1 else "a", {"b": {"cpu": "another CPU"}})
+    found = history(alike, mixed)
+    (machine, other) = found.points["machine"].unique()
+    of_torch = found.points[found.points["backend"].eq("torch") & found.points["workload"].eq("mlp")]
+    page = history_page.page(found)
+
+    assert list(of_torch["machine"]) == [machine, machine, other]
+    assert list(of_torch["launches"]) == [3, 2, 1]
+    assert of_torch["epoch_seconds"].iloc[2] > 5 * of_torch["epoch_seconds"].iloc[1]
+    assert "another CPU" in other
+    assert list(found.runs["run"]) == [alike.name, mixed.name, mixed.name]
+    assert history_page.where(found) == "2 runs on 2 machines, which are kept apart"
+    assert f"{mixed.name} was measured on nodes of 2 kinds, each of which stands by itself" in page.tables[0].notes
+
+
+def test_nodes_that_run_json_does_not_describe_are_like_no_others(results):
+    folder = results(runs=2)
+    for run in folder.iterdir():
+        on_nodes(run, lambda _: "n1")
+        description = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps({**description, "nodes": {}}))
+
+    assert history(folder).points["machine"].nunique() == 2
 
 
 def test_the_page_marks_steps_and_changes_and_leads_to_each_runs_page(results):

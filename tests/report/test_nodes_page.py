@@ -12,7 +12,7 @@ from support.altered import on_nodes, several_launches
 from bench import report
 from bench.analysis import analyse
 from bench.report import bundle
-from bench.report.forms import terminal
+from bench.report.forms import files, terminal
 from bench.report.pages import run as run_page
 from bench.report.parts import nodes
 
@@ -41,6 +41,14 @@ def apart(recorded_run):
     several_launches(recorded_run, 8, slower)
     on_nodes(recorded_run, lambda number: f"n{number % 2 + 1}")
     return recorded_run
+
+
+def test_for_programs_a_run_says_what_its_nodes_are(alike):
+    analysis = analyse(alike)
+    found = json.loads(files.to_json(analysis, run_page.page(analysis)))
+
+    assert [*found["machines"]] == ["n1", "n2", "n3"]
+    assert found["machines"]["n1"]["cpu"] == "AMD EPYC"
 
 
 def test_a_local_run_says_nothing_of_nodes(recorded_run):

@@ -11,6 +11,7 @@ import time
 import psutil
 import pytest
 from support import fake_nvml
+from support.altered import on_nodes
 from support.playback import launches, state
 
 from bench import report
@@ -25,6 +26,7 @@ from bench.machine.fingerprint import memory_mib
 from bench.places import place
 from bench.plan.parse import parse_parity
 from bench.run import devices, one_launch, prepare
+from bench.run import folder as folders
 from bench.run import launches as launching
 from bench.run.console import RunConsole
 from bench.run.parity import parity
@@ -286,6 +288,21 @@ def test_what_earlier_runs_took_is_what_a_run_is_expected_to_take(measure):
     measure("--dry-run")
 
     assert "mlp jax cpu fit batch 128: 60000 samples, 10 epochs; a launch took about 77 s" in measure.said.getvalue()
+
+
+def test_what_nodes_took_says_nothing_of_this_machine_and_hides_nothing(measure, tmp_path):
+    on_nodes(measure(), lambda _: "n1")
+    measure("--dry-run")
+    assert "a launch took" not in measure.said.getvalue()
+
+    measure()
+    for _ in range(folders.RUNS_LOOKED_AT):
+        on_nodes(measure("--launches=1"), lambda _: "n1")
+    kinds = [machine.kind for machine in folders.nodes_of(max((tmp_path / "results").iterdir())).values()]
+    of_others = [{**kinds[0], "CPU": "another CPU"}]
+    known = [len(folders.known_seconds(tmp_path / "results", these)) for these in ([], kinds, of_others)]
+
+    assert known == [3, 3, 0]
 
 
 def test_a_results_folder_that_cannot_be_written_is_said_before_anything_runs(measure, tmp_path):

@@ -77,12 +77,18 @@ def prepare() -> None:
         answer = {"error": f"{names[0]}: does not fit"}
     if os.environ.get("FAKE_FAULT") == f"{option('--backend')}:refuses":
         answer = {"workload": names[0], "error": "mlp: needs another backend"}
+    for what in ("own", "elsewhere"):  # FAKE_OWN and FAKE_ELSEWHERE are paths with colons between them
+        answer[what] = list(filter(None, os.environ.get(f"FAKE_{what.upper()}", "").split(":")))
     Path(option("--output")).write_text(json.dumps(answer))
 
 
 def train() -> None:
     """What bench.worker.programs.train does."""
     die_with_parent()
+    needs = [option("--workload"), *os.environ.get("FAKE_NEEDS", "").split(":")]
+    gone = [one for one in needs if "/" in one and not Path(one).exists()]
+    if gone:
+        raise SystemExit(f"FileNotFoundError: {gone[0]}")
     backend, fault = os.environ.get("FAKE_FAULT", ":").split(":")
     if backend == option("--backend"):
         misbehave(fault)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Stands in for `srun` and `scontrol` of a Slurm job whose nodes are all this machine, each with a TMPDIR of its own.
 
-What a node runs is found by that TMPDIR, so that a test can kill the node.
+What a node runs is found by that TMPDIR, so that a test can kill the node. In place of the folders of FAKE_HIDDEN a
+node sees empty ones of its own: the kernel gives it other mounts.
 """
 
 import os
@@ -24,4 +25,9 @@ if node in os.environ.get("FAKE_OLD", "").split(","):
     os.environ["FAKE_KERAS"] = "3.14.1"
 if node in os.environ.get("FAKE_UNLIKE", "").split(","):
     os.environ["OMP_NUM_THREADS"] = "7"
-os.execvp(words[len(options)], words[len(options) :])  # noqa: S606 - no shell is what is wanted
+hidden = os.environ.get("FAKE_HIDDEN", "").split(":") if os.environ.get("FAKE_HIDDEN") else []
+mounts = [f"mount -t tmpfs none '{one}' && " for one in hidden]
+apart = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount"]
+command = [*apart, "sh", "-c", f'{"".join(mounts)}exec "$@"', "sh"] if hidden else []
+command += words[len(options) :]
+os.execvp(command[0], command)  # noqa: S606 - no shell is what is wanted

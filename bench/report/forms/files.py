@@ -60,6 +60,7 @@ def to_json(analysis: Analysis, page: Page) -> str:
             "state": description.state,
             "started": description.started,
             "machine": description.machine.to_json(),
+            "machines": {name: machine.to_json() for name, machine in description.nodes.items()},
             "verdicts": [said.text for said in page.verdicts],
             "problems": page.problems,
             **rows,

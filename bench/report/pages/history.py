@@ -28,8 +28,9 @@ def sections(history: History, page: Page) -> list[Section]:
 
 
 def where(history: History) -> str:
-    """How many runs on how many machines, in a line."""
-    return f"{len(history.runs)} runs on {history.runs['machine'].nunique()} machines, which are kept apart"
+    """How many runs on how many machines, in a line; nodes of one kind are one."""
+    runs = history.runs
+    return f"{runs['run'].nunique()} runs on {runs['machine'].nunique()} machines, which are kept apart"
 
 
 def page(history: History) -> Page:
@@ -37,11 +38,13 @@ def page(history: History) -> Page:
     steps = history.steps.to_dict("records")
     notes = [
         f"a step is told from {history.fewest} runs of a case on; without any, a page shows one in 5 %",
+        *_mixed(history.runs),
         *history.left_out,
     ]
+    runs = history.runs["run"].nunique()
     return Page(
         "All runs",
-        [_step(row) for row in steps] or [Sentence(f"No case has stepped, as far as {len(history.runs)} runs tell.")],
+        [_step(row) for row in steps] or [Sentence(f"No case has stepped, as far as {runs} runs tell.")],
         [
             Sentence(f"{row['backend']}: {row['words']}, from run {row['run']} on.", _of(row))
             for row in _rows(history.changes)
@@ -49,6 +52,12 @@ def page(history: History) -> Page:
         [],
         [_cases(history, notes), _runs(history)],
     )
+
+
+def _mixed(runs: pd.DataFrame) -> Iterator[str]:
+    for run, parts in runs.groupby("run", sort=False):
+        if len(parts) > 1:
+            yield f"{run} was measured on nodes of {len(parts)} kinds, each of which stands by itself"
 
 
 def _step(row: Row) -> Sentence:

@@ -3,8 +3,9 @@
     python -m bench.worker.programs.prepare --backend jax --workloads mlp cnn --seeds 0,1,2 --weights FOLDER \
         --output FILE
 
-The file holds `{"backend": …, "workloads": [description, …]}`, or `{"workload": name, "error": "one line"}` where one
-cannot be used.
+The file holds `{"backend": …, "workloads": [description, …], "own": [path, …], "elsewhere": [path, …]}`, the files of
+the user's that they need as bench.worker.workload.own_files has them, or `{"workload": name, "error": "one line"}`
+where one cannot be used.
 """
 
 import argparse
@@ -50,13 +51,19 @@ def main() -> None:
     environment.prepare(given.backend, "cpu", "float32")
 
     from bench.worker.errors import StartError
+    from bench.worker.workload.own_files import OwnFiles, Watch, needed
+    from models.own import imports
 
+    watch, files = Watch(), OwnFiles(set(), set())
     try:
         described, name = [], ""
         for index, name in enumerate(given.workloads):
             prefix = given.weights and given.weights / f"{index}-{Path(name).stem}"
+            begun = len(imports.roots)
             described.append(describe(name, given.seeds, prefix, given.memory_mib))
+            files = OwnFiles(*map(set.union, files, needed(watch, imports.roots[begun:])))
         result: dict[str, Any] = {"backend": given.backend, "workloads": described}
+        result |= {what: sorted(paths) for what, paths in files._asdict().items()}
     except StartError as error:
         if error.__cause__:  # what a user's code raised
             traceback.print_exc()
