@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from bench.worker.backends.torch import ranks
+from bench.worker.backends import ranks
 from models.datasets import count as number_of
 from models.datasets import mapped, taken
 
