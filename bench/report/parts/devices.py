@@ -93,8 +93,8 @@ def proved(parity: Parity | None) -> Iterator[Sentence]:
     found: dict[tuple[str, str, str], list[str]] = {}
     for (workload, backend, device, variant, count), outcome in parity.on_several.items():
         words = SAID.get(outcome, outcome.replace("parts at", "part from 1 device at"))
-        who = f"{backend} on {count}" + (f" with {variant}" if variant else "")
-        found.setdefault((workload, device, words), []).append(who)
+        ladder = f"{backend} on {count}" + (f" with {variant}" if variant else "")
+        found.setdefault((workload, device, words), []).append(ladder)
     for (workload, device, words), who in found.items():
         of = {"workload": stem(workload), "device": device}
         yield Sentence(f"{stem(workload)} on {device}, several devices {words}: {', '.join(who)}.", of)
