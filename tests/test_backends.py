@@ -226,6 +226,7 @@ def test_every_backend_that_trains_on_several_devices_has_the_functions_of_their
         asked = {name for name, one in vars(protocol).items() if callable(one) and not name.startswith("_")}
 
         assert {name for name in asked if not callable(getattr(found, name, None))} == set()
+    assert module.Team.by
 
 
 def test_no_two_backends_share_a_colour_a_symbol_or_an_input():

@@ -46,7 +46,8 @@ def plan_ladders(
 
     In exact mode it is climbed once for every track that has a ladder, otherwise for `fit` alone. Variants but the
     first, which differ in their environment, are climbed in exact mode, which tells whether they compute the same.
-    So are several devices, each number of them held against one device of the same backend.
+    So are several devices, each number of them held against one device of the same backend and variant: versions may
+    share a batch in unlike ways.
     """
     planned = []
     counts = [count for count in getattr(options, "device_counts", ()) if count > 1 and not LADDER_BATCH % count]
@@ -58,7 +59,7 @@ def plan_ladders(
                 skip = skip or (limits.without_gpu.get(backend) if device == "gpu" else None)
                 skip = skip or limits.lacking.get((device, kind)) or _refused(options, backend, limits)
                 climbs = every if kind == EXACT else CLIMBS["fit"]
-                several = kind == EXACT and bool(counts) and variant == _variants(options, kind)[0]
+                several = kind == EXACT and bool(counts)
                 planned.append(Ladder(backend, device, kind, climbs, skip, variant, nudged=several))
                 if several:
                     planned += _on_several(planned[-1], counts, limits)

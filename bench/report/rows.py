@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.analysis import Analysis
 from bench.analysis.comparisons import family
+from bench.analysis.frames import CASES
 from bench.contract.case import case_key
 from bench.report.view import Row
 
@@ -42,3 +43,9 @@ def case_rows(analysis: Analysis, kind: str) -> list[Row]:
         }
         for case in analysis.cases.to_dict("records")
     ]
+
+
+def resolved_of(analysis: Analysis) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """What was in force, as the first ok launch of each case read it back."""
+    good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
+    return {key: group["resolved"].iloc[0] for key, group in good.groupby([*CASES], sort=False)}

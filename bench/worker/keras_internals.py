@@ -35,6 +35,11 @@ def operations(part: str) -> str:
     raise MovedError(f"{backend}.{part}, which is replaced here, is gone (Keras {keras.__version__})")
 
 
+def distributes() -> bool:
+    """Whether `keras.distribution` works on the backend; on torch from 3.16 on, before that nothing is behind it."""
+    return found("keras.src.backend", "distribution_lib") is not None
+
+
 def takes_logits(loss: Any) -> bool:
     """Whether a loss reads outputs as logits, by its configuration: from 3.16 on it has no attribute that says so."""
     return bool(loss.get_config()["from_logits"])

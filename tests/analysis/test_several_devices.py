@@ -1,6 +1,7 @@
 """Several devices in the analysis and in the report: efficiency, fakes, and parity with one device."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from support import recordings
@@ -12,6 +13,7 @@ from bench.contract import run_json
 from bench.contract.parity import KNOWN
 from bench.report.pages.run import page
 from bench.report.parts import devices
+from bench.report.rows import comparisons
 
 HELD = {"jax": ["gpu:0 64 of 128", "gpu:1 64 of 128"], "torch": ["gpu:0 64 of 128", "gpu:1 64 of 128"]}
 
@@ -129,6 +131,12 @@ def test_who_held_what_is_said_and_what_they_disagree_on(spread):
     assert any("torch, 2 devices: the devices disagree on bn/moving_mean" in one for one in notes)
 
 
+def test_what_averages_gradients_is_said(spread):
+    notes = devices.tables(spread(0.6, resolved={"averaged_by": "hooks"}))[0].notes
+
+    assert any(one.startswith("torch, 2 devices") and one.endswith("; gradients averaged by hooks") for one in notes)
+
+
 def test_where_the_time_goes_is_told_as_far_as_it_is_known(spread):
     known = devices.tables(spread(0.6, phases={"exchange": 0.5, "fit": 2.0, "input": 0.001}))[0]
 
@@ -183,6 +191,22 @@ def test_several_devices_that_compute_the_same_are_equal(climbed):
     assert [one.text for one in devices.proved(found)] == [
         "mlp on cpu, several devices compute what 1 does, in exact mode: torch on 2."
     ]
+
+
+def test_variants_that_climb_on_several_devices_are_told_apart():
+    parity = SimpleNamespace(on_several={("mlp", "torch", "cpu", f"keras={one}", 2): "equal" for one in ("3.0", "3.1")})
+    (said,) = (one.text for one in devices.proved(parity))
+
+    assert said.endswith(": torch on 2 with keras=3.0, torch on 2 with keras=3.1.")
+
+
+def test_variants_that_train_on_several_devices_are_told_apart(spread, monkeypatch):
+    found = spread(0.6, device="cpu")
+    rows = [{**row, "variant": "keras=3.1"} for row in comparisons(found, "devices")]
+    monkeypatch.setattr(devices, "comparisons", lambda *_: rows)
+    (said,) = (one.text for one in devices.verdicts(found))
+
+    assert said.startswith("mlp on cpu, keras=3.1, 2 devices: ")
 
 
 @pytest.mark.parametrize("key", ["one step/dense/kernel", "losses/loss", "all steps/dense/kernel", "metric/accuracy"])

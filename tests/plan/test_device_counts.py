@@ -130,6 +130,18 @@ def test_parity_always_climbs_one_device_which_the_others_are_held_against():
     assert parse_parity(["--device-count=2", "--backends=torch"]).backends == ("torch",)  # held against itself
 
 
+def test_several_devices_of_each_variant_climb_a_ladder():
+    options = parse_run(["--workloads=mlp", "--device-count=1,2", "--vary=keras=3.0,3.1", "--backends=torch"])
+    ladders = plan_ladders(options, ("fit",), {"cpu": ("float64", "float32")}, Limits())
+
+    assert [(one.variant, one.device_count, one.nudged) for one in ladders if one.numerics == "float64"] == [
+        ("keras=3.0", 1, True),
+        ("keras=3.0", 2, False),
+        ("keras=3.1", 1, True),
+        ("keras=3.1", 2, False),
+    ]
+
+
 def test_a_ladders_batch_that_does_not_divide_is_refused():
     with pytest.raises(UsageError, match="batch of 32 does not divide among 3 devices; name 2, 4 or 8"):
         parse_parity(["--device-count=3"])

@@ -65,6 +65,40 @@ def test_a_sentence_and_a_table_say_how_variants_compare(slower):
     assert table.columns[3].startswith("ratio to env:FAKE_FACTOR=1")
 
 
+def spread(folder, averaged_by):
+    """The run on two devices, whose gradients each variant averages by its own."""
+    run_json = folder / "run.json"
+    content = json.loads(run_json.read_text())
+    for one in content["plan"]:
+        one["case"]["device_count"] = 2
+    run_json.write_text(json.dumps(content))
+    for path in (folder / "launches").glob("*.json"):
+        record = json.loads(path.read_text())
+        case = record["launch"]["case"]
+        case["device_count"] = 2
+        record["launch"]["resolved"]["averaged_by"] = averaged_by[case["variant"]]
+        path.write_text(json.dumps(record))
+    (table,) = variants.tables(analyse(folder))
+    return table
+
+
+@pytest.mark.parametrize("other", ["hooks", "keras.distribution"])
+def test_variants_whose_gradients_are_averaged_by_unlike_means_are_said_to_be_unlike(slower, tmp_path, other):
+    first, second = "env:FAKE_FACTOR=1", "env:FAKE_FACTOR=1.3"
+    folder = Path(shutil.copytree(slower.folder, tmp_path / slower.folder.name))
+    table = spread(folder, {first: "hooks", second: other})
+
+    assert ", track fit, 2 devices; seconds of an epoch" in table.title
+    assert [note for note in table.notes if "averaged by" in note] == (
+        [
+            f"{backend}, {second}: gradients averaged by keras.distribution, with {first} by hooks: the two are unlike "
+            "in more than what varies"
+            for backend in ("jax", "torch")
+            if other != "hooks"
+        ]
+    )
+
+
 @pytest.mark.usefixtures("measure")
 def test_a_run_of_variants_that_was_interrupted_goes_on(slower, tmp_path):
     folder = Path(shutil.copytree(slower.folder, tmp_path / "results" / slower.folder.name))

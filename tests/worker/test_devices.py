@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.contract.paths import ROOT
+from bench.worker.keras_internals import distributes
 from bench.worker.programs.prepare import describe
 from bench.worker.timing import gauges
 from bench.worker.workload.record import _of_all
@@ -71,8 +72,16 @@ tf.distribute.MirroredStrategy.run = first_twice
     "torch": {
         "summed": """
 import torch.distributed as group
+from torch.nn.parallel import DistributedDataParallel
 from bench.worker.backends.torch.devices import Team
 Team._average = lambda self, parameter: group.all_reduce(parameter.grad)
+begin = DistributedDataParallel.__init__
+def summing(self, *args, **kwargs):
+    begin(self, *args, **kwargs)
+    def add(state, bucket):
+        return group.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda done: done.value()[0])
+    self.register_comm_hook(None, add)
+DistributedDataParallel.__init__ = summing
 """,
         "wrong slice": """
 from bench.worker.backends.torch.devices import Team
@@ -87,10 +96,11 @@ Team.share = first
 """,
     },
 }
-ONE_RANK_WITHOUT_HOOKS = """
+NOTHING_IS_AVERAGED = """
+import keras
 from bench.worker.backends.torch.devices import Team
-joined = Team.joined
 Team._average = lambda self, parameter: None
+keras.Model._initialize_ddp = lambda self: None
 """
 
 
@@ -219,7 +229,7 @@ def test_a_fault_in_what_devices_do_together_is_found(fault, tmp_path, golden, b
 def test_devices_whose_gradients_are_not_averaged_fail_the_ladder(tmp_path, backend_name):
     if backend_name != "torch":
         pytest.skip("one process has one set of weights")
-    about, _, _ = climbed(backend_name, tmp_path, written(tmp_path, "plain", ONE_RANK_WITHOUT_HOOKS), 2)
+    about, _, _ = climbed(backend_name, tmp_path, written(tmp_path, "plain", NOTHING_IS_AVERAGED), 2)
 
     assert re.search(
         r"device 1 holds another \S+ than device 0 after training: gradients were not averaged", about["error"]
@@ -257,11 +267,18 @@ def test_each_device_is_proved_to_hold_its_share(launched):
     assert "devices" not in launched[1]["resolved"]
 
 
-def test_where_the_time_goes_is_recorded(launched, backend_name):
+def test_what_averages_gradients_is_recorded(launched, backend_name):
+    own = {"tensorflow": "MirroredStrategy", "torch": "keras.distribution" if distributes() else "hooks"}
+
+    assert launched[0]["resolved"]["averaged_by"] == own.get(backend_name, "keras.distribution")
+    assert "averaged_by" not in launched[1]["resolved"]
+
+
+def test_where_the_time_goes_is_recorded(launched):
     phases = launched[0]["phases"]
 
     assert phases["input"] > 0
-    assert (phases["exchange"] is not None) is (backend_name == "torch")
+    assert (phases["exchange"] is not None) is (launched[0]["resolved"]["averaged_by"] == "hooks")
     assert phases["exchange"] is None or 0 < phases["exchange"] < phases["fit"]
     assert "exchange" not in launched[1]["phases"]
 
@@ -349,9 +366,11 @@ PROGRAMS = dict(re.findall(r"^### ([^\n]*)\n(?:(?!^#).)*?^```python\n(.*?)^```",
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_of_the_page_prints_what_stands_below_it(name, tmp_path, backend_name):
     program = PROGRAMS[name]
-    said = dict(re.findall(r"^# (jax|tensorflow|torch): (.*)$", program, re.MULTILINE))
-    if backend_name not in said:
-        pytest.skip("of another backend")
+    said = dict(re.findall(r"^# (jax|tensorflow|torch(?:, Keras 3.1[56])?): (.*)$", program, re.MULTILINE))
+    version = f"torch, Keras 3.1{6 if distributes() else 5}"
+    printed = said.get(version if backend_name == "torch" and version in said else backend_name)
+    if printed is None:
+        pytest.skip("of another backend, or another version of Keras")
     (tmp_path / "program.py").write_text(program)
     (command,) = re.findall(r"^# (.*) program.py$", program, re.MULTILINE)
     settings = dict(word.split("=", 1) for word in command.split() if re.match(r"[A-Z_]+=", word))
@@ -367,7 +386,7 @@ def test_a_program_of_the_page_prints_what_stands_below_it(name, tmp_path, backe
         timeout=300,
     )
 
-    assert done.stdout.strip().splitlines()[-1:] == [said[backend_name]], done.stdout + done.stderr[-2000:]
+    assert done.stdout.strip().splitlines()[-1:] == [printed], done.stdout + done.stderr[-2000:]
 
 
 MASKED_ON_JAX = """

@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from bench.contract.paths import ROOT
-from bench.worker.keras_internals import MovedError, operations, takes_logits
+from bench.worker.keras_internals import MovedError, distributes, operations, takes_logits
 
 
 @pytest.mark.parametrize("logits", [True, False])
@@ -33,6 +33,13 @@ def test_operations_that_lie_in_a_package_are_found_there(monkeypatch, backend_n
     monkeypatch.setitem(sys.modules, f"{package}.nn", ModuleType(f"{package}.nn"))
 
     assert operations("nn") == f"{package}.nn"
+
+
+def test_whether_keras_distributes_is_looked_up_on_the_backend(monkeypatch):
+    for there in (None, ModuleType("distribution_lib")):
+        monkeypatch.setattr(keras.src.backend, "distribution_lib", there)
+
+        assert distributes() is (there is not None)
 
 
 def test_operations_that_are_nowhere_are_named():

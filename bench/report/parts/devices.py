@@ -11,7 +11,7 @@ from bench.analysis.parity.compare import Parity
 from bench.analysis.parity.devices import ALIKE, EQUAL, EXCUSED, UNFINISHED
 from bench.contract.case import case_key, devices_in_words, stem
 from bench.report.columns import Kind, case_column, table
-from bench.report.rows import case_rows, comparisons
+from bench.report.rows import case_rows, comparisons, resolved_of
 from bench.report.text import missing, ratio_level, with_interval
 from bench.report.view import Row, Sentence, Table, facets
 
@@ -71,7 +71,8 @@ def verdicts(analysis: Analysis) -> Iterator[Sentence]:
         places.setdefault((*(row[name] for name in PLACE), row["device_count"], row["against"]), []).append(row)
     for rows in places.values():
         first = rows[0]
-        where = f"{stem(first['workload'])} on {first['device']}"
+        variant = f", {first['variant']}" if first["variant"] else ""
+        where = f"{stem(first['workload'])} on {first['device']}{variant}"
         words = devices_in_words(first["device_count"])
         if first["device"] == "cpu":
             yield Sentence(f"{where}, {words}: {FAKES}.", facets(first, "workload", "device"))
@@ -90,9 +91,10 @@ def proved(parity: Parity | None) -> Iterator[Sentence]:
     if parity is None:
         return
     found: dict[tuple[str, str, str], list[str]] = {}
-    for (workload, backend, device, _, count), outcome in parity.on_several.items():
+    for (workload, backend, device, variant, count), outcome in parity.on_several.items():
         words = SAID.get(outcome, outcome.replace("parts at", "part from 1 device at"))
-        found.setdefault((workload, device, words), []).append(f"{backend} on {count}")
+        ladder = f"{backend} on {count}" + (f" with {variant}" if variant else "")
+        found.setdefault((workload, device, words), []).append(ladder)
     for (workload, device, words), who in found.items():
         of = {"workload": stem(workload), "device": device}
         yield Sentence(f"{stem(workload)} on {device}, several devices {words}: {', '.join(who)}.", of)
@@ -120,7 +122,7 @@ def _notes(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
     for row in rows:
         if row["status"] != "ok":
             yield f"{row['backend']}, {devices_in_words(row['device_count'])}: {row['status']}, {row['reason']}"
-    resolved = _resolved(analysis)
+    resolved = resolved_of(analysis)
     for row in rows:
         here = resolved.get(case_key(row), {})
         who = f"{row['backend']}, {devices_in_words(row['device_count'])}"
@@ -133,24 +135,20 @@ def _notes(rows: Sequence[Row], analysis: Analysis) -> Iterator[str]:
                 "more than their devices"
             )
         if here.get("devices"):
-            yield f"{who}: each holds the weights and had its share of a batch: {', '.join(map(str, here['devices']))}"
+            by = f"; gradients averaged by {here['averaged_by']}" if here.get("averaged_by") else ""
+            held = ", ".join(map(str, here["devices"]))
+            yield f"{who}: each holds the weights and had its share of a batch: {held}{by}"
         if here.get("unlike"):
             yield f"{who}: the devices disagree on {', '.join(map(str, here['unlike']))}; the metric is the first one's"
     several = [row for row in rows if row["device_count"] > 1 and row["status"] == "ok"]
     unknown = [row["backend"] for row in several if missing(row["exchange_share"])]
     if unknown:
         yield (
-            f"exchange of gradients: not measured on {' and '.join(dict.fromkeys(unknown))}, where it is a part of "
-            "one compiled step"
+            f"exchange of gradients: not measured on {' and '.join(dict.fromkeys(unknown))}, where it does not stand "
+            "apart from computing them"
         )
     if several:
         yield (
             "input: what bringing an epoch's batches to the devices takes by itself, as a share of an epoch; in a "
             "training some of it overlaps with computing. Exchange: of fit, waiting for the slowest device included"
         )
-
-
-def _resolved(analysis: Analysis) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """What was in force, as the first ok launch of each case read it back."""
-    good = analysis.run.launches[analysis.run.launches["status"] == "ok"]
-    return {key: group["resolved"].iloc[0] for key, group in good.groupby([*CASES], sort=False)}

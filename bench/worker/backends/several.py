@@ -8,10 +8,12 @@ from typing import Any, Protocol
 class Team(Protocol):
     """Several devices that train one model together, each on its share of every batch.
 
-    `rank` is this process's number, 0 where it is the only one or the one that leaves the record.
+    `rank` is this process's number, 0 where it is the only one or the one that leaves the record; `by` is what averages
+    the gradients, in a word.
     """
 
     rank: int
+    by: str
 
     def scope(self) -> AbstractContextManager[Any]:
         """Within, a model is built and compiled so that all devices hold it."""

@@ -68,7 +68,7 @@ def note_devices(launch: Launch, model: keras.Model, parts: Sequence[Any]) -> di
     team = launch.team
     if team is None:
         return {}
-    found = {"devices": list(team.holders(model, parts, launch.case.batch_size))}
+    found = {"devices": list(team.holders(model, parts, launch.case.batch_size)), "averaged_by": team.by}
     unlike = list(team.unlike(model))
     spent, began = team.exchange_seconds(), time.perf_counter()
     team.feed(parts, launch.case.batch_size)

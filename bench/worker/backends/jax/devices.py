@@ -37,6 +37,7 @@ class Team:
     """See `bench.worker.backends.Team`."""
 
     rank = 0
+    by = "keras.distribution"
 
     def __init__(self, device: str, count: int) -> None:
         import keras

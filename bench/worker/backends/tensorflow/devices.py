@@ -34,6 +34,7 @@ class Team:
     """See `bench.worker.backends.Team`."""
 
     rank = 0
+    by = "MirroredStrategy"
 
     def __init__(self, device: str, count: int) -> None:
         import tensorflow as tf

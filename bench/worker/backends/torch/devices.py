@@ -1,7 +1,8 @@
-"""Several devices on torch: a process for each, whose gradients hooks average once they are there; see `Devices`.
+"""Several devices on torch: a process for each; see `Devices`.
 
 Keras 3.15 has no distribution on torch, and `fit` of a model inside `DistributedDataParallel` never calls the wrapper,
-so that nothing is averaged and nobody says so. A hook on each parameter is called by the backward pass itself.
+so that nothing is averaged and nobody says so. There a hook on each parameter averages, which the backward pass itself
+calls. From 3.16 on Keras itself puts what `fit` trains inside `DistributedDataParallel`, and calls the wrapper.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +48,9 @@ def configure(device: str, count: int) -> None:
 
 
 def team(device: str, count: int) -> Team:
-    return Team(device, count)
+    from bench.worker.keras_internals import distributes
+
+    return KerasTeam(device, count) if distributes() else Team(device, count)
 
 
 def failed(reason: str) -> str:
@@ -55,7 +58,9 @@ def failed(reason: str) -> str:
 
 
 class Team:
-    """See `bench.worker.backends.Team`."""
+    """See `bench.worker.backends.Team`. Hooks average."""
+
+    by = "hooks"
 
     def __init__(self, device: str, count: int) -> None:
         self.rank = ranks.rank()
@@ -92,22 +97,27 @@ class Team:
 
     def callbacks(self, model: Any) -> Sequence[Any]:
         import keras
-        import torch.distributed as group
 
-        def add_up() -> Mapping[str, Any]:
-            """The metrics of all processes, whose states are sums; notes how many samples this one saw."""
+        def of_all(logs: Any) -> None:
+            """Note how many samples this process saw, and let the logs be those of all."""
             tracker = next(metric for metric in model.metrics if metric.name == "loss")
             self._seen = float(tracker.count)
-            for variable in model.metrics_variables:
-                group.all_reduce(variable.value)
-            result: Mapping[str, Any] = model.get_metrics_result()
-            return result
+            logs.update({name: float(value) for name, value in self._logs(model, logs).items()})
 
         class Together(keras.callbacks.Callback):
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-                logs.update({name: float(value) for name, value in add_up().items()})
+                of_all(logs)
 
         return [Together()]
+
+    def _logs(self, model: Any, logs: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - this process's own
+        """The metrics of all processes, whose states are sums."""
+        import torch.distributed as group
+
+        for variable in model.metrics_variables:
+            group.all_reduce(variable.value)
+        result: Mapping[str, Any] = model.get_metrics_result()
+        return result
 
     def holders(self, model: Any, parts: Sequence[Any], batch_size: int) -> Sequence[str]:
         """What each process saw in its last epoch, as its own metric counted it, and its digests of trained weights."""
@@ -159,6 +169,70 @@ class Team:
         if not self.rank:
             ranks.end()
         group.destroy_process_group()
+
+
+class KerasTeam(Team):
+    """Keras's own distribution averages, as a user of it would have it.
+
+    The group is met by the store in `configure` before: the address that Keras's `initialize` takes needs a port, which
+    another process may take in the meantime.
+    """
+
+    by = "keras.distribution"
+
+    def __init__(self, device: str, count: int) -> None:
+        import keras
+
+        super().__init__(device, count)
+        self._told = ""
+        keras.distribution.initialize(num_processes=count, process_id=self.rank)  # finds the group that is there
+        there = keras.distribution.list_devices(device)
+        if len(there) != count:
+            raise RuntimeError(f"{count} devices were asked for, Keras lists {len(there)}: {', '.join(there)}")
+        # Keras refuses to share arrays among processes, so they are handed their shares as they are by hooks.
+        self._shared = keras.distribution.DataParallel(devices=there, auto_shard_dataset=False)
+        keras.distribution.set_distribution(self._shared)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        import keras
+
+        keras.distribution.set_distribution(self._shared)  # `keras.utils.clear_session` has forgotten it
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keras asks torch whether there is a group; as long as there is one it waits for all, distribution or not."""
+        import keras
+        import torch.distributed as group
+
+        asked = group.is_initialized
+        keras.distribution.set_distribution(None)
+        group.is_initialized = lambda: False
+        try:
+            yield
+        finally:
+            group.is_initialized = asked
+            keras.distribution.set_distribution(self._shared)
+
+    def joined(self, model: Any) -> None:
+        pass  # `fit` sees to it
+
+    def _logs(self, model: Any, logs: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - Keras adds them up
+        self._told = ", ".join(f"{name} {float(value)}" for name, value in sorted(logs.items()))
+        return logs
+
+    def holders(self, model: Any, parts: Sequence[Any], batch_size: int) -> Sequence[str]:
+        """As by hooks; RuntimeError too where the processes have unlike logs."""
+        found, every = super().holders(model, parts, batch_size), self._gathered(self._told)
+        other = next((number for number, told in enumerate(every) if told != every[0]), 0)
+        if other:
+            raise RuntimeError(
+                f"device {other} has other logs ({every[other]}) than device 0 ({every[0]}): they are not those of all"
+            )
+        return found
+
+    def exchange_seconds(self) -> float | None:
+        return None  # the gradients of some layers are averaged while those of others are computed
 
 
 def _digest(variable: Any) -> str:
