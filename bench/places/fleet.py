@@ -80,10 +80,14 @@ class Fleet:
                 found[node.name] = error
 
         _at_once(lay, list(self.nodes), self._held.close)
-        for name, lacking in found.items():
-            if not isinstance(lacking, list):
-                self.leave_out(name, str(lacking))
-        return {name: lacking for name, lacking in found.items() if isinstance(lacking, list) and lacking}
+        lacks = dict[str, list[str]]()
+        for node in list(self.nodes):  # in their order, not in that of their answers
+            said = found[node.name]
+            if not isinstance(said, list):
+                self.leave_out(node.name, str(said))
+            elif said:
+                lacks[node.name] = said
+        return lacks
 
     def leave_out(self, name: str, reason: str) -> None:
         """Give a node back that is not to be measured on."""

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -165,13 +166,25 @@ def test_nodes_that_share_the_folders_are_sent_nothing_and_take_nothing_away(sta
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
 
-class Lays:
-    """A node that says this when it is to lay files."""
+def test_what_nodes_lack_is_told_in_their_order_whoever_answers_first():
+    fleet = Fleet("srun", "", print)
+    second = Lays("n2", ["/data"])
+    fleet.nodes = [Lays("n1", ["/data"], after=second.done), second]
 
-    def __init__(self, name, says):
+    assert [*fleet.lay(Files())] == ["n1", "n2"]
+
+
+class Lays:
+    """A node that says this when it is to lay files, as soon as `after` has happened; then `done` has."""
+
+    def __init__(self, name, says, after=None):
         self.name, self.says, self.closed = name, says, False
+        self.after, self.done = after, threading.Event()
 
     def lay(self, _files):
+        if self.after:
+            assert self.after.wait(60)
+        self.done.set()
         if isinstance(self.says, Exception):
             raise self.says
         return self.says

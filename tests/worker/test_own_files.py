@@ -147,6 +147,14 @@ def test_files_that_were_read_or_are_named_are_own_and_a_listed_folder_of_data_i
     assert names(found.elsewhere, top) == set()
 
 
+def test_where_imports_are_looked_for_is_no_folder_of_data(write, top):
+    write("src/package/part.py")
+    write("src/notes.txt")
+    own.import_file(write("models/model.py", "from package import part\n"))
+
+    assert "src/notes.txt" not in names(needed(watched([], [top / "src"]), imports.roots).own, top)
+
+
 def test_what_is_hidden_is_never_own_and_is_told_if_it_was_read(write, top):
     secret, compiled = write(".env", "KEY=secret\n"), write("__pycache__/model.cpython-311.pyc")
     history, link = write(".git/HEAD"), write("deep/.ssh/key")
