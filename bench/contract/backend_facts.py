@@ -16,6 +16,7 @@ from bench.contract.errors import UsageError
 from bench.contract.paths import ROOT
 
 FILE = "backend.toml"
+PROCESSES = "BENCH_PROCESSES"  # the setting of a launch that says which of a backend's `processes` it takes
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class BackendFacts:
     errors: words of an error of its own that a finding explains, to the finding's title.
     inputs: what its framework can hand to `fit`, by the name that `--inputs` takes; on other backends too, where their
         environment has the framework.
+    processes: how several devices of one machine may be trained: by `one` process for all, or by `each` its own; the
+        first is what is done where nothing else is asked for.
     lacking: numerics that it does not compute in, each with the reason.
     other_devices: what it makes of accelerators that are not measured, as words that follow its name.
     """
@@ -109,6 +112,7 @@ class BackendFacts:
     causes: tuple[Cause, ...]
     errors: Mapping[str, str]
     inputs: Mapping[str, InputFacts]
+    processes: tuple[str, ...]
     lacking: Mapping[str, str]
     other_devices: Mapping[str, str]
 
@@ -205,6 +209,7 @@ OPTIONAL: dict[str, Any] = {
     "causes": [],
     "errors": {},
     "inputs": {},
+    "processes": [],
     "lacking": {},
     "other_devices": {},
 }
@@ -222,6 +227,7 @@ KEYS = {
     "causes": Key("a list of tables, each with the fields of Cause, share between 0 and 1", _each(_is_cause)),
     "errors": Key("a table of words, each with a finding's title", _are_words),
     "inputs": Key("a table of inputs, each with the texts call and before", _are_inputs),
+    "processes": Key("a list of `one`, `each` or both", _each(_text("one|each"))),
     "lacking": Key("a table of numerics, each with the reason in words", _are_words),
     "other_devices": Key("a table of accelerators, each with words", _are_words),
 }

@@ -21,7 +21,7 @@ from bench.plan import checks
 from bench.plan.places import LOCAL, Places, check_places, read_places
 from bench.plan.script import AS_IT_IS, script_settings
 from bench.plan.selection import Selection
-from bench.plan.variants import NOTHING, REVISION, Variant, read_variants, variant_settings
+from bench.plan.variants import NOTHING, REVISION, SPREAD, Variant, read_variants, variant_settings
 
 PILOT = 6  # repetitions at least, before their spread says how many an ordered precision takes
 MOST_UNTIL = 12  # launches of a case, of a run that stops as soon as it is sure
@@ -184,6 +184,8 @@ class RunOptions(Selection):
         if self.scaling != SCALINGS[0] and self.device_counts == (1,):
             words = "says how a batch grows with the devices; give --device-count too"
             raise UsageError(f"--scaling {self.scaling}: {words}")
+        if self.device_counts == (1,) and str(self.vary).startswith(SPREAD):
+            raise UsageError(f"--vary {self.vary}: one device has one process; give --device-count too, such as 2")
         if self.to_target and self.device_counts != (1,):
             raise UsageError("--to-target: held-out samples are evaluated on one device; leave out --device-count")
 

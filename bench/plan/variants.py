@@ -2,8 +2,8 @@
 
 `--vary keras=3.14.1,3.15.1` asks for two versions of a package, `--vary env:XLA_FLAGS=A,B` for two values of an
 environment variable, `--vary workload=old.py,new.py` for two files, `--vary git:main,HEAD` for two revisions of a git
-repository, and `--python BACKEND@old=PATH` with `BACKEND@new=PATH` for two environments of the user's. The first
-variant is the reference.
+repository, `--vary processes=one,each` for a process of all devices and for one of each, and `--python
+BACKEND@old=PATH` with `BACKEND@new=PATH` for two environments of the user's. The first variant is the reference.
 
 Standard library only: the noxfile builds the environments of variants.
 """
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.contract.backend_facts import PROCESSES
 from bench.contract.case import OF_FILES, stem
 from bench.contract.catalog import facts_of_all, framework_of
 from bench.contract.errors import UsageError
@@ -27,6 +28,7 @@ AT = "@"  # between a backend and the name of a variant
 ENVIRONMENT = "env:"
 WORKLOAD, REVISION = OF_FILES
 GIT = "git:"
+SPREAD = "processes="  # in the place of a package's name, as `workload=`
 COMMIT = re.compile(r"(.+)=([0-9a-f]{40,64})")  # a revision with the commit that it named when the run began
 OWN_FILE = re.compile(r"(.+\.(?:py|keras))(?::(\w+))?")  # with the function that builds its model
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a package or of a variant
@@ -73,6 +75,8 @@ def read_variants(text: str | None, pythons: Mapping[str, Path]) -> tuple[Varian
         found = _of_settings(text, kind.removeprefix(ENVIRONMENT), values)
     elif not equals or not NAME.fullmatch(kind):
         raise UsageError(f"--vary {text}: expected {USUAL}")
+    elif f"{kind}=" == SPREAD:
+        found = tuple(_of_processes(text, values))
     elif f"{kind}=" == WORKLOAD:
         found = tuple(Variant(f"{WORKLOAD}{_called(one)}", workload=one) for one in _words(text, values))
     else:
@@ -119,6 +123,8 @@ def varied_backends(variants: Sequence[Variant]) -> tuple[str, ...] | None:
     """The backends that variants concern; None where it is all of them."""
     if any(variant.pythons for variant in variants):
         return tuple(dict.fromkeys(name for variant in variants for name in variant.pythons))
+    if any(PROCESSES in variant.settings for variant in variants):
+        return tuple(facts.name for facts in facts_of_all() if len(facts.processes) > 1)
     owners = [framework_of(pin.partition("==")[0]) for variant in variants for pin in variant.pins]
     return tuple(dict.fromkeys(owner for owner in owners if owner)) or None
 
@@ -154,6 +160,13 @@ def _of_package(text: str, package: str, version: str) -> Variant:
     if not VERSION.fullmatch(version):
         raise UsageError(f"--vary {text}: {version!r} is no version; expected {USUAL}")
     return Variant(f"{package}={version}", (f"{package}=={version}",))
+
+
+def _of_processes(text: str, values: str) -> Iterator[Variant]:
+    for value in _words(text, values):
+        if not any(value in facts.processes for facts in facts_of_all()):
+            raise UsageError(f"--vary {text}: {value!r} is neither of {SPREAD}one,each: a process for all, or for each")
+        yield Variant(f"{SPREAD}{value}", settings={PROCESSES: value})
 
 
 def _of_settings(text: str, name: str, values: str) -> tuple[Variant, ...]:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bench.contract.backend_facts import PROCESSES
 from bench.contract.paths import ROOT
 from bench.worker.keras_internals import distributes
 from bench.worker.programs.prepare import describe
@@ -102,6 +103,11 @@ from bench.worker.backends.torch.devices import Team
 Team._average = lambda self, parameter: None
 keras.Model._initialize_ddp = lambda self: None
 """
+FIRST_OF_ALL = """
+from bench.worker.backends import ranks
+share = ranks.share
+ranks.share = lambda parts, batch_size, number, count: share(parts, batch_size, 0, count)
+"""
 
 
 def written(folder, name, fault=""):
@@ -113,7 +119,10 @@ def written(folder, name, fault=""):
     return path
 
 
-def climbed(backend_name, folder, path, count, steps=3):
+EACH = {PROCESSES: "each"}  # has a process for each device where a backend may have one for all
+
+
+def climbed(backend_name, folder, path, count, steps=3, settings=MappingProxyType({})):
     """What a ladder of so many devices recorded of the workload in a file, by the command that the parent uses."""
     weights = folder / f"0-{path.stem}"
     if not weights.with_name(f"{weights.name}-seed0.npz").exists():
@@ -121,7 +130,8 @@ def climbed(backend_name, folder, path, count, steps=3):
     command = [sys.executable, "-m", "bench.worker.programs.parity", f"--backend={backend_name}", "--device=cpu"]
     command += ["--numerics=float64", f"--steps={steps}", "--test-samples=500", "--seeds=0", "--climbs=fit-own"]
     command += [f"--device-count={count}", f"--weights={folder}", f"--output={folder}", "--workloads", str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    env = {**os.environ, **settings}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
     several = f"-{count}-devices" if count > 1 else ""
     (found,) = folder.glob(f"0-{path.stem}-seed0-{backend_name}-cpu-float64-fit-own{several}.npz")
     with np.load(found) as archive:
@@ -164,6 +174,29 @@ def test_several_devices_compute_what_one_does(count, golden, backend_name):
     assert max(found.values()) < EXACT, found
     assert len(about["devices"]) == count
     assert all(words.endswith(f"{32 // count} of 32") for words in about["devices"])
+
+
+@pytest.mark.parametrize("name", ["plain", "normalised", "dropout"])
+def test_a_process_for_each_device_computes_what_one_does_on_jax(name, golden, backend_name):
+    if backend_name != "jax":
+        pytest.skip("the others have one way each")
+    folder, one = golden(name)
+    about, arrays, log = climbed(backend_name, folder, folder / f"{name}.py", 2, settings=EACH)
+    found = apart(arrays, one)
+
+    assert about["error"] == "", log
+    assert about["devices"] == ["cpu:0 16 of 32", "cpu:1 16 of 32"]
+    assert max(found.values()) < EXACT, found
+
+
+def test_a_process_that_hands_over_anothers_share_is_found_on_jax(tmp_path, golden, backend_name):
+    if backend_name != "jax":
+        pytest.skip("the others have faults of their own")
+    _, one = golden("plain")
+    about, arrays, log = climbed(backend_name, tmp_path, written(tmp_path, "plain", FIRST_OF_ALL), 2, settings=EACH)
+
+    assert about["error"] == "", log
+    assert apart(arrays, one)["one step"] > 1e-6
 
 
 def test_batch_normalisation_is_another_computation_where_each_device_normalises_alone(golden, backend_name):
@@ -301,16 +334,18 @@ def test_what_is_held_out_is_refused_on_several_devices(launch):
     assert "--device-count 2: held-out samples are evaluated on one device" in done.stderr
 
 
-def test_a_process_that_dies_ends_the_launch_in_one_line_and_leaves_nobody(tmp_path, case, backend_name):
-    if backend_name != "torch":
+@pytest.mark.parametrize("rank", ["1", "0"])
+def test_a_process_that_dies_ends_the_launch_in_one_line_and_leaves_nobody(rank, tmp_path, case, backend_name):
+    if backend_name == "tensorflow":
         pytest.skip("one process")
-    fault = 'import os\nif os.environ.get("BENCH_RANK") == "1":\n    raise RuntimeError("no more")\n'
+    fault = f'import os\nif os.environ.get("BENCH_RANK", "0") == "{rank}":\n    raise RuntimeError("no more")\n'
     path = written(tmp_path, "plain", fault)
     chosen = case(workload=str(path), samples=640, batch_size=32, device_count=2)
     command = [sys.executable, "-m", "bench.worker.programs.train", *chosen.options(), "--seed=0"]
     done = subprocess.run(
         [*command, f"--output={tmp_path / 'left.json'}"],
         cwd=ROOT,
+        env={**os.environ, **EACH},
         capture_output=True,
         text=True,
         check=False,
@@ -324,12 +359,13 @@ def test_a_process_that_dies_ends_the_launch_in_one_line_and_leaves_nobody(tmp_p
 
 
 def test_the_others_die_with_the_first_process(tmp_path, case, backend_name):
-    if backend_name != "torch":
+    if backend_name == "tensorflow":
         pytest.skip("one process")
     path = written(tmp_path, "plain", "import time\ntime.sleep(600)\n")
     chosen = case(workload=str(path), samples=640, batch_size=32, device_count=2)
     command = [sys.executable, "-m", "bench.worker.programs.train", *chosen.options(), "--seed=0", "--output=x"]
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    settings = {**os.environ, **EACH}
+    first = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waited_for(lambda: len(running(str(path))) == 2)
     time.sleep(1)  # the second sees that its parent has gone once it has asked for it
     first.kill()

@@ -14,12 +14,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from models.datasets import mapped
 
 RANK, MEETING = "BENCH_RANK", "BENCH_MEETING"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 STARTED_BY = "BENCH_STARTED_BY"  # a child without it would not die with its parent, see bench.contract.lifeline
 END_SECONDS = 60.0  # in which a process that has trained has ended
 GRACE_SECONDS = 2.0  # in which one that has failed has
+LOOK_SECONDS = 0.5  # between two looks at the others
 
 _others: list[subprocess.Popen[bytes]] = []
 
@@ -38,12 +46,31 @@ def start(count: int) -> None:
     """In the worker: start the others of `count` processes. They see the environment as it is now."""
     folder = tempfile.mkdtemp(prefix="bench-ranks-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(_kill)  # called first
+    atexit.register(kill)  # called first
     os.environ[MEETING] = folder
     for number in range(1, count):
         environment = {STARTED_BY: str(os.getpid()), **os.environ, RANK: str(number)}
         command = [sys.executable, *sys.orig_argv[1:]]
         _others.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
+
+
+def own_card(count: int) -> dict[str, str]:
+    """The setting by which this process sees a GPU of its own, of those that it sees now; RuntimeError for too few."""
+    cards = os.environ.get(VISIBLE, "").split(",")
+    if len(cards) < count:
+        raise RuntimeError(f"{count} GPUs were asked for, {VISIBLE} names {len(cards)}")
+    return {VISIBLE: cards[rank()]}
+
+
+def share(parts: Sequence[Any], batch_size: int, number: int, count: int) -> tuple[tuple[Any, ...], int]:
+    """What process `number` of `count` has of batches that lie one after the other, and its size of a batch."""
+    own = batch_size // count
+    mine = slice(number * own, (number + 1) * own)
+
+    def of_mine(array: Any) -> Any:
+        return array.reshape(-1, batch_size, *array.shape[1:])[:, mine].reshape(-1, *array.shape[1:])
+
+    return tuple(None if part is None else mapped(of_mine, part) for part in parts), own
 
 
 def failed(reason: str) -> str:
@@ -54,6 +81,22 @@ def failed(reason: str) -> str:
         return reason
     why = next((why for number in range(1, len(_others) + 1) if (why := _why(number))), "")
     return f"{why} (device 0: {reason})" if why else reason
+
+
+def watch(tell: Callable[[str], None]) -> None:
+    """In the worker: should another process fail, tell why and end this one at once, which may wait for it in vain."""
+
+    def look() -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            for number, process in enumerate(_others, start=1):
+                if process.poll():
+                    tell(_why(number))
+                    kill()
+                    os._exit(1)
+
+    if not rank():
+        threading.Thread(target=look, daemon=True).start()
 
 
 def end() -> None:
@@ -93,7 +136,8 @@ def _cpu_seconds(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _kill() -> None:
+def kill() -> None:
+    """In the worker: end the others."""
     for process in _others:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):

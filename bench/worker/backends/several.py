@@ -1,6 +1,6 @@
 """What several devices need of a backend: `devices.py` of its folder has the functions of `Devices` and a `Team`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -66,6 +66,9 @@ class Devices(Protocol):
 
     def team(self, device: str, count: int) -> Team:
         """The devices; Keras is imported. RuntimeError where there are fewer."""
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """From now on, where this process would wait in vain for another one that has failed: tell why, and end."""
 
     def failed(self, reason: str) -> str:
         """Tell the others why this process fails; gives the reason of the one that is known to have failed first."""

@@ -100,7 +100,9 @@ def _begin(case: Case, given: dict[str, Any], messenger: Messenger) -> Launch:
         backends.inputs(guest).as_guest()
     launch = Launch(case, backend=backend, messenger=messenger, **given)
     if case.device_count > 1:
-        launch.team = backends.devices(case.backend).team(case.device, case.device_count)
+        several = backends.devices(case.backend)
+        several.watch(lambda reason: messenger.send("failed", reason=reason))
+        launch.team = several.team(case.device, case.device_count)
     launch.record["phases"] = {"import": time.perf_counter() - began}
     return launch
 

@@ -56,6 +56,8 @@ def main() -> None:
     from bench.worker.keras_internals import MovedError
 
     several = backends.devices(given.backend) if given.device_count > 1 else None
+    if several:
+        several.watch(lambda reason: messenger.send("failed", reason=reason))
     team = several.team(given.device, given.device_count) if several else None
     try:
         if given.numerics == EXACT:

@@ -1,130 +1,46 @@
-"""Several devices on JAX: Keras's `DataParallel`, one process, one compiled program over all of them; see `Devices`."""
+"""Several devices on JAX: one process for all, or one each where that is asked for; see `Devices`."""
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from models.datasets import count as count_of
-from models.datasets import mapped, taken
+from bench.contract.backend_facts import PROCESSES
+from bench.worker.backends import ranks
+from bench.worker.backends.jax import processes as by_processes
+from bench.worker.backends.jax.team import Team
 
 FAKES = "--xla_force_host_platform_device_count"
 
 
 def begin(device: str, count: int) -> Mapping[str, str]:
+    if _each():
+        return by_processes.begin(device, count)
     if device != "cpu":
         return {}
     return {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {FAKES}={count}".strip()}
 
 
-def processes(count: int) -> int:  # noqa: ARG001 - one for all
-    return 1
+def processes(count: int) -> int:
+    return count if _each() else 1
 
 
 def configure(device: str, count: int) -> None:
-    pass
+    if _each():
+        by_processes.configure(device, count)
 
 
-def team(device: str, count: int) -> "Team":
-    return Team(device, count)
+def team(device: str, count: int) -> Team:
+    return by_processes.ProcessTeam(device, count) if _each() else Team(device, count)
+
+
+def watch(tell: Callable[[str], None]) -> None:
+    if _each():
+        ranks.watch(tell)
 
 
 def failed(reason: str) -> str:
-    return reason
+    return by_processes.failed(reason) if _each() else reason
 
 
-class Team:
-    """See `bench.worker.backends.Team`."""
-
-    rank = 0
-    by = "keras.distribution"
-
-    def __init__(self, device: str, count: int) -> None:
-        import keras
-
-        there = keras.distribution.list_devices(device)
-        if len(there) < count:
-            raise RuntimeError(f"{count} devices were asked for, JAX sees {len(there)}: {', '.join(there)}")
-        self._asked: set[tuple[int, ...]] = set()
-        asked = self._asked
-
-        class Shared(keras.distribution.DataParallel):
-            """Notes the shapes of the batches that `fit` shares with it."""
-
-            def get_data_layout(self, data_shape: Sequence[int]) -> Any:
-                asked.add(tuple(data_shape))
-                return super().get_data_layout(data_shape)
-
-        self._shared = Shared(devices=there[:count])
-        self._count = count
-        keras.distribution.set_distribution(self._shared)  # `fit` asks for it whenever it is called
-
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        import keras
-
-        keras.distribution.set_distribution(self._shared)  # `keras.utils.clear_session` has forgotten it
-        return contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        import keras
-
-        keras.distribution.set_distribution(None)
-        try:
-            yield
-        finally:
-            keras.distribution.set_distribution(self._shared)
-
-    def joined(self, model: Any) -> None:
-        pass
-
-    def share(self, parts: Sequence[Any], batch_size: int) -> tuple[tuple[Any, ...], int]:
-        return tuple(parts), batch_size
-
-    def callbacks(self, model: Any) -> Sequence[Any]:  # noqa: ARG002 - the program's values are those of all devices
-        return ()
-
-    def holders(self, model: Any, parts: Sequence[Any], batch_size: int) -> Sequence[str]:  # noqa: ARG002
-        """What `fit` asked the layout of, and where the arrays that it left lie."""
-        import numpy as np
-
-        for variable in model.weights:
-            shards = variable.value.addressable_shards
-            found = {shard.device for shard in shards}
-            if len(found) != self._count:
-                raise RuntimeError(f"{variable.path} lies on {len(found)} of {self._count} devices after training")
-            first = np.asarray(shards[0].data)
-            if any(not np.array_equal(first, np.asarray(shard.data), equal_nan=True) for shard in shards):
-                raise RuntimeError(f"{variable.path} differs between devices after training")
-        batches = [shape for shape in self._asked if shape[0] == batch_size]
-        if not batches:
-            seen = ", ".join(str(shape[0]) for shape in sorted(self._asked)) or "none"
-            raise RuntimeError(f"fit shared no batch of {batch_size} among the devices; batches that it shared: {seen}")
-        layout = self._shared.get_data_layout(batches[0]).backend_layout
-        return [
-            f"{device.platform}:{device.id} {len(range(*index[0].indices(batch_size)))} of {batch_size}"
-            for device, index in layout.devices_indices_map(batches[0]).items()
-        ]
-
-    def unlike(self, model: Any) -> Sequence[str]:  # noqa: ARG002 - `holders` looks at all weights
-        return ()
-
-    def exchange_seconds(self) -> float | None:
-        return None  # it is a part of the one compiled program
-
-    def feed(self, parts: Sequence[Any], batch_size: int) -> None:
-        import jax
-        import keras
-
-        def put(batch: Any) -> Any:
-            return keras.distribution.distribute_tensor(batch, self._shared.get_data_layout(batch.shape))
-
-        for first in range(0, count_of(parts[0]), batch_size):
-            chosen = slice(first, first + batch_size)
-            jax.block_until_ready([mapped(put, taken(part, chosen)) for part in parts])
-
-    def cpu_seconds(self) -> float:
-        return 0.0
-
-    def end(self) -> None:
-        pass
+def _each() -> bool:
+    """Whether each device has a process of its own."""
+    return os.environ.get(PROCESSES) == "each"

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,18 +20,13 @@ from models.datasets import count as number_of
 from models.datasets import mapped, taken
 
 PATIENCE = timedelta(minutes=10)  # that one process waits for another
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def begin(device: str, count: int) -> Mapping[str, str]:
-    cards = os.environ.get(VISIBLE, "").split(",")
-    if device == "gpu" and len(cards) < count:
-        raise RuntimeError(f"{count} GPUs were asked for, {VISIBLE} names {len(cards)}")
+    own = ranks.own_card(count) if device == "gpu" else {}
     if not ranks.rank():
         ranks.start(count)
-    if device == "gpu":
-        return {VISIBLE: cards[ranks.rank()]}  # each process sees its own alone
-    return {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}  # a name may lead to no address
+    return own or {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}  # a name may lead to no address
 
 
 def processes(count: int) -> int:
@@ -51,6 +45,10 @@ def team(device: str, count: int) -> Team:
     from bench.worker.keras_internals import distributes
 
     return KerasTeam(device, count) if distributes() else Team(device, count)
+
+
+def watch(tell: Callable[[str], None]) -> None:
+    pass
 
 
 def failed(reason: str) -> str:
@@ -87,13 +85,7 @@ class Team:
         self._exchanged += time.perf_counter() - began
 
     def share(self, parts: Sequence[Any], batch_size: int) -> tuple[tuple[Any, ...], int]:
-        own = batch_size // self._count
-        mine = slice(self.rank * own, (self.rank + 1) * own)
-
-        def of_mine(array: Any) -> Any:
-            return array.reshape(-1, batch_size, *array.shape[1:])[:, mine].reshape(-1, *array.shape[1:])
-
-        return tuple(None if part is None else mapped(of_mine, part) for part in parts), own
+        return ranks.share(parts, batch_size, self.rank, self._count)
 
     def callbacks(self, model: Any) -> Sequence[Any]:
         import keras
