@@ -12,7 +12,7 @@ from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
 from bench.own_models.adopt import LOSSES
-from bench.plan.options import PROFILES
+from bench.plan.profiles import PROFILES
 from bench.plan.selection import REFERENCE
 from bench.plan.words import interpreter, several, share, time_span, whole
 

@@ -13,12 +13,13 @@ from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench.contract.case import FIRST_LOOK, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
+from bench.contract.case import FIRST_LOOK, NUMERICS, TASKS, TRACKS, TRACKS_OF, input_kinds
 from bench.contract.catalog import workload_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_BATCH, LADDER_NUMERICS
 from bench.plan import checks
 from bench.plan.places import LOCAL, Places, check_places, read_places
+from bench.plan.profiles import PROFILES
 from bench.plan.script import AS_IT_IS, script_settings
 from bench.plan.selection import Selection
 from bench.plan.variants import NOTHING, REVISION, Variant, read_variants, variant_settings
@@ -28,23 +29,6 @@ MOST_UNTIL = 12  # launches of a case, of a run that stops as soon as it is sure
 UNTIL = ("decided",)
 SCALINGS = ("strong", "weak")
 MOST_LAUNCHES = 1_000  # of one case, however much an ordered precision would take
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How much a run measures where the options do not say; None means all workloads, and the workload's own epochs."""
-
-    workloads: tuple[str, ...] | None
-    launches: int
-    epochs: int | None
-    help: str
-
-
-PROFILES = {
-    "quick": Profile(("mlp", "cnn"), 1, QUICK_EPOCHS, "a smoke test: few samples, one launch"),
-    "default": Profile(("mlp", "cnn"), 5, None, "mlp and cnn, five launches, large workloads cut on a CPU"),
-    "full": Profile(None, 10, None, "every workload on all its samples, ten launches"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
