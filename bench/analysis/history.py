@@ -16,7 +16,7 @@ from bench.analysis.comparisons import TIME_MARGIN, family
 from bench.analysis.frames import CASES, Row, Run, counted
 from bench.analysis.steps import fewest, steps
 from bench.contract.case import case_key, stem
-from bench.contract.run_json import Machine
+from bench.contract.machines import Machine
 
 LEVEL = 0.05  # the chance of any step on a page of series that have none
 VALUES = ("epoch_seconds", "ratio")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from bench.contract.errors import UsageError
+from bench.contract.machines import Machine
 from bench.contract.results import described
-from bench.contract.run_json import Machine
 from bench.contract.typed import MalformedError, parse
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib

@@ -17,7 +17,8 @@ import msgspec
 
 from bench.contract.case import Case
 from bench.contract.errors import RunError, UsageError
-from bench.contract.run_json import Machine, Planned, RunDescription, read
+from bench.contract.machines import Machine
+from bench.contract.run_json import Planned, RunDescription, read
 from bench.contract.typed import MalformedError
 from bench.launch.interruption import under_way
 from bench.machine.nvidia import Gpu
