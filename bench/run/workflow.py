@@ -169,7 +169,7 @@ def find_limits(run: AnyRun) -> AnyRun:
 
 def tell_remarks(run: AnyRun) -> AnyRun:
     """Say what was decided for the user's own models, and of their data."""
-    for remark in remarks(run.options, run.prepared):
+    for remark in remarks(run.options, run.prepared, run.gpus):
         run.console.say(remark)
     return run
 
