@@ -1,7 +1,8 @@
 """Launches from several nodes of a cluster: what repeats, a repetition or a node, and are the nodes alike?
 
 A repetition stays on one node, so a ratio within it compares no two machines. But nodes may differ in the ratio, and
-then ten repetitions on one of them say less than one on each of ten.
+then ten repetitions on one of them say less than one on each of ten. Repetitions on several GPUs of a node are that
+node's all the same: they share its host, and are no machines of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.frames import Run, counted
 from bench.analysis.statistics import Interval
+from bench.contract.launch_record import place_name
 
 # From so many nodes on their means alone give an interval no wider than that of three nodes' repetitions, and it is
 # about other nodes too (docs/results/calibration.md).
@@ -106,11 +108,26 @@ def names(run: Run) -> list[str]:
 
 
 def unlike(run: Run) -> list[str]:
-    """What the nodes on which launches were ok do not have in common, in words; nothing where they are of one kind."""
+    """What the nodes on which launches were ok do not have in common, in words; nothing where they are of one kind.
+
+    Nor GPUs, where several of a node had a launch at once.
+    """
     good = counted(run)
     machines = {name: run.description.nodes[name] for name in names(run) if name in run.description.nodes}
     used = {name: machine.kind for name, machine in machines.items() if (good["node"] == name).any()}
-    return [*_apart(used), *_versions_apart(good)]
+    launched = set(zip(good["node"], good["gpu"], strict=True))
+    cards = {
+        place_name(name, card.index): card.kind
+        for name, machine in machines.items()
+        for card in machine.cards
+        if (name, str(card.index)) in launched
+    }
+    return [*_apart(used), *_apart(cards), *_versions_apart(good)]
+
+
+def per_gpu(run: Run) -> bool:
+    """Whether launches had a GPU of their node each, beside others on its other GPUs."""
+    return bool((run.launches["gpu"] != "").any())
 
 
 def _versions_apart(good: pd.DataFrame) -> Iterator[str]:

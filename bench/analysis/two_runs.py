@@ -121,6 +121,9 @@ def _differences(newer: Run, older: Run, ours: pd.DataFrame, theirs: pd.DataFram
         mine, other = (_parts(run, name) for run in (newer, older))
         if mine != other:
             yield "machine", f"machine: {name} {_text(other)} and {_text(mine)}"
+    mine, other = (_alone(run) for run in (newer, older))
+    if mine != other:
+        yield "machine", f"machine: a launch had {other} and {mine}"
     mine, other = ours["versions"].iloc[0] or {}, theirs["versions"].iloc[0] or {}
     for name in sorted({*mine, *other}):
         if mine.get(name) != other.get(name):
@@ -141,6 +144,11 @@ def _parts(run: Run, name: str) -> Any:
     machines = run.description.nodes.values() or [run.description.machine]
     found = [machine.part(name) for machine in machines]
     return found[0] if all(one == found[0] for one in found) else ", ".join(sorted({_text(one) for one in found}))
+
+
+def _alone(run: Run) -> str:
+    """What a launch of a run had to itself."""
+    return "one GPU of its node to itself" if nodes.per_gpu(run) else "its whole machine"
 
 
 def _problems(table: pd.DataFrame) -> Iterator[str]:

@@ -18,8 +18,24 @@ class Gpu(Typed, frozen=True, kw_only=True):
     cuda: str | None = None
 
 
+class MeasuredGpu(Gpu, frozen=True, kw_only=True):
+    """One of the GPUs of a node that had a launch on each at once; `index` is its number, as nvidia-smi counts."""
+
+    index: Whole
+
+    @property
+    def kind(self) -> dict[str, str]:
+        """In what two GPUs have to agree to be alike, besides what their nodes have to."""
+        facts = {f"GPU {name}": str(getattr(self, name)) for name in ("power_limit_watts", "max_mhz")}
+        memory = "unknown" if self.memory_mib is None else f"{self.memory_mib / 1024:.0f} GiB"
+        return {"GPU": str(self.name), "GPU memory": memory, **facts}
+
+
 class Machine(Typed, frozen=True, kw_only=True):
-    """The machine's fingerprint; what earlier versions did not record is UNSET."""
+    """The machine's fingerprint; what earlier versions did not record is UNSET.
+
+    `measured_gpus` is there for a node of a cluster whose GPUs had a launch each at once.
+    """
 
     cpu: str
     logical_cpus: Whole | None
@@ -28,6 +44,7 @@ class Machine(Typed, frozen=True, kw_only=True):
     memory_mib: Amount | None
     gpus: tuple[str, ...]
     gpu: Gpu | UnsetType | None = UNSET
+    measured_gpus: tuple[MeasuredGpu, ...] | UnsetType = UNSET
     system: str
     python: str | UnsetType = UNSET
     load_average: tuple[Number, ...] | UnsetType = UNSET
@@ -37,6 +54,11 @@ class Machine(Typed, frozen=True, kw_only=True):
         """One of the fields by name; None where it was not recorded."""
         value = getattr(self, name)
         return None if value is UNSET else value
+
+    @property
+    def cards(self) -> tuple[MeasuredGpu, ...]:
+        """The GPUs of the node that had a launch each at once; none where a launch had the machine to itself."""
+        return self.measured_gpus if isinstance(self.measured_gpus, tuple) else ()
 
     @property
     def kind(self) -> dict[str, str]:
