@@ -1,14 +1,16 @@
 """The program that launches on a node: it holds the node's lock, and does what the run asks over a stream of frames.
 
 `facts` says what the node is and what is installed, building what is missing; `lay` writes files that a launch needs;
-`launch` runs one as this machine would run it and sends back messages, outcome, record and log. What is asked comes
-over standard input, and the end of that stream is the end of the run: whatever runs here then is ended.
+`launch` runs one as this machine would run it and sends back messages, outcome, record and log; `divide` lets each of
+several GPUs have launches of its own. What is asked comes over standard input, and the end of that stream is the end of
+the run: whatever runs here then is ended.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import queue
 import signal
@@ -25,16 +27,17 @@ from bench.contract.paths import ROOT
 from bench.launch.credentials import strip_credentials
 from bench.launch.interruption import under_way
 from bench.launch.process import launch
-from bench.machine import building, environments, nvidia, variants
+from bench.machine import building, cpus, environments, nvidia, variants
 from bench.machine.fingerprint import fingerprint
 from bench.places import frames
 from bench.places.frames import SIGN_SECONDS, Frame, NoFrameError
+from bench.places.per_gpu import Programs, Send
 
-Send = Callable[..., None]
 END = Frame({"ask": "end"})
 # Of the launcher above this process. Workers do not see them: JAX takes Slurm's for a cluster of its own.
 FOREIGN = ("SLURM", "SRUN_", "PMI_", "PMIX_", "RAY_")
 SLURM_CPUS = "SLURM_CPUS_ON_NODE"  # that the job has of this node
+LAID = "laid"  # names the files that were laid outside of the folder that it lies in, a line each
 
 
 class Agent:
@@ -46,26 +49,33 @@ class Agent:
         for name in [name for name in os.environ if name.startswith(FOREIGN)]:
             del os.environ[name]
         self._pip: dict[str, str] = dict(os.environ)
-        self._laid: list[Path] = []
+        self._programs = Programs(send)
 
     def answer(self, frame: Frame) -> None:
         """Do what is asked, and say what came of it in frames of which the last is `done` or `refused`."""
+        if "ask" not in frame.content:  # it is for the program on one of the GPUs
+            self._programs.hand(frame)
+            return
         asked: Callable[[Mapping[str, Any], Sequence[bytes]], None] = getattr(self, f"_{frame.content['ask']}")
         asked(frame.content, frame.parts)
 
     def clear(self) -> None:
-        """Remove the files of the user's own that were laid outside of the folder."""
-        for path in self._laid:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # which others have filled meanwhile
-                path.parent.rmdir()
+        """End the programs on the GPUs, and remove the files of the user's own that they laid, or this one."""
+        self._programs.end()
+        for listed in self._folder.rglob(LAID):
+            for path in map(Path, map(json.loads, listed.read_text(encoding="utf-8").splitlines())):
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # which others have filled meanwhile
+                    path.parent.rmdir()
 
     def _facts(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
-        """What this node is, and its interpreters; the card that is measured becomes the only one to be seen."""
+        """What this node is, and its interpreters; a card that is measured alone becomes the only one to be seen."""
         strip_credentials(given["keep"])
         found = nvidia.find()
         chosen: Sequence[nvidia.Gpu] = ()
-        if found.gpus and "gpu" in (given["devices"] or ("gpu",)):
+        if given.get("each_gpu"):
+            chosen = nvidia.choose_each(found, given["shared"])
+        elif found.gpus and "gpu" in (given["devices"] or ("gpu",)):
             chosen = nvidia.choose_several(found, given["gpu"], given["shared"], max(given["device_counts"]))
         pythons = {one["label"]: self._python(one) for one in given["environments"]}
         facts = {
@@ -76,6 +86,7 @@ class Agent:
             "suite_python": sys.executable,
             "cards": {str(count): nvidia.prefix(count) for count in given["device_counts"]},
             "gpus": [asdict(gpu) for gpu in chosen],
+            "in_use": {gpu.index: gpu.in_use for gpu in found.gpus if gpu.in_use and gpu not in chosen},
             "pythons": {label: str(python) for label, python in pythons.items() if isinstance(python, Path)},
             "missing": {label: reason for label, reason in pythons.items() if isinstance(reason, str)},
             "versions": {
@@ -116,18 +127,35 @@ class Agent:
         self._send({"event": "done", "lacking": lacking})
 
     def _lay(self, given: Mapping[str, Any], parts: Sequence[bytes]) -> None:
-        """Write a file that a launch needs: into the folder, or under the path that it has where the run is."""
+        """Write a file that a launch needs: into the folder, or under the path that it has where the run is.
+
+        All at once: on another GPU of the node a launch may look for the same one.
+        """
         path = self._folder / given["name"]  # an absolute name stands for itself
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(parts[0])
+            partial.write_bytes(parts[0])
+            partial.replace(path)
         except OSError as error:
             words = f"{path} cannot be written there ({error.strerror}); put it on a folder that all nodes share"
             self._send({"event": "refused", "reason": words})
             return
         if not path.is_relative_to(self._folder):
-            self._laid.append(path)
+            with (self._folder / LAID).open("a", encoding="utf-8") as listed:
+                print(json.dumps(str(path)), file=listed)
         self._send({"event": "done"})
+
+    def _divide(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
+        """Start a program on each of these GPUs, and say where each has its files and how a command runs there."""
+        there = [gpu.index for gpu in nvidia.find().gpus]  # those left out have their part, too: others have no more
+        parts = dict(zip(there, cpus.shares([nvidia.near(gpu) for gpu in there], cpus.here()), strict=True))
+        told = []
+        for gpu in given["gpus"]:
+            folder = self._folder / f"gpu{gpu}"
+            self._programs.start(gpu, folder, parts[gpu])
+            told.append({"folder": str(folder), "cards": {"1": nvidia.prefix_for(gpu)}})
+        self._send({"event": "done", "places": told})
 
     def _launch(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
         """One launch, as on any machine; its record comes back as bytes, and nothing of it stays here."""
@@ -162,7 +190,7 @@ def check_priority() -> None:
         raise UsageError(f"what is launched there runs at niceness {niceness}, {words}") from None
 
 
-def serve(requests: IO[bytes], send: Send) -> None:
+def serve(requests: IO[bytes], send: Send, agent: Agent) -> None:
     """Answer request after request until the stream ends, which ends what runs, too."""
     asked: queue.Queue[Frame] = queue.Queue()
 
@@ -170,9 +198,10 @@ def serve(requests: IO[bytes], send: Send) -> None:
         with contextlib.suppress(NoFrameError, OSError):
             while True:
                 asked.put(frames.read(requests))
-        asked.put(END)
-        # Not Ctrl-C's signal, which a run in the background of a shell ignores, and hands on so.
+        # Not Ctrl-C's signal, which a run in the background of a shell ignores, and hands on so. And first: it must not
+        # come in the midst of clearing.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        asked.put(END)
 
     def live() -> None:
         with contextlib.suppress(OSError, ValueError):  # the stream has ended, which the other thread sees
@@ -180,23 +209,19 @@ def serve(requests: IO[bytes], send: Send) -> None:
                 send({"event": "alive"})
 
     over = threading.Event()
-    with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
-        agent = Agent(Path(folder), send)
-        for activity in (listen, live):
-            threading.Thread(target=activity, daemon=True).start()
-        try:
-            while (frame := asked.get()) is not END:
-                agent.answer(frame)
-        finally:
-            over.set()
-            agent.clear()
+    for activity in (listen, live):
+        threading.Thread(target=activity, daemon=True).start()
+    try:
+        while (frame := asked.get()) is not END:
+            agent.answer(frame)
+    finally:
+        over.set()
 
 
-def main() -> None:
-    """Hold the lock, say so, and serve; where it cannot be held, say why."""
+def frames_out() -> Send:
+    """What sends a frame over standard output, from any thread; whatever else is printed goes elsewhere from now on."""
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed here is no frame
-
+    os.dup2(2, 1)
     one_at_a_time = threading.Lock()
 
     def send(content: Mapping[str, Any], *parts: bytes) -> None:
@@ -204,11 +229,22 @@ def main() -> None:
             output.write(frames.pack(content, *parts))
             output.flush()
 
+    return send
+
+
+def main() -> None:
+    """Hold the lock, say so, and serve; where it cannot be held, say why."""
+    send = frames_out()
     try:
         check_priority()
         with under_way(lambda text: send({"event": "said", "text": text})):
             send({"event": "ready"})
-            serve(sys.stdin.buffer, send)
+            with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
+                agent = Agent(Path(folder), send)
+                try:
+                    serve(sys.stdin.buffer, send, agent)
+                finally:
+                    agent.clear()
     except UsageError as error:
         with contextlib.suppress(OSError):
             send({"event": "refused", "reason": str(error)})

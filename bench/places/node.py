@@ -83,10 +83,15 @@ class Node:
                 self.stream.send(frames.pack({}, suite.archive()))
             elif frame.content["event"] == "said":
                 say(f"{self.name}: {frame.content['text']}")
-        self.facts = self._ask({"ask": "facts", **wanted}, seconds=BUILD_SECONDS, say=say).content
+        self.facts = self.ask({"ask": "facts", **wanted}, seconds=BUILD_SECONDS, say=say).content
         cpus, has = self.facts["machine"]["logical_cpus"], self.facts["job_cpus"]
         if has and int(has) < cpus:
             raise RefusedError(f"the job has {has} of its {cpus} CPUs, so others may run there; ask for --exclusive")
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """What a record says of it."""
+        return {"node": self.name}
 
     def site(self, weights: Path) -> Site:
         """Where this node has what a command names."""
@@ -108,7 +113,7 @@ class Node:
         except RefusedError as error:
             return Outcome("failed", f"on {self.name}: {error}", 0.0)
         asked = {"ask": "launch", "words": list(work.words), "limit_seconds": work.limit_seconds}
-        answer = self._ask(asked, seconds=work.limit_seconds + GRACE_SECONDS, on_message=work.on_message)
+        answer = self.ask(asked, seconds=work.limit_seconds + GRACE_SECONDS, on_message=work.on_message)
         record, log = answer.parts
         if record:
             work.record.write_bytes(record)
@@ -125,12 +130,12 @@ class Node:
         there = {name: path for name, path in named.items() if path.is_file()}
         digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
         new = [(name, digest) for name, digest in digests.items() if (name, digest) not in self._sent]
-        lacking = self._ask({"ask": "lacks", "files": new}).content["lacking"] if new else []
+        lacking = self.ask({"ask": "lacks", "files": new}).content["lacking"] if new else []
         for name in lacking:
-            self._ask({"ask": "lay", "name": name}, named[name].read_bytes())
+            self.ask({"ask": "lay", "name": name}, named[name].read_bytes())
         self._sent.update(new)
 
-    def _ask(
+    def ask(
         self,
         content: Mapping[str, Any],
         *parts: bytes,

@@ -18,7 +18,7 @@ from bench.contract.catalog import workload_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_BATCH, LADDER_NUMERICS
 from bench.plan import checks
-from bench.plan.places import LOCAL, Places, check_places, read_places
+from bench.plan.places import LOCAL, NODE, Places, check_places, read_places
 from bench.plan.profiles import PROFILES
 from bench.plan.script import AS_IT_IS, script_settings
 from bench.plan.selection import Selection
@@ -42,8 +42,8 @@ class RunOptions(Selection):
     With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
     of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
     timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it. `vary` says what
-    is compared besides, as plan.variants reads it. `places` says where launches happen, as plan.places reads it, and
-    with `pool_unlike` nodes that differ are measured together.
+    is compared besides, as plan.variants reads it. `places` says where launches happen, as plan.places reads it, `per`
+    what a launch there has to itself, and with `pool_unlike` nodes that differ are measured together.
     """
 
     profile: str = "default"
@@ -68,6 +68,7 @@ class RunOptions(Selection):
     against: str | None = None
     vary: str | None = None
     places: str = LOCAL
+    per: str = NODE
     pool_unlike: bool = False
     script: InitVar[str | None] = None
     fit: InitVar[int | None] = None
@@ -91,8 +92,8 @@ class RunOptions(Selection):
         checks.check_one_of("--profile", self.profile, PROFILES, "profile")
         self._settle_variants()
         self._settle_kinds()
-        check_places(vars(self))
         self._settle_devices()
+        check_places(vars(self))
         self._check_amounts()
         if self.launches is None:
             usual = max(PROFILES[self.profile].launches, PILOT if self.ordered else 1)

@@ -1,5 +1,6 @@
 """A Slurm job of three nodes, all of them this machine."""
 
+import contextlib
 import shutil
 import stat
 import sys
@@ -31,7 +32,8 @@ def job(tmp_path, monkeypatch):
 
     def kill(node):
         for process in processes_of(nodes / node):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # which has died with its parent
+                process.kill()
 
     def on(node):
         return processes_of(nodes / node)

@@ -117,6 +117,7 @@ def test_what_a_launcher_sets_for_its_own_is_not_for_workers(tmp_path):
 
 def test_what_was_laid_under_a_path_of_the_users_own_is_taken_away(tmp_path):
     said, (folder, own) = [], (tmp_path / "folder", tmp_path / "home" / "models" / "own.py")
+    folder.mkdir()
     node = agent.Agent(folder, lambda content, *_: said.append(content))
     asked = {"ask": "lacks", "files": [[str(own), "a digest"], ["weights.npz", "another"]]}
     node.answer(Frame(asked))
@@ -134,7 +135,7 @@ def test_what_was_laid_under_a_path_of_the_users_own_is_taken_away(tmp_path):
 def test_what_a_node_laid_for_a_run_is_taken_away_when_that_ends(node, tmp_path):
     own = tmp_path / "home" / "own.py"
     node.begin(Suite(), NOTHING, print)
-    node._ask({"ask": "lay", "name": str(own)}, b"model")
+    node.ask({"ask": "lay", "name": str(own)}, b"model")
     there = own.read_bytes()
     node.close()
 

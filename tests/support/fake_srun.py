@@ -22,6 +22,8 @@ if node in os.environ.get("FAKE_GONE", "").split(","):
     raise SystemExit(f"srun: error: Unable to allocate resources: {node} does not answer")
 if node in os.environ.get("FAKE_OLD", "").split(","):
     os.environ["FAKE_KERAS"] = "3.14.1"
+if f"FAKE_CARDS_{node}" in os.environ:
+    os.environ["FAKE_CARDS"] = os.environ[f"FAKE_CARDS_{node}"]
 if node in os.environ.get("FAKE_UNLIKE", "").split(","):
     os.environ["OMP_NUM_THREADS"] = "7"
 os.execvp(words[len(options)], words[len(options) :])  # noqa: S606 - no shell is what is wanted
