@@ -4,12 +4,14 @@ import hashlib
 import io
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from support.on_nodes import processes_of
 from support.playback import described, launches, state
@@ -307,3 +309,19 @@ def test_a_run_that_goes_on_takes_gpus_of_the_kind_that_it_began_with(on_gpus, m
         UsageError, match=r"n1/gpu0: process .*; n1/gpu1: unlike the others \(GPU Tesla V100-SXM2-16GB, not"
     ):
         run(parse_run(["--resume", folder.name, output]), RunConsole(file=io.StringIO(), width=200))
+
+
+def test_ctrl_c_ends_what_runs_on_every_gpu_and_keeps_what_was_measured(cards, job, bench):  # noqa: ARG001 - see above
+    asked = ["--places=srun", "--per=gpu", "--devices=gpu", "--numerics=float32", "--tracks=fit", "--launches=6"]
+    process = bench.start("run", *asked, FAKE_FAULT="torch:hangs")
+    deadline = time.monotonic() + SECONDS
+    while len(list(job.folder.glob("n*/bench-node-*/gpu*/*.pid"))) < 2:  # two at least are in the midst of a launch
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    ended = bench.end(process)
+    _, left = psutil.wait_procs(job.alive(), 10)
+
+    assert (ended.code, state(bench.latest()), left) == (1, "interrupted", [])
+    assert (bench.latest() / "report.md").exists()
