@@ -12,6 +12,7 @@ import pytest
 from support.on_nodes import processes_of
 
 STAND_IN = Path(__file__).parents[1] / "support" / "fake_srun.py"
+CARDS = Path(__file__).parents[1] / "support" / "fake_cards"
 
 
 @pytest.fixture
@@ -44,3 +45,11 @@ def job(tmp_path, monkeypatch):
     yield SimpleNamespace(kill=kill, on=on, alive=alive, folder=nodes)
     psutil.wait_procs(left := alive(), 10)
     assert [process for process in left if process.is_running()] == []
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Two GPUs on every machine whose processes start from now on."""
+    monkeypatch.setenv("PYTHONPATH", str(CARDS))
+    monkeypatch.setenv("FAKE_CARDS", "H100,H100")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

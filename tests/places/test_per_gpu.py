@@ -1,46 +1,25 @@
 """Runs with a launch on each GPU of a node at once; nodes, cards and backends are stand-ins."""
 
-import hashlib
 import io
 import json
-import os
 import signal
-import sys
 import threading
 import time
-from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
-from support.on_nodes import processes_of
 from support.playback import described, launches, state
 
 from bench.analysis import analyse
 from bench.contract.errors import RunError, UsageError
 from bench.machine import cpus
-from bench.places import boot
-from bench.places.branches import divide
-from bench.places.node import Node, Suite
-from bench.places.pipe import Pipe
-from bench.places.place import NodeLostError, Work
 from bench.plan.parse import parse_run
 from bench.run.console import RunConsole
 from bench.run.measure import run
 
-CARDS = Path(__file__).parents[1] / "support" / "fake_cards"
-WANTED = {"environments": [], "device_counts": [1], "gpu": None, "shared": False, "devices": ["gpu"], "keep": []}
 SECONDS = 60  # after which a test that waits for a launch gives up
 
 pytestmark = pytest.mark.skipif(len(cpus.here()) < 2, reason="two launches at once take two CPU cores")
-
-
-@pytest.fixture
-def cards(monkeypatch):
-    """Two GPUs on every machine whose processes start from now on."""
-    monkeypatch.setenv("PYTHONPATH", str(CARDS))
-    monkeypatch.setenv("FAKE_CARDS", "H100,H100")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.fixture
@@ -219,81 +198,6 @@ def test_a_node_with_fewer_cores_than_gpus_is_refused(on_gpus, monkeypatch):
 
     with pytest.raises(UsageError, match=r"n1: \d+ CPU cores may be used for \d+ GPUs, and each launch needs one"):
         on_gpus("--launches=1")
-
-
-@pytest.fixture
-def two(cards, tmp_path):  # noqa: ARG001 - the node's process reads what the fixture sets
-    """Places on the two GPUs of a node that is this machine, and the node."""
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "FAKE_CARDS": "H100,V100"}
-    node = Node("n1", Pipe([sys.executable, "-c", Path(boot.__file__).read_text()], environment))
-    node.begin(Suite(), {**WANTED, "each_gpu": True}, print)
-    yield *divide(node, [0, 1]), node
-    node.close()
-    assert processes_of(tmp_path) == []
-
-
-def work(folder, name, script, limit=float(SECONDS), **more):
-    words = [sys.executable, "-c", script]
-    return Work(words, folder / "none", folder / f"{name}.record", folder / f"{name}.log", limit, **more)
-
-
-def test_a_launch_that_hangs_on_one_gpu_is_ended_and_its_neighbour_is_not(two, tmp_path):
-    first, second, _ = two
-    waits = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go on')!r}).exists(): time.sleep(0.05)"
-    ended = []
-    neighbour = threading.Thread(target=lambda: ended.append(second.launch(work(tmp_path, "second", waits))))
-    neighbour.start()
-    outcome = first.launch(work(tmp_path, "first", "import time; time.sleep(600)", 0.5))
-    (tmp_path / "go on").touch()
-    neighbour.join(SECONDS)
-
-    assert outcome.status == "timeout"
-    assert [one.status for one in ended] == ["ok"]
-
-
-def test_a_place_that_is_closed_leaves_the_others_of_its_node_alone(two, tmp_path):
-    first, second, node = two
-    first.close()
-
-    with pytest.raises(NodeLostError, match="it was closed"):
-        first.launch(work(tmp_path, "first", ""))
-    assert second.launch(work(tmp_path, "second", "print('here')")).status == "ok"
-    assert (tmp_path / "second.log").read_text() == "here\n"
-    node.close()
-    with pytest.raises(NodeLostError):
-        second.launch(work(tmp_path, "second", ""))
-
-
-def test_files_of_the_users_own_stay_for_a_neighbour_until_the_node_ends(two, tmp_path):
-    first, second, node = two
-    own = tmp_path / "home" / "own.py"
-    first.ask({"ask": "lay", "name": str(own)}, b"model")
-    first.close()
-    lacking = second.ask({"ask": "lacks", "files": [[str(own), hashlib.sha256(b"model").hexdigest()]]})
-    there = own.read_bytes()
-    node.close()
-
-    assert lacking.content["lacking"] == []
-    assert (there, own.exists()) == (b"model", False)
-
-
-GAUGES = """
-import os, pynvml
-from bench.worker.process.environment import threads
-from bench.worker.timing import nvml
-print(threads(), nvml._handle(pynvml, os.environ["CUDA_VISIBLE_DEVICES"])["name"])
-"""
-
-
-def test_a_backend_takes_as_many_threads_as_its_gpu_has_cpus_and_reads_the_gauges_of_that_gpu(two, tmp_path):
-    said = []
-    for name, place in zip(("first", "second"), two[:2], strict=True):
-        asked = work(tmp_path, name, GAUGES)
-        outcome = place.launch(replace(asked, words=[*place.site(tmp_path / "none").cards(1), *asked.words]))
-        said.append((outcome.status, (tmp_path / f"{name}.log").read_text().strip()))
-    part = len(cpus.here()[0]) * (len(cpus.here()) // 2)
-
-    assert said == [("ok", f"{part} NVIDIA H100 80GB HBM3"), ("ok", f"{part} Tesla V100-SXM2-16GB")]
 
 
 def test_a_run_that_goes_on_takes_gpus_of_the_kind_that_it_began_with(on_gpus, monkeypatch):
