@@ -18,6 +18,7 @@ OWN_PROGRAMS = {
     "bench.analysis.parity": "compares ladders with NumPy, which the interpreter that climbs them need not have",
     "bench.machine.building": "builds the environment of the program that launches, on a node that has none",
     "bench.places.agent": "launches on a node, in the parent's environment there",
+    "bench.places.on_gpu": "launches on one GPU of a node, beside others",
     "bench.machine.nvidia": "asks NVIDIA's driver, through a package that nox's own interpreter need not have",
 }
 # One name for a feature in every world: the word that is used, and those that were.

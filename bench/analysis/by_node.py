@@ -13,7 +13,7 @@ from bench.analysis.comparisons import pairs, ratios_of
 from bench.analysis.frames import CASES, Row, Run
 
 COLUMNS = [*CASES, "against", "node", "repetitions", "ratio", "ratio_low", "ratio_high", "level", "difference"]
-FACTS = ["node", "cpu", "gpus", "launches", "disturbed", "not_counted"]
+FACTS = ["node", "cpu", "gpus", "launches", "by_gpu", "disturbed", "not_counted"]
 
 
 class ByNode(NamedTuple):
@@ -33,8 +33,8 @@ def by_node(run: Run) -> ByNode | None:
     """Each node's ratios, and its launches; None of a local run.
 
     A row of the table is a comparison on a node, `difference` how likely nodes that are alike differ as much in it by
-    chance; of nodes a row has the number of its launches that count, that were disturbed, and that do not count: those
-    without a result, and those whose repetition was measured anew.
+    chance; of nodes a row has the number of its launches that count, where several were there at once also on each GPU,
+    that were disturbed, and that do not count: those without a result, and those whose repetition was measured anew.
     """
     if not nodes.names(run):
         return None
@@ -69,6 +69,14 @@ def _facts(run: Run) -> Iterator[Row]:
             "cpu": machine.cpu if machine else "",
             "gpus": ", ".join(machine.gpus) or "none" if machine else "",
             "launches": int(launches["counted"].sum()),
+            "by_gpu": _by_gpu(launches),
             "disturbed": int((launches["disturbed"] != "").sum()),
             "not_counted": int((~launches["counted"].astype(bool)).sum()),
         }
+
+
+def _by_gpu(launches: pd.DataFrame) -> str | None:
+    """How many launches count on each GPU, in words; None where they had the node to themselves."""
+    on_gpus = launches[launches["gpu"] != ""]
+    counts = on_gpus.groupby("gpu")["counted"].sum()
+    return ", ".join(f"{gpu}: {counts[gpu]}" for gpu in sorted(counts.index, key=int)) or None

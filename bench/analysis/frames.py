@@ -72,7 +72,7 @@ LAUNCH_VALUES = [
 ]
 LAUNCH_WORDS = ["command", "versions", "resolved"]  # kept as the record has them, for the report
 LAUNCH_LISTS = ["call_seconds", "outputs"]  # of inference
-LAUNCH_HEAD = [*WHICH, "node", "status", "reason", "disturbed", "counted", "wall_seconds"]
+LAUNCH_HEAD = [*WHICH, "node", "gpu", "status", "reason", "disturbed", "counted", "wall_seconds"]
 LAUNCH_COLUMNS = [*LAUNCH_HEAD, *LAUNCH_VALUES, *LAUNCH_WORDS, *LAUNCH_LISTS]
 INTERVAL_LEVEL = 0.95
 LONGEST_REASON = 2_000  # letters
@@ -210,6 +210,7 @@ def _launch_row(launch: Launch) -> Row:
     row: Row = {
         **_head(launch),
         "node": launch.node,
+        "gpu": "" if launch.gpu is None else str(launch.gpu),
         "status": launch.status,
         "reason": printable(launch.reason)[:LONGEST_REASON],
         "disturbed": launch.disturbed,

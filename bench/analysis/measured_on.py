@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bench.analysis import nodes
 from bench.analysis.frames import WHICH, Run
-from bench.contract.run_json import Machine
+from bench.contract.machines import Machine
 
 
 def measured_on(run: Run) -> dict[str, Run]:
@@ -20,8 +20,9 @@ def measured_on(run: Run) -> dict[str, Run]:
     if not nodes.names(run):
         return {machine_name(run.description.machine): run}
     by_kind: dict[str, list[str]] = {}
+    shared = {"a launch on": "each GPU"} if nodes.per_gpu(run) else {}
     for name, kind in nodes.kinds(run).items():
-        by_kind.setdefault(kind_name(kind, run.description.id), []).append(name)
+        by_kind.setdefault(kind_name(kind | shared, run.description.id), []).append(name)
     return {words: _part(run, some) for words, some in by_kind.items()}
 
 

@@ -1,7 +1,8 @@
 """Launches from several nodes of a cluster: what repeats, a repetition or a node, and are the nodes alike?
 
 A repetition stays on one node, so a ratio within it compares no two machines. But nodes may differ in the ratio, and
-then ten repetitions on one of them say less than one on each of ten.
+then ten repetitions on one of them say less than one on each of ten. Repetitions on several GPUs of a node are that
+node's all the same: they share its host, and are no machines of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy import stats
 from bench.analysis import statistics
 from bench.analysis.frames import Run, counted
 from bench.analysis.statistics import Interval
+from bench.contract.launch_record import place_name
 
 # From so many nodes on their means alone give an interval no wider than that of three nodes' repetitions, and it is
 # about other nodes too (docs/results/calibration.md).
@@ -117,8 +119,25 @@ def kinds(run: Run) -> dict[str, dict[str, str]]:
 
 
 def unlike(run: Run) -> list[str]:
-    """What the nodes on which launches were ok do not have in common, in words; nothing where they are of one kind."""
-    return [*apart({name: kind for name, kind in kinds(run).items() if kind}), *_versions_apart(counted(run))]
+    """What the nodes on which launches were ok do not have in common, in words; nothing where they are of one kind.
+
+    Nor GPUs, where several of a node had a launch at once.
+    """
+    good = counted(run)
+    launched = set(zip(good["node"], good["gpu"], strict=True))
+    cards = {
+        place_name(name, card.index): card.kind
+        for name, machine in run.description.nodes.items()
+        for card in machine.cards
+        if (name, str(card.index)) in launched
+    }
+    described = {name: kind for name, kind in kinds(run).items() if kind}
+    return [*apart(described), *apart(cards), *_versions_apart(good)]
+
+
+def per_gpu(run: Run) -> bool:
+    """Whether launches had a GPU of their node each, beside others on its other GPUs."""
+    return bool((run.launches["gpu"] != "").any())
 
 
 def _versions_apart(good: pd.DataFrame) -> Iterator[str]:

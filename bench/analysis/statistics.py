@@ -100,12 +100,14 @@ def around(centre: float, half: float) -> Interval:
 def paired_ratios(ours: pd.DataFrame, theirs: pd.DataFrame, *, column: str = "epoch_seconds") -> pd.Series:
     """The ratios of two cases' launch values within each repetition that both have, by repetition.
 
-    Where sides say on which node they were, one whose sides were on two is none: it would compare two machines.
+    Where sides say on which node or GPU they were, one whose sides were on two is none: it would compare two machines.
     """
     sides = [side.set_index("repetition") for side in (ours, theirs)]
     ratios = (sides[0][column].astype(float) / sides[1][column].astype(float)).dropna().sort_index()
-    places = [side["node"].reindex(ratios.index) for side in sides if "node" in side]
-    return ratios[places[0] == places[1]] if len(places) == len(sides) else ratios
+    for name in ("node", "gpu"):
+        places = [side[name].reindex(ratios.index) for side in sides if name in side]
+        ratios = ratios[places[0] == places[1]] if len(places) == len(sides) else ratios
+    return ratios
 
 
 def paired_interval(ratios: Values, level: float, pilot: Values | None = None) -> Interval:

@@ -138,11 +138,19 @@ def _machines(newer: Run, older: Run) -> Iterator[str]:
     """In what the runs were not measured on the same, in words; nodes are machines too."""
     if nodes.names(newer) or nodes.names(older):
         yield from measured_on.differences(newer, older)
+        alone, before = (_alone(run) for run in (newer, older))
+        if alone != before:
+            yield f"a launch had {before} and {alone}"
         return
     for name in MACHINE:
         mine, other = (run.description.machine.part(name) for run in (newer, older))
         if mine != other:
             yield f"{name} {_text(other)} and {_text(mine)}"
+
+
+def _alone(run: Run) -> str:
+    """What a launch of a run had to itself."""
+    return "one GPU of its node to itself" if nodes.per_gpu(run) else "its whole machine"
 
 
 def _problems(table: pd.DataFrame) -> Iterator[str]:

@@ -28,7 +28,8 @@ Setting = Plain | list[Plain]
 class Launch(Typed, frozen=True, kw_only=True):
     """What every launch says, however it ended; `reason` is in words where it is not ok.
 
-    `node` is the machine of a cluster that it ran on, by name; empty where the run was local.
+    `node` is the machine of a cluster that it ran on, by name; empty where the run was local. `gpu` is the number of
+    the GPU that it had there while others ran on that node's other GPUs; None where it had the machine to itself.
     """
 
     schema: int
@@ -41,6 +42,12 @@ class Launch(Typed, frozen=True, kw_only=True):
     wall_seconds: Seconds | None = None
     command: tuple[Line, ...] | None = None
     node: Line = ""
+    gpu: Whole | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it ran, as `place_name` has it."""
+        return place_name(self.node, self.gpu)
 
     @property
     def disturbed(self) -> str:
@@ -174,6 +181,11 @@ class Generated(Called, frozen=True, kw_only=True):
         timed = generations if self.case.track == "own" else expected - generations
         if len(self.calls.seconds) != timed or not timed:
             raise MalformedError(f"{len(self.calls.seconds)} times of a token, where {timed} belong")
+
+
+def place_name(node: str, gpu: int | None) -> str:
+    """A place's name: its node's, and the GPU's where launches run on several of a node at once."""
+    return node if gpu is None else f"{node}/gpu{gpu}"
 
 
 KINDS: dict[str, type[Measured]] = {"train": Trained, "predict": Called, "generate": Generated}  # by task

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType, field
 
 from bench.contract import case as of_case
 from bench.contract.case import Case
+from bench.contract.machines import Machine
 from bench.contract.typed import (
     Amount,
     Line,
@@ -96,57 +97,6 @@ class Workload(Typed, frozen=True, kw_only=True):
     without_own_generate: str | None = None
     weights: dict[str, str] = field(default_factory=dict)  # seed to digest
     notes: tuple[str, ...] = ()
-
-
-class Gpu(Typed, frozen=True, kw_only=True):
-    """What a figure depends on of the GPU that is measured."""
-
-    name: str | None = None
-    memory_mib: Number | None = None
-    power_limit_watts: Number | None = None
-    max_mhz: Number | None = None
-    driver: str | None = None
-    cuda: str | None = None
-
-
-class Machine(Typed, frozen=True, kw_only=True):
-    """The machine's fingerprint; what earlier versions did not record is UNSET."""
-
-    cpu: str
-    logical_cpus: Whole | None
-    physical_cpus: Whole | UnsetType | None = UNSET
-    usable_cpus: tuple[Whole, ...] | UnsetType | None = UNSET
-    memory_mib: Amount | None
-    gpus: tuple[str, ...]
-    gpu: Gpu | UnsetType | None = UNSET
-    system: str
-    python: str | UnsetType = UNSET
-    load_average: tuple[Number, ...] | UnsetType = UNSET
-    flags: dict[str, str]
-
-    def part(self, name: str) -> object:
-        """One of the fields by name; None where it was not recorded."""
-        value = getattr(self, name)
-        return None if value is UNSET else value
-
-    @property
-    def kind(self) -> dict[str, str]:
-        """In what two machines have to agree to be alike: what figures depend on. What was not recorded is left out."""
-        facts = {
-            "CPU": self.cpu,
-            "logical CPUs": str(self.logical_cpus),
-            "GPUs": ", ".join(self.gpus) or "none",
-            "flags": ", ".join(f"{name}={value}" for name, value in self.flags.items()) or "none set",
-        }
-        if self.memory_mib is not None:
-            facts["memory"] = f"{self.memory_mib / 1024:.0f} GiB"  # of two alike one may have a few MiB less
-        if isinstance(self.usable_cpus, tuple):
-            facts["usable CPUs"] = str(len(self.usable_cpus))  # which of them they are is a matter of the place
-        if isinstance(self.gpu, Gpu):
-            facts |= {
-                f"GPU {name}": str(getattr(self.gpu, name)) for name in ("driver", "power_limit_watts", "max_mhz")
-            }
-        return facts
 
 
 class Adopted(Typed, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import functools
 import importlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from bench.contract.errors import UsageError
 AMPERE = 8.0  # the compute capability that brought TF32 and bfloat16 to the matrix units
 IDLE_PERCENT = 10  # of the last second; a card that is used more is busy, whoever it is that uses it
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+CPU_WORD, CPU_WORDS = 64, 16  # NVML has a bit for each CPU, in words of so many; so many words as Linux has, too
 CARDS = "BENCH_GPUS"  # the cards that a case on several devices may take, the chosen one first
 
 Answer = TypeVar("Answer")
@@ -136,6 +137,18 @@ def choose_several(found: Found, number: int | None, shared: bool, count: int) -
     return cards
 
 
+def choose_each(found: Found, shared: bool) -> tuple[Gpu, ...]:
+    """The cards that are measured side by side: all that may be seen and that nobody else uses, those too if `shared`.
+
+    Raises UsageError where all are in use.
+    """
+    cards = tuple(gpu for gpu in found.gpus if shared or not gpu.in_use)
+    if found.gpus and not cards:
+        who = "; ".join(f"GPU {gpu.index} ({gpu.name}): {gpu.in_use}" for gpu in found.gpus)
+        raise UsageError(f"every GPU is in use: {who}; wait for the end of one, or say --shared-gpu")
+    return cards
+
+
 def choose(found: Found, number: int | None, shared: bool) -> Gpu:
     """The card that is measured, number `number` or the first that may be seen; workers will see it alone.
 
@@ -152,8 +165,26 @@ def choose(found: Found, number: int | None, shared: bool) -> Gpu:
         raise UsageError(
             f"GPU {card.index} ({card.name}) is in use: {card.in_use}; wait for its end{other}, or say --shared-gpu"
         )
-    os.environ |= {ORDER: "PCI_BUS_ID", VISIBLE: str(card.index)}
+    os.environ |= settings_for(card.index)
     return card
+
+
+def settings_for(index: int) -> dict[str, str]:
+    """The environment variables of a process that is to see one card alone."""
+    return {ORDER: "PCI_BUS_ID", VISIBLE: str(index)}
+
+
+def near(index: int, library: Any = None) -> frozenset[int]:
+    """The CPUs on a card's side of the machine, as the driver names them; empty where it does not."""
+
+    def asked() -> frozenset[int]:
+        nvml = library or importlib.import_module("pynvml")
+        nvml.nvmlInit()
+        words = nvml.nvmlDeviceGetCpuAffinity(nvml.nvmlDeviceGetHandleByIndex(index), CPU_WORDS)
+        numbers = range(CPU_WORDS * CPU_WORD)
+        return frozenset(cpu for cpu in numbers if int(words[cpu // CPU_WORD]) >> cpu % CPU_WORD & 1)
+
+    return or_default(asked, default=frozenset())
 
 
 def prefix(count: int = 1) -> list[str]:
@@ -161,7 +192,16 @@ def prefix(count: int = 1) -> list[str]:
     given = {name: os.environ[name] for name in (ORDER, VISIBLE) if name in os.environ}
     if count > 1:
         given[VISIBLE] = ",".join(os.environ.get(CARDS, "").split(",")[:count])
-    return ["env", *(f"{name}={value}" for name, value in given.items())]
+    return _env(given)
+
+
+def prefix_for(index: int) -> list[str]:
+    """The beginning of a command that runs on one card, whichever is chosen here."""
+    return _env(settings_for(index))
+
+
+def _env(settings: Mapping[str, str]) -> list[str]:
+    return ["env", *(f"{name}={value}" for name, value in settings.items())]
 
 
 def lacking(gpus: Sequence[Gpu]) -> dict[tuple[str, str], str]:

@@ -1,8 +1,9 @@
 """The program that launches on a node: it holds the node's lock, and does what the run asks over a stream of frames.
 
 `facts` says what the node is and what is installed, building what is missing; `lay` writes files that a launch needs;
-`launch` runs one as this machine would run it and sends back messages, outcome, record and log. What is asked comes
-over standard input, and the end of that stream is the end of the run: whatever runs here then is ended.
+`launch` runs one as this machine would run it and sends back messages, outcome, record and log; `divide` lets each of
+several GPUs have launches of its own. What is asked comes over standard input, and the end of that stream is the end of
+the run: whatever runs here then is ended.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from bench.contract.paths import ROOT
 from bench.launch.credentials import strip_credentials
 from bench.launch.interruption import under_way
 from bench.launch.process import launch
-from bench.machine import building, environments, nvidia, variants
+from bench.machine import building, cpus, environments, nvidia, variants
 from bench.machine.fingerprint import fingerprint
 from bench.places import frames
 from bench.places.files import ANY
 from bench.places.frames import SIGN_SECONDS, Frame, NoFrameError
+from bench.places.per_gpu import Programs, Send
 
-Send = Callable[..., None]
 END = Frame({"ask": "end"})
 # Of the launcher above this process. Workers do not see them: JAX takes Slurm's for a cluster of its own.
 FOREIGN = ("SLURM", "SRUN_", "PMI_", "PMIX_", "RAY_")
@@ -49,15 +50,23 @@ class Agent:
         for name in [name for name in os.environ if name.startswith(FOREIGN)]:
             del os.environ[name]
         self._pip: dict[str, str] = dict(os.environ)
+        self._programs = Programs(send)
         self._laid: list[Path] = []
 
     def answer(self, frame: Frame) -> None:
         """Do what is asked, and say what came of it in frames of which the last is `done` or `refused`."""
+        if "ask" not in frame.content:  # it is for the program on one of the GPUs
+            self._programs.hand(frame)
+            return
         asked: Callable[[Mapping[str, Any], Sequence[bytes]], None] = getattr(self, f"_{frame.content['ask']}")
         asked(frame.content, frame.parts)
 
     def clear(self) -> None:
-        """Remove what was laid outside of the folder: files, what Python compiled of them, folders made for them."""
+        """End the programs on the GPUs, and remove what was laid outside of the folder.
+
+        That is files, what Python compiled of them, and folders made for them.
+        """
+        self._programs.end()
         for path in reversed(self._laid):
             with contextlib.suppress(OSError):  # a folder that others have filled meanwhile
                 if path.is_dir():
@@ -70,11 +79,13 @@ class Agent:
                 compiled.rmdir()
 
     def _facts(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
-        """What this node is, and its interpreters; the card that is measured becomes the only one to be seen."""
+        """What this node is, and its interpreters; a card that is measured alone becomes the only one to be seen."""
         strip_credentials(given["keep"])
         found = nvidia.find()
         chosen: Sequence[nvidia.Gpu] = ()
-        if found.gpus and "gpu" in (given["devices"] or ("gpu",)):
+        if given.get("each_gpu"):
+            chosen = nvidia.choose_each(found, given["shared"])
+        elif found.gpus and "gpu" in (given["devices"] or ("gpu",)):
             chosen = nvidia.choose_several(found, given["gpu"], given["shared"], max(given["device_counts"]))
         pythons = {one["label"]: self._python(one) for one in given["environments"]}
         facts = {
@@ -85,6 +96,7 @@ class Agent:
             "suite_python": sys.executable,
             "cards": {str(count): nvidia.prefix(count) for count in given["device_counts"]},
             "gpus": [asdict(gpu) for gpu in chosen],
+            "in_use": {gpu.index: gpu.in_use for gpu in found.gpus if gpu.in_use and gpu not in chosen},
             "pythons": {label: str(python) for label, python in pythons.items() if isinstance(python, Path)},
             "missing": {label: reason for label, reason in pythons.items() if isinstance(reason, str)},
             "versions": {
@@ -140,6 +152,17 @@ class Agent:
                 return
         self._send({"event": "done"})
 
+    def _divide(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
+        """Start a program on each of these GPUs, and say where each has its files and how a command runs there."""
+        there = [gpu.index for gpu in nvidia.find().gpus]  # those left out have their part, too: others have no more
+        parts = dict(zip(there, cpus.shares([nvidia.near(gpu) for gpu in there], cpus.here()), strict=True))
+        told = []
+        for gpu in given["gpus"]:
+            folder = self._folder / f"gpu{gpu}"
+            self._programs.start(gpu, folder, parts[gpu])
+            told.append({"folder": str(folder), "cards": {"1": nvidia.prefix_for(gpu)}})
+        self._send({"event": "done", "places": told})
+
     def _launch(self, given: Mapping[str, Any], _parts: Sequence[bytes]) -> None:
         """One launch, as on any machine; its record comes back as bytes, and nothing of it stays here."""
         record, log = self._folder / "record.json", self._folder / "log"
@@ -190,7 +213,7 @@ def check_priority() -> None:
         raise UsageError(f"what is launched there runs at niceness {niceness}, {words}") from None
 
 
-def serve(requests: IO[bytes], send: Send) -> None:
+def serve(requests: IO[bytes], send: Send, agent: Agent) -> None:
     """Answer request after request until the stream ends, which ends what runs, too."""
     asked: queue.Queue[Frame] = queue.Queue()
 
@@ -198,9 +221,10 @@ def serve(requests: IO[bytes], send: Send) -> None:
         with contextlib.suppress(NoFrameError, OSError):
             while True:
                 asked.put(frames.read(requests))
-        asked.put(END)
-        # Not Ctrl-C's signal, which a run in the background of a shell ignores, and hands on so.
+        # Not Ctrl-C's signal, which a run in the background of a shell ignores, and hands on so. And first: it must not
+        # come in the midst of clearing.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        asked.put(END)
 
     def live() -> None:
         with contextlib.suppress(OSError, ValueError):  # the stream has ended, which the other thread sees
@@ -208,23 +232,19 @@ def serve(requests: IO[bytes], send: Send) -> None:
                 send({"event": "alive"})
 
     over = threading.Event()
-    with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
-        agent = Agent(Path(folder), send)
-        for activity in (listen, live):
-            threading.Thread(target=activity, daemon=True).start()
-        try:
-            while (frame := asked.get()) is not END:
-                agent.answer(frame)
-        finally:
-            over.set()
-            agent.clear()
+    for activity in (listen, live):
+        threading.Thread(target=activity, daemon=True).start()
+    try:
+        while (frame := asked.get()) is not END:
+            agent.answer(frame)
+    finally:
+        over.set()
 
 
-def main() -> None:
-    """Hold the lock, say so, and serve; where it cannot be held, say why."""
+def frames_out() -> Send:
+    """What sends a frame over standard output, from any thread; whatever else is printed goes elsewhere from now on."""
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed here is no frame
-
+    os.dup2(2, 1)
     one_at_a_time = threading.Lock()
 
     def send(content: Mapping[str, Any], *parts: bytes) -> None:
@@ -232,11 +252,22 @@ def main() -> None:
             output.write(frames.pack(content, *parts))
             output.flush()
 
+    return send
+
+
+def main() -> None:
+    """Hold the lock, say so, and serve; where it cannot be held, say why."""
+    send = frames_out()
     try:
         check_priority()
         with under_way(lambda text: send({"event": "said", "text": text})):
             send({"event": "ready"})
-            serve(sys.stdin.buffer, send)
+            with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
+                agent = Agent(Path(folder), send)
+                try:
+                    serve(sys.stdin.buffer, send, agent)
+                finally:
+                    agent.clear()
     except UsageError as error:
         with contextlib.suppress(OSError):
             send({"event": "refused", "reason": str(error)})

@@ -12,7 +12,7 @@ FOREIGN = ("RAY_", "OMP_", "PYTHONPATH")  # what Ray sets for its own processes;
 
 
 class Carrier:
-    """Starts the program that launches, and carries frames to it and back. One thread calls it, in its order."""
+    """Starts the program that launches, and carries frames to it and back: one at a time each way."""
 
     def __init__(self, program: str) -> None:
         self._program = program

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from bench.contract.errors import UsageError
 from bench.places import srun
+from bench.places.branches import GpuOfNode, divide
 from bench.places.files import Files
 from bench.places.node import Node, RefusedError, Stream, Suite
 from bench.places.place import NodeLostError
@@ -20,13 +21,14 @@ Open = Callable[[], Stream]
 class Fleet:
     """The nodes of a cluster, each held from `begin` until this is left; `refused` says why others are not among them.
 
-    `kind` and `address` are those of `--places`.
+    `kind` and `address` are those of `--places`. `places` are where launches happen: the nodes, or GPUs of theirs.
     """
 
     def __init__(self, kind: str, address: str, say: Callable[[str], None]) -> None:
         self._kind, self._address, self._say = kind, address, say
         self._held = contextlib.ExitStack()
         self.nodes: list[Node] = []
+        self.places: list[Node] = []
         self.refused: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -64,6 +66,16 @@ class Fleet:
             else:
                 self._held.callback(node.close)
         self.nodes = [opened[name] for name in streams if name not in self.refused]
+        self.places = list(self.nodes)
+
+    def divide(self, gpus: Mapping[str, Sequence[int]]) -> None:
+        """Make a place of each of these GPUs, by node; a node that cannot have so many is left out."""
+        self.places = []
+        for node in list(self.nodes):
+            try:
+                self.places += divide(node, gpus[node.name])
+            except (RefusedError, NodeLostError) as error:
+                self.leave_out(node.name, str(error))
 
     def lay(self, files: Files) -> dict[str, list[str]]:
         """Let the user's files lie on all nodes, and leave out those where they cannot.
@@ -93,6 +105,7 @@ class Fleet:
         """Give a node back that is not to be measured on."""
         (node,) = (one for one in self.nodes if one.name == name)
         self.nodes.remove(node)
+        self.places = [place for place in self.places if place is not node]
         self.refused[name] = reason
         node.close()
 
@@ -121,12 +134,18 @@ def _at_once(do: Callable[[Any], None], many: Sequence[Any], close_all: Callable
         pool.shutdown()
 
 
+def _kind(place: Node) -> str:
+    """The hardware that a place is known by."""
+    known: str = place.facts["gpus"][0]["name"] if isinstance(place, GpuOfNode) else place.facts["machine"]["cpu"]
+    return known
+
+
 def _later(stream: Callable[[Any], Stream], node: Any) -> Open:
     return lambda: stream(node)
 
 
-def told(refused: Mapping[str, str], nodes: Sequence[Node]) -> list[str]:
-    """What has to be said of the nodes, a line each."""
-    there = ", ".join(f"{node.name} ({node.facts['machine']['cpu']})" for node in nodes)
+def told(refused: Mapping[str, str], places: Sequence[Node]) -> list[str]:
+    """What has to be said of the nodes, or of their GPUs, a line each."""
+    there = ", ".join(f"{place.name} ({_kind(place)})" for place in places)
     left = [f"{name} is left out: {reason}" for name, reason in sorted(refused.items())]
     return [f"places: {there or 'none'}", *left]

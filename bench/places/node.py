@@ -83,10 +83,15 @@ class Node:
                 self.stream.send(frames.pack({}, suite.archive()))
             elif frame.content["event"] == "said":
                 say(f"{self.name}: {frame.content['text']}")
-        self.facts = self._ask({"ask": "facts", **wanted}, seconds=BUILD_SECONDS, say=say).content
+        self.facts = self.ask({"ask": "facts", **wanted}, seconds=BUILD_SECONDS, say=say).content
         cpus, has = self.facts["machine"]["logical_cpus"], self.facts["job_cpus"]
         if has and int(has) < cpus:
             raise RefusedError(f"the job has {has} of its {cpus} CPUs, so others may run there; ask for --exclusive")
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """What a record says of it."""
+        return {"node": self.name}
 
     def site(self, weights: Path) -> Site:
         """Where this node has what a command names."""
@@ -108,14 +113,14 @@ class Node:
         """
         if not files.asked:
             return []
-        lacking = set(self._ask({"ask": "lacks", "files": files.asked}).content["lacking"])
+        lacking = set(self.ask({"ask": "lacks", "files": files.asked}).content["lacking"])
         wanted = [path for path in files.sent if str(path) in lacking]
         if wanted and files.size > MOST_BYTES:
             words = f"{wanted[0]} and other files of your own are not there, {files.size / 2**30:.1f} GiB in all"
             raise RefusedError(f"{words}, of which {MOST_BYTES / 2**30:.0f} are sent; put them on a shared folder")
         try:
             for names, parts in batches(wanted):
-                self._ask({"ask": "lay", "names": names}, *parts)
+                self.ask({"ask": "lay", "names": names}, *parts)
         except OSError as error:
             raise RefusedError(f"{error.filename} cannot be read here ({error.strerror})") from None
         return [str(path) for path in files.elsewhere if str(path) in lacking]
@@ -127,7 +132,7 @@ class Node:
         except RefusedError as error:
             return Outcome("failed", f"on {self.name}: {error}", 0.0)
         asked = {"ask": "launch", "words": list(work.words), "limit_seconds": work.limit_seconds}
-        answer = self._ask(asked, seconds=work.limit_seconds + GRACE_SECONDS, on_message=work.on_message)
+        answer = self.ask(asked, seconds=work.limit_seconds + GRACE_SECONDS, on_message=work.on_message)
         record, log = answer.parts
         if record:
             work.record.write_bytes(record)
@@ -142,11 +147,11 @@ class Node:
     def _lay_weights(self, path: Path) -> None:
         """Let weights lie in the run's folder there, each sent once; without them the launch says what it lacks."""
         if path.is_file() and path not in self._sent:
-            if self._ask({"ask": "lacks", "files": [asked(path.name, path)]}).content["lacking"]:
-                self._ask({"ask": "lay", "names": [path.name]}, path.read_bytes())
+            if self.ask({"ask": "lacks", "files": [asked(path.name, path)]}).content["lacking"]:
+                self.ask({"ask": "lay", "names": [path.name]}, path.read_bytes())
             self._sent.add(path)
 
-    def _ask(
+    def ask(
         self,
         content: Mapping[str, Any],
         *parts: bytes,

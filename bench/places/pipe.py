@@ -92,5 +92,6 @@ class Pipe:
         """What became of the child, in its own last words."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(CLOSE_SECONDS)
+        self._threads[1].join(CLOSE_SECONDS)  # which may not have come to these words yet
         said = self._complaint.decode(errors="replace")[:LONGEST_COMPLAINT]
         return f"{what}: {said}" if said else what

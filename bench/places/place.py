@@ -59,7 +59,11 @@ class Place(Protocol):
 
     @property
     def name(self) -> str:
-        """That of the node; empty for this machine."""
+        """That of the node, and of its GPU where that is the place; empty for this machine."""
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """What a record says of it; nothing of this machine."""
 
     def site(self, weights: Path) -> Site:
         """Where it has what a command names."""
@@ -77,6 +81,7 @@ class Here:
 
     python: Python
     name: str = ""
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def site(self, weights: Path) -> Site:
         """Where this machine has it."""

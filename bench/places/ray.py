@@ -62,6 +62,7 @@ class Cluster:
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         resources = node["Resources"]
         whole = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "scheduling_strategy": here}
+        whole["max_concurrency"] = 2  # while a thread waits for frames another sends
         # Sent as it is written here, since nodes do not have this module. A lost launch is the run's to repeat.
         self._ray.cloudpickle.register_pickle_by_value(carrier)
         actor = self._ray.remote(max_restarts=0, max_task_retries=0, **whole)(carrier.Carrier)

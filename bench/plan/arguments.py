@@ -12,7 +12,7 @@ from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_NUMERICS
 from bench.contract.paths import ROOT
 from bench.own_models.adopt import LOSSES
-from bench.plan.options import PROFILES
+from bench.plan.profiles import PROFILES
 from bench.plan.selection import REFERENCE
 from bench.plan.words import interpreter, several, share, time_span, whole
 
@@ -59,6 +59,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to-target", action="store_true", help="hold out a tenth of the samples; how long to the target?")
     add("--explain", action="store_true", help="say why a backend is slower too, from processes after the launches")
     add("--places", metavar="WHERE", help="local (default), ray:ADDRESS, or srun inside a Slurm job: on many nodes")
+    alone = "of --places: what a launch has alone, a node (default), or a GPU with an equal part of its node's CPUs"
+    add("--per", metavar="node|gpu", help=alone)
     add("--pool-unlike", action="store_true", help="of nodes that differ (CPU, GPU, driver) measure on all")
     add("--resume", metavar="RUN", help="go on with an interrupted run; no other option goes with it")
     add("--no-parity", action="store_false", dest="parity", help="do not check first that the backends agree")

@@ -13,12 +13,13 @@ from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench.contract.case import FIRST_LOOK, NUMERICS, QUICK_EPOCHS, TASKS, TRACKS, TRACKS_OF, input_kinds
+from bench.contract.case import FIRST_LOOK, NUMERICS, TASKS, TRACKS, TRACKS_OF, input_kinds
 from bench.contract.catalog import workload_names
 from bench.contract.errors import UsageError
 from bench.contract.parity import CLIMBS, LADDER_BATCH, LADDER_NUMERICS
 from bench.plan import checks
-from bench.plan.places import LOCAL, Places, check_places, read_places
+from bench.plan.places import LOCAL, NODE, Places, check_places, read_places
+from bench.plan.profiles import PROFILES
 from bench.plan.script import AS_IT_IS, script_settings
 from bench.plan.selection import Selection
 from bench.plan.variants import NOTHING, REVISION, SPREAD, Variant, read_variants, variant_settings
@@ -28,23 +29,6 @@ MOST_UNTIL = 12  # launches of a case, of a run that stops as soon as it is sure
 UNTIL = ("decided",)
 SCALINGS = ("strong", "weak")
 MOST_LAUNCHES = 1_000  # of one case, however much an ordered precision would take
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How much a run measures where the options do not say; None means all workloads, and the workload's own epochs."""
-
-    workloads: tuple[str, ...] | None
-    launches: int
-    epochs: int | None
-    help: str
-
-
-PROFILES = {
-    "quick": Profile(("mlp", "cnn"), 1, QUICK_EPOCHS, "a smoke test: few samples, one launch"),
-    "default": Profile(("mlp", "cnn"), 5, None, "mlp and cnn, five launches, large workloads cut on a CPU"),
-    "full": Profile(None, 10, None, "every workload on all its samples, ten launches"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +42,8 @@ class RunOptions(Selection):
     With `explain` the steps of training are taken apart after the launches. `script` is the path of a training script
     of the user's, with its arguments, which is run as it is, in the place of workloads; `fit` is which of its fits is
     timed, from 1. `against` is the workload that the others are compared with, as `workloads` has it. `vary` says what
-    is compared besides, as plan.variants reads it. `places` says where launches happen, as plan.places reads it, and
-    with `pool_unlike` nodes that differ are measured together.
+    is compared besides, as plan.variants reads it. `places` says where launches happen, as plan.places reads it, `per`
+    what a launch there has to itself, and with `pool_unlike` nodes that differ are measured together.
     """
 
     profile: str = "default"
@@ -84,6 +68,7 @@ class RunOptions(Selection):
     against: str | None = None
     vary: str | None = None
     places: str = LOCAL
+    per: str = NODE
     pool_unlike: bool = False
     script: InitVar[str | None] = None
     fit: InitVar[int | None] = None
@@ -107,8 +92,8 @@ class RunOptions(Selection):
         checks.check_one_of("--profile", self.profile, PROFILES, "profile")
         self._settle_variants()
         self._settle_kinds()
-        check_places(vars(self))
         self._settle_devices()
+        check_places(vars(self))
         self._check_amounts()
         if self.launches is None:
             usual = max(PROFILES[self.profile].launches, PILOT if self.ordered else 1)

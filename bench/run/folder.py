@@ -15,9 +15,9 @@ from bench.contract import files, launch_record, record
 from bench.contract.case import Case
 from bench.contract.errors import UsageError
 from bench.contract.files import RecordError
+from bench.contract.machines import Machine
 from bench.contract.paths import ROOT
 from bench.contract.results import NAME, named_time, run_folders
-from bench.contract.run_json import Machine
 from bench.contract.typed import MalformedError, parse
 from bench.machine import environments
 from bench.machine.fingerprint import fingerprint

@@ -14,7 +14,7 @@ from bench.launch.outcome import Outcome
 from bench.places.place import NodeLostError, Place
 from bench.plan.planned import PlannedCase, PlannedLaunch
 from bench.run.console import Progress, duration
-from bench.run.one_launch import disturbed, launch, node_of, write_empty
+from bench.run.one_launch import disturbed, launch, place_of, write_empty
 from bench.run.prepare import Prepared
 from bench.run.turns import Repetition, Turns
 
@@ -139,7 +139,7 @@ class Measuring:
         """A repetition as it goes on in a place: what another one has begun and not ended begins anew."""
         while True:
             records = [path for path in map(self._path, repetition) if path.exists()]
-            if len(records) == len(repetition) or {node_of(path) for path in records} <= {place.name}:
+            if len(records) == len(repetition) or {place_of(path) for path in records} <= {place.name}:
                 return repetition
             repetition = _anew(repetition)
 
@@ -148,8 +148,8 @@ class Measuring:
         group, number = _key(repetition[0])
         again = _anew(repetition)
         self.progress.expect(len(again) - sum(not self._path(planned).exists() for planned in repetition) + 1)
-        words = f"repetition {number + 1} of {' '.join(group.title.split())} is measured anew on another node"
-        self.progress.say(f"{place.name} is lost: {error}; {words if len(self.places) else 'no other node is left'}")
+        words = f"repetition {number + 1} of {' '.join(group.title.split())} is measured anew elsewhere"
+        self.progress.say(f"{place.name} is lost: {error}; {words if len(self.places) else 'no other place is left'}")
         return again
 
     def _announce(self, group: Case, repetition: int, anew: Sequence[PlannedLaunch]) -> None:
@@ -187,7 +187,7 @@ class Measuring:
             outcome = launch(self.prepared, planned, path, max(LIMIT_SECONDS, longest), progress, place)
         else:
             outcome = Outcome("skipped", f"given up after {GIVE_UP_AFTER} failures in a row", 0.0)
-            write_empty(path, planned, outcome, node=place.name)
+            write_empty(path, planned, outcome, (), place.recorded)
         reason = disturbed(path) if outcome.status == "ok" else ""
         if outcome.status == "ok":
             self.known[case] = outcome.wall_seconds

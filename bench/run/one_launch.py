@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def launch(
     command = prepared.command(planned, site)
     if command is None:
         outcome = Outcome("failed", prepared.missing_reason(planned.case.backend), 0.0)
-        write_empty(final, planned, outcome, [], place.name)
+        write_empty(final, planned, outcome, [], place.recorded)
         return outcome
     shown = [word.replace(f"{site.root}{os.sep}", "") for word in command]  # as one would type it there
     left = final.with_name(f".{final.stem}.worker")
@@ -46,9 +46,9 @@ def launch(
         for path in (left, left.with_name(f"{left.name}.measured")):  # the node's, and the worker's if both were ended
             path.unlink(missing_ok=True)
     if content is None:
-        write_empty(final, planned, outcome, shown, place.name)
+        write_empty(final, planned, outcome, shown, place.recorded)
     else:
-        added = {"command": shown, "wall_seconds": outcome.wall_seconds, **_node(place.name)}
+        added = {"command": shown, "wall_seconds": outcome.wall_seconds, **place.recorded}
         added |= {"remark": outcome.remark} if outcome.remark else {}
         files.write(final, {**content, "launch": {**content["launch"], **added}})
     return outcome
@@ -87,9 +87,9 @@ def _left(path: Path, planned: PlannedLaunch) -> dict[str, Any]:
 
 
 def write_empty(
-    path: Path, planned: PlannedLaunch, outcome: Outcome, command: Sequence[str] = (), node: str = ""
+    path: Path, planned: PlannedLaunch, outcome: Outcome, command: Sequence[str], where: Mapping[str, Any]
 ) -> None:
-    """The record of a launch that measured nothing, and why."""
+    """The record of a launch that measured nothing, and why; `where` is what it says of its place."""
     content = record.empty(
         planned.case,
         repetition=planned.repetition,
@@ -98,13 +98,8 @@ def write_empty(
         status=outcome.status,
         reason=outcome.reason,
     )
-    content["launch"] |= {"command": list(command), "wall_seconds": outcome.wall_seconds, **_node(node)}
+    content["launch"] |= {"command": list(command), "wall_seconds": outcome.wall_seconds, **where}
     files.write(path, content)
-
-
-def _node(name: str) -> dict[str, str]:
-    """What a record says of the place; nothing where that is this machine."""
-    return {"node": name} if name else {}
 
 
 def disturbed(path: Path) -> str:
@@ -113,10 +108,10 @@ def disturbed(path: Path) -> str:
     return found.disturbed if found else ""
 
 
-def node_of(path: Path) -> str:
-    """The node on which a launch with a record ran; empty where that is this machine, or cannot be read."""
+def place_of(path: Path) -> str:
+    """The place in which a launch with a record ran, by name; empty where that is this machine, or cannot be read."""
     found = _recorded(path)
-    return found.node if found else ""
+    return found.place if found else ""
 
 
 def _recorded(path: Path) -> launch_record.Launch | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bench.contract.errors import UsageError
-from bench.contract.run_json import Machine
+from bench.contract.machines import Machine
 from bench.contract.typed import parse
 from bench.machine import environments, nvidia
 from bench.machine.fingerprint import memory_mib
@@ -16,7 +15,10 @@ from bench.machine.nvidia import Gpu
 from bench.places.fleet import Fleet, told
 from bench.places.node import Node, environment
 from bench.places.place import Here, Place, label
+from bench.plan.places import GPU
 from bench.run.folder import nodes_of
+from bench.run.gpus_of_nodes import divide, with_gpus
+from bench.run.unlike import Kind, unlike
 from bench.run.workflow import MeasuringRun, check_machine
 
 TOLD = 3  # packages in which an environment differs, files that are not sent
@@ -34,51 +36,37 @@ def find_nodes(run: MeasuringRun) -> MeasuringRun:
     """
     if run.fleet is None:
         return run
-    fleet = run.fleet
+    fleet, pooled = run.fleet, run.options.pool_unlike
     fleet.begin(_wanted(run))
     for node in list(fleet.nodes):
         fault = _fault(run, node)
         if fault:
             fleet.leave_out(node.name, fault)
-    machines = {node.name: parse(Machine, node.facts["machine"]) for node in fleet.nodes}
+    nodes = {node.name: parse(Machine, node.facts["machine"]) for node in fleet.nodes}
     before = {} if run.continued is None else nodes_of(run.continued)
-    if not run.options.pool_unlike:
-        for name, reason in unlike(machines, before).items():
-            fleet.leave_out(name, reason)
+    for name, reason in {} if pooled else unlike(_kinds(nodes), _kinds(before)).items():
+        fleet.leave_out(name, reason)
     for line in _laid(run, fleet):
         run.console.say(line)
-    for line in told(fleet.refused, fleet.nodes):
+    if run.options.per == GPU:
+        cards = divide(fleet, pooled, before)
+        nodes = {name: with_gpus(nodes[name], cards[name], before.get(name)) for name in cards}
+    for line in told(fleet.refused, fleet.places):
         run.console.say(line)
     if not fleet.nodes:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(fleet.refused.items()))
         raise UsageError(f"--places {run.options.places}: no node can be measured on ({reasons})")
-    nodes = {**before, **{node.name: machines[node.name] for node in fleet.nodes}}
-    return replace(_on_their_devices(run, fleet.nodes), nodes=nodes)
+    nodes = {**before, **{node.name: nodes[node.name] for node in fleet.nodes}}
+    return replace(_on_their_devices(run, fleet.places), nodes=nodes)
 
 
 def places_of(run: MeasuringRun) -> list[Place]:
     """Where launches happen."""
-    return [Here(run.prepared.python)] if run.fleet is None else list(run.fleet.nodes)
+    return [Here(run.prepared.python)] if run.fleet is None else list(run.fleet.places)
 
 
-def unlike(machines: dict[str, Machine], before: dict[str, Machine]) -> dict[str, str]:
-    """Of nodes by name those that are not of the kind that is measured, each with the reason.
-
-    That is the kind of a run that goes on, else the one of which there are most, of several the first.
-    """
-    kinds = {name: machine.kind for name, machine in machines.items()}
-    counted = Counter(tuple(kind.items()) for kind in kinds.values())
-    wanted = next(iter(before.values())).kind if before else dict(counted.most_common(1)[0][0]) if counted else {}
-    reasons = {}
-    for name, kind in kinds.items():
-        differ = [
-            f"{fact} {kind.get(fact, 'unknown')}, not {wanted.get(fact, 'unknown')}"
-            for fact in dict.fromkeys([*kind, *wanted])
-            if kind.get(fact) != wanted.get(fact)
-        ]
-        if differ:
-            reasons[name] = f"unlike the others ({'; '.join(differ)}); --pool-unlike measures on all"
-    return reasons
+def _kinds(machines: Mapping[str, Machine]) -> dict[str, Kind]:
+    return {name: machine.kind for name, machine in machines.items()}
 
 
 def _wanted(run: MeasuringRun) -> dict[str, Any]:
@@ -89,6 +77,7 @@ def _wanted(run: MeasuringRun) -> dict[str, Any]:
             own = variant.pythons.get(backend) if variant.pythons else options.python.get(backend)
             wanted.append(environment(backend, variant.name, own, options.packages, variant.pins))
     asked: dict[str, Any] = {"device_counts": options.device_counts}
+    asked |= {"each_gpu": options.per == GPU}
     asked |= {"gpu": options.gpu, "shared": options.shared_gpu, "devices": options.devices, "keep": options.pass_env}
     return {"environments": wanted, **asked}
 
@@ -131,11 +120,11 @@ def _laid(run: MeasuringRun, fleet: Fleet) -> Iterator[str]:
         yield f"and {len(lines) - TOLD} more files that were read here and are not sent"
 
 
-def _on_their_devices(run: MeasuringRun, nodes: list[Node]) -> MeasuringRun:
-    """The run on the devices of these nodes: the cards of the first, and the memory of the smallest."""
-    gpus = tuple(Gpu(**{**one, "processes": tuple(one["processes"])}) for one in nodes[0].facts["gpus"])
-    memory = {**memory_mib(gpus), "cpu": min(float(node.facts["machine"]["memory_mib"]) for node in nodes)}
-    counts = {"gpu": min(len(node.facts["gpus"]) for node in nodes)}
+def _on_their_devices(run: MeasuringRun, places: list[Node]) -> MeasuringRun:
+    """The run on the devices of these places: the cards of the first, and the memory of the smallest."""
+    gpus = tuple(Gpu(**{**one, "processes": tuple(one["processes"])}) for one in places[0].facts["gpus"])
+    memory = {**memory_mib(gpus), "cpu": min(float(place.facts["machine"]["memory_mib"]) for place in places)}
+    counts = {"gpu": min(len(place.facts["gpus"]) for place in places)}
     lacking = nvidia.lacking(gpus)
     limits = replace(run.limits, memory_mib=memory, lacking=lacking, without_gpu={}, device_counts=counts)
     return replace(run, gpus=gpus, limits=limits)

@@ -17,11 +17,11 @@ from bench.contract.run_json import Workload
 from bench.contract.typed import MalformedError, Typed, parse
 from bench.launch.process import launch
 from bench.machine import environments, nvidia
+from bench.machine.nvidia import Gpu
 from bench.own_models.adopt import remove, write
 from bench.own_models.data_source import FUNCTION, data_source
 from bench.places.files import Files
 from bench.places.place import Site
-from bench.plan.cases import devices_of
 from bench.plan.options import RunOptions
 from bench.plan.planned import PlannedLaunch
 from bench.plan.selection import Selection
@@ -138,9 +138,9 @@ def prepare(options: Selection, folder: Path, draw: bool = True, memory_mib: flo
     return prepared
 
 
-def remarks(options: Selection, prepared: Prepared) -> list[str]:
-    """What has to be said of the workloads, a line each: what was decided for the user's own models, and their data."""
-    said = [one.said for one in options.adopted] + _without_gauges(options, prepared)
+def remarks(options: Selection, prepared: Prepared, gpus: Sequence[Gpu]) -> list[str]:
+    """What has to be said of the workloads and of measuring on these GPUs, a line each."""
+    said = [one.said for one in options.adopted] + _without_gauges(prepared, gpus)
     said += [
         f"{name} does not take {stem(answer.workload)} and skips it: {answer.error}"
         + ("; --reference BACKEND says whom the others are compared with" if name == options.reference else "")
@@ -149,9 +149,9 @@ def remarks(options: Selection, prepared: Prepared) -> list[str]:
     return said + [f"{stem(workload.workload)}: {note}" for workload in prepared.workloads for note in workload.notes]
 
 
-def _without_gauges(options: Selection, prepared: Prepared) -> list[str]:
+def _without_gauges(prepared: Prepared, gpus: Sequence[Gpu]) -> list[str]:
     """A line for each environment that measures on a GPU without the package that reads its gauges."""
-    if "gpu" not in devices_of(options, nvidia.find().gpus):
+    if not gpus or not nvidia.find().gpus:  # where the GPUs are a cluster's, environments here may be for CPUs alone
         return []
     return [
         f"{backend}: its environment lacks nvidia-ml-py, so that no energy, clock and memory of the card are recorded"

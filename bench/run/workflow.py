@@ -17,7 +17,8 @@ import msgspec
 
 from bench.contract.case import Case
 from bench.contract.errors import RunError, UsageError
-from bench.contract.run_json import Machine, Planned, RunDescription, read
+from bench.contract.machines import Machine
+from bench.contract.run_json import Planned, RunDescription, read
 from bench.contract.typed import MalformedError
 from bench.launch.interruption import under_way
 from bench.machine.nvidia import Gpu
@@ -168,7 +169,7 @@ def find_limits(run: AnyRun) -> AnyRun:
 
 def tell_remarks(run: AnyRun) -> AnyRun:
     """Say what was decided for the user's own models, and of their data."""
-    for remark in remarks(run.options, run.prepared):
+    for remark in remarks(run.options, run.prepared, run.gpus):
         run.console.say(remark)
     return run
 

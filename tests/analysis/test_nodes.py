@@ -301,6 +301,47 @@ def test_sides_on_two_nodes_make_no_ratio(three_nodes):
     assert torch_row(three_nodes)["repetitions"] == 5
 
 
+def test_gpus_of_a_node_are_no_nodes_of_their_own(three_nodes):
+    before = torch_row(three_nodes)
+    on_nodes(three_nodes, lambda number: PLACES[number], gpu=lambda number: number % 2)
+    row = torch_row(three_nodes)
+
+    assert (row["nodes"], row["unit"]) == (3, "repetition")
+    pd.testing.assert_series_equal(row, before)
+    assert each(frames.load(three_nodes)).nodes["by_gpu"].tolist() == ["0: 3, 1: 3"] * 3
+
+
+def test_sides_on_two_gpus_of_a_node_make_no_ratio(three_nodes):
+    on_nodes(three_nodes, lambda number: PLACES[number], gpu=lambda number: number % 2)
+    edit(three_nodes, "r000*mlp-torch*", lambda launch: launch.update(gpu=1))
+
+    assert torch_row(three_nodes)["repetitions"] == 5
+
+
+def test_unlike_gpus_of_alike_nodes_are_told(three_nodes):
+    cards = [{"index": 0, "name": "H100", "memory_mib": 81920}, {"index": 1, "name": "H100", "memory_mib": 40960}]
+    machines = {name: {"measured_gpus": cards} for name in "abc"}
+    on_nodes(three_nodes, lambda number: PLACES[number], machines, gpu=lambda _number: 0)
+    alike = each(frames.load(three_nodes)).unlike
+    on_nodes(three_nodes, lambda number: PLACES[number], machines, gpu=lambda number: number % 2)
+
+    assert alike == []
+    assert each(frames.load(three_nodes)).unlike == [
+        "GPU memory 80 GiB on a/gpu0, b/gpu0, c/gpu0; 40 GiB on a/gpu1, b/gpu1, c/gpu1"
+    ]
+
+
+def test_runs_whose_launches_had_a_node_or_one_gpu_of_it_are_not_compared(three_nodes):
+    whole = frames.load(three_nodes)
+    on_nodes(three_nodes, lambda number: PLACES[number], gpu=lambda number: number % 2)
+    shared_out = frames.load(three_nodes)
+
+    assert two_runs.compare(shared_out, shared_out, 0.05, ()).allowed == []
+    words = "machine: a launch had its whole machine and one GPU of its node to itself; .* --across machine"
+    with pytest.raises(two_runs.NotComparableError, match=words):
+        two_runs.compare(shared_out, whole, 0.05, ())
+
+
 def test_a_first_attempt_that_lost_its_node_halfway_does_not_count(three_nodes):
     for path in (three_nodes / "launches").glob("r000*mlp*"):
         content = json.loads(path.read_text())

@@ -18,6 +18,7 @@ from bench.contract.case import Case
 from bench.contract.run_json import Planned
 
 PILOT, MOST = 6, 1_000
+NOWHERE = {"node": "", "gpu": ""}  # as a local run has it
 LOGS = {  # of a pilot's launches, by backend
     "jax": [0.0, 0.1, -0.1, 0.05, 0.0, -0.05],
     "tensorflow": [1.1, 1.0, 0.8, 1.2, 0.95, 0.95],
@@ -36,7 +37,7 @@ def pilot(backends=("jax", "tensorflow")):
     for backend in backends:
         for repetition, log in enumerate(LOGS[backend]):
             row = dict.fromkeys(LAUNCH_COLUMNS) | asdict(case(backend)) | {"status": "ok", "counted": True}
-            row |= {"repetition": repetition, "seed": repetition, "node": "", "epoch_seconds": math.exp(log)}
+            row |= {"repetition": repetition, "seed": repetition, "epoch_seconds": math.exp(log)} | NOWHERE
             row |= {"wall_seconds": SECONDS[backend], "weights_digest": "w", "batches_digest": "b", "parameters": 1}
             rows.append(row)
     planned = [Planned(case=case(backend), skip=None, target_attempted=False) for backend in backends]

@@ -130,6 +130,17 @@ def test_a_launch_of_a_local_run_has_no_node_and_another_names_its_own(tmp_path,
     assert [launch_record.read(tmp_path / f"{name}.json").node for name in ("local", "away")] == ["", "n1"]
 
 
+def test_a_launch_that_had_one_gpu_of_its_node_names_both(tmp_path, good):
+    away = {**good["launch"], "node": "n1", "gpu": 3}
+    files.write(tmp_path / "away.json", {**good, "launch": away})
+    files.write(tmp_path / "wrong.json", {**good, "launch": {**away, "gpu": "first"}})
+    found = launch_record.read(tmp_path / "away.json")
+
+    assert (found.node, found.gpu, found.place) == ("n1", 3, "n1/gpu3")
+    with pytest.raises(RecordError, match="gpu cannot be 'first'"):
+        launch_record.read(tmp_path / "wrong.json")
+
+
 def test_anything_but_ok_needs_a_reason(tmp_path, good):
     path = tmp_path / "wrong.json"
     path.write_text(json.dumps({**good, "launch": {**good["launch"], "status": "failed", "reason": None}}))

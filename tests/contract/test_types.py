@@ -18,6 +18,7 @@ from bench.contract.typed import MalformedError, Number, Took, parse
 TYPED = (
     "bisection",
     "launch_record",
+    "machines",
     "run_json",
     "tuning_rows",
     "typed",

@@ -123,6 +123,34 @@ def test_a_card_in_use_is_none_of_several_unless_it_may_be_shared():
     assert [gpu.index for gpu in nvidia.choose_several(found, None, shared=True, count=3)] == [0, 2, 1]
 
 
+def test_cards_that_are_measured_side_by_side_are_those_that_nobody_else_uses():
+    found = find(fake_nvml.library(H100, BUSY, H100))
+
+    assert [gpu.index for gpu in nvidia.choose_each(found, shared=False)] == [0, 2]
+    assert [gpu.index for gpu in nvidia.choose_each(found, shared=True)] == [0, 1, 2]
+    assert nvidia.VISIBLE not in nvidia.os.environ
+
+
+def test_where_every_card_is_in_use_all_their_users_are_named():
+    words = r"every GPU is in use: GPU 0 .*: process 4321 computes on it; GPU 1 .*; .* or say --shared-gpu"
+
+    with pytest.raises(UsageError, match=words):
+        nvidia.choose_each(find(fake_nvml.library(BUSY, BUSY)), shared=False)
+
+
+def test_a_process_on_one_card_of_several_sees_it_alone():
+    assert nvidia.prefix_for(3) == ["env", "CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=3"]
+
+
+def test_the_driver_says_which_cpus_are_near_a_card_or_nothing():
+    near = {**H100, "cpus": (0, 63, 64, 200)}
+    library = fake_nvml.library(H100, near)
+
+    assert nvidia.near(1, library) == {0, 63, 64, 200}
+    assert nvidia.near(0, library) == frozenset()
+    assert nvidia.near(1, fake_nvml.library(H100, near, refused=["nvmlDeviceGetCpuAffinity"])) == frozenset()
+
+
 def test_a_gpu_number_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
 

@@ -1,5 +1,6 @@
 """A Slurm job of three nodes, all of them this machine."""
 
+import contextlib
 import shutil
 import stat
 import sys
@@ -11,6 +12,7 @@ import pytest
 from support.on_nodes import processes_of
 
 STAND_IN = Path(__file__).parents[1] / "support" / "fake_srun.py"
+CARDS = Path(__file__).parents[1] / "support" / "fake_cards"
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def job(tmp_path, monkeypatch):
 
     def kill(node):
         for process in processes_of(nodes / node):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # which has died with its parent
+                process.kill()
 
     def on(node):
         return processes_of(nodes / node)
@@ -42,3 +45,11 @@ def job(tmp_path, monkeypatch):
     yield SimpleNamespace(kill=kill, on=on, alive=alive, folder=nodes)
     psutil.wait_procs(left := alive(), 10)
     assert [process for process in left if process.is_running()] == []
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Two GPUs on every machine whose processes start from now on."""
+    monkeypatch.setenv("PYTHONPATH", str(CARDS))
+    monkeypatch.setenv("FAKE_CARDS", "H100,H100")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -123,6 +123,7 @@ def test_what_a_launcher_sets_for_its_own_is_not_for_workers(tmp_path):
 def test_what_was_laid_under_a_path_of_the_users_own_is_taken_away(tmp_path):
     said, (folder, home) = [], (tmp_path / "folder", tmp_path / "home")
     own, marked = home / "models" / "own.py", home / ".git"
+    folder.mkdir()
     node = agent.Agent(folder, lambda content, *_: said.append(content))
     asked = {"ask": "lacks", "files": [[str(own), 5, "a digest"], ["weights.npz", 7, ""], [str(marked), -1, ""]]}
     node.answer(Frame(asked))
@@ -203,7 +204,7 @@ def test_many_files_go_in_frames_of_a_bounded_size(tmp_path, monkeypatch):
 def test_what_a_node_laid_for_a_run_is_taken_away_when_that_ends(node, tmp_path):
     own = tmp_path / "home" / "own.py"
     node.begin(Suite(), NOTHING, print)
-    node._ask({"ask": "lay", "names": [str(own)]}, b"model")
+    node.ask({"ask": "lay", "names": [str(own)]}, b"model")
     there = own.read_bytes()
     node.close()
 

@@ -34,6 +34,15 @@ def test_other_places_are_refused_with_what_there_is(text):
         (["--places=srun", "--tracks=fit,tuned"], "--tracks tuned: has knobs"),
         (["--places=srun", "--within=3%"], "--within: reckons with repetitions on one machine"),
         (["--pool-unlike"], "--pool-unlike: .* give --places too"),
+        (["--per=gpu", "--devices=gpu"], "--per gpu: lets each GPU of .* give --places too"),
+        (["--places=srun", "--per=gpu"], "--per gpu: a launch on CPUs wants the whole node; give --devices gpu, and"),
+        (["--places=srun", "--per=gpu", "--devices=cpu,gpu"], "--per gpu: a launch on CPUs wants the whole node"),
+        (
+            ["--places=srun", "--per=gpu", "--devices=gpu", "--device-count=1,2"],
+            "--device-count 1,2: .* leave --per out",
+        ),
+        (["--places=srun", "--per=gpu", "--devices=gpu", "--gpu=1"], "--gpu 1: with --per gpu all are measured on"),
+        (["--places=srun", "--per=core"], "--per: unknown part of a cluster 'core', known: node, gpu"),
     ],
 )
 def test_what_does_not_go_with_places_is_refused(words, refusal):
@@ -43,3 +52,8 @@ def test_what_does_not_go_with_places_is_refused(words, refusal):
 
 def test_without_a_word_launches_happen_here():
     assert parse_run([]).where == Places("local")
+
+
+def test_a_launch_has_a_whole_node_unless_a_gpu_is_asked_for():
+    assert parse_run(["--places=srun"]).per == "node"
+    assert parse_run(["--places=srun", "--per=gpu", "--devices=gpu"]).per == "gpu"

@@ -72,6 +72,21 @@ def test_a_table_has_each_node_s_ratios_below_those_of_all(alike):
     assert all(cell.startswith(("1.4", "1.5", "1.6")) for cell in (row[6] for row in table.rows))
 
 
+def test_where_each_gpu_had_a_launch_the_page_says_so_and_how_many_each_had(alike):
+    on_nodes(alike, lambda number: f"n{number % 3 + 1}", gpu=lambda number: number // 3)
+    analysis = analyse(alike)
+    (table,) = nodes.tables(analysis)
+    _, said = nodes.sentences(analysis)
+    launches = pd.read_csv(io.StringIO(files.downloads(analysis)["launches.csv"]))
+
+    assert table.columns[:5] == ["node", "CPU", "GPUs", "launches", "by GPU"]
+    assert [row[4] for row in table.rows] == ["–", "0: 3, 1: 3", "0: 3, 1: 3", "0: 3, 1: 3"]
+    assert said.text.startswith(
+        "A launch had one GPU of its node and a part of the CPUs, while others ran on its other"
+    )
+    assert set(launches["gpu"]) == {0, 1}
+
+
 def test_a_run_says_whether_it_is_about_its_nodes_alone_or_any_of_their_kind(recorded_run):
     several_launches(recorded_run, 8, seconds)
     on_nodes(recorded_run, lambda number: f"n{number % 3 + 1}")

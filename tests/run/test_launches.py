@@ -43,7 +43,7 @@ def told(tmp_path, monkeypatch):
             return Outcome("ok", "", 10.0)
 
         monkeypatch.setattr(launches, "launch", launch)
-        monkeypatch.setattr(launches, "node_of", lambda _path: "")
+        monkeypatch.setattr(launches, "place_of", lambda _path: "")
         monkeypatch.setattr(launches, "disturbed", lambda path: "why" if disturbed in path.name else "")
         (tmp_path / "launches").mkdir()
         measuring = Measuring(

@@ -7,7 +7,8 @@ import pytest
 from support.playback import described, state
 
 from bench.contract.errors import RunError
-from bench.contract.run_json import Machine, RunDescription
+from bench.contract.machines import Machine
+from bench.contract.run_json import RunDescription
 from bench.plan.options import RunOptions
 from bench.run.console import RunConsole
 from bench.run.workflow import Run, make_folder, measure_run, prepare_run

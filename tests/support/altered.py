@@ -72,16 +72,17 @@ def several_launches(run, repetitions, seconds):
     (run / "run.json").write_text(json.dumps(description))
 
 
-def on_nodes(run, place, machines=None):
+def on_nodes(run, place, machines=None, gpu=None):
     """The run as if repetition `number` had been measured on the node `place(number)`.
 
-    `machines` has what differs from the run's machine, by node.
+    `machines` has what differs from the run's machine, by node; `gpu(number)` is the GPU where each had its own.
     """
     names = {}
     for path in sorted((run / "launches").iterdir()):
         content = json.loads(path.read_text())
         content["launch"]["node"] = place(content["launch"]["repetition"])
         names[content["launch"]["node"]] = None
+        content["launch"] |= {"gpu": gpu(content["launch"]["repetition"])} if gpu else {}
         path.write_text(json.dumps(content))
     description = json.loads((run / "run.json").read_text())
     description["nodes"] = {name: {**description["machine"], **(machines or {}).get(name, {})} for name in names}

@@ -53,11 +53,15 @@ class Ended:
 
 @dataclass
 class Bench:
-    """The command line with workers that play back, in a folder of its own: by default three launches."""
+    """The command line with workers that play back, in a folder of its own: by default three launches.
+
+    `before` is Python that its process runs first.
+    """
 
     folder: Path
     options: list[str]
     left: int = 0  # processes, when a command had ended
+    before: str = ""
     slow: float = 0.0  # seconds until an interrupted run has written its state
     kept: dict[Path, bytes] = field(default_factory=dict)
 
@@ -66,7 +70,8 @@ class Bench:
         return self.folder / "results"
 
     def command(self, *words):
-        return [sys.executable, "-c", START.format(limit=LIMIT_SECONDS, slow=self.slow, node=NODE), *words]
+        program = self.before + START.format(limit=LIMIT_SECONDS, slow=self.slow, node=NODE)
+        return [sys.executable, "-c", program, *words]
 
     def start(self, *words, **more):
         """The command, under way; a new run with the options of all of them."""

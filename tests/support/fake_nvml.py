@@ -17,6 +17,11 @@ class NVMLError(Exception):
     """As NVML raises it, one kind for each fault."""
 
 
+def _cpu_words(card, words):
+    """The CPUs near a card as the driver names them, a bit each; of a card that says nothing none."""
+    return [sum(1 << cpu % 64 for cpu in card.get("cpus", ()) if cpu // 64 == word) for word in range(words)]
+
+
 def library(*cards, driver="580.95.05", cuda=13000, refused=()):
     """The library of a machine with these cards; questions named in `refused` are not supported."""
 
@@ -41,6 +46,7 @@ def library(*cards, driver="580.95.05", cuda=13000, refused=()):
         "nvmlDeviceGetEnforcedPowerLimit": lambda _card: 700_000,
         "nvmlDeviceGetMaxClockInfo": lambda _card, _kind: 1_980,
         "nvmlDeviceGetUtilizationRates": lambda card: SimpleNamespace(gpu=card["busy"]),
+        "nvmlDeviceGetCpuAffinity": _cpu_words,
         "nvmlDeviceGetComputeRunningProcesses": lambda card: [SimpleNamespace(pid=pid) for pid in card["processes"]],
     }
     return SimpleNamespace(NVML_CLOCK_SM=1, **{name: answer(name, give) for name, give in answers.items()})

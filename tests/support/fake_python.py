@@ -6,6 +6,7 @@ many launches of a test the start of pytest; tests/launch/test_node.py holds the
 FAKE_FAULT is `BACKEND:FAULT`; the faults are in `misbehave`. FAKE_RECORD is the launch record to play back.
 """
 
+import fcntl
 import itertools
 import json
 import os
@@ -89,6 +90,8 @@ def train() -> None:
     gone = [one for one in needs if "/" in one and not Path(one).exists()]
     if gone:
         raise SystemExit(f"FileNotFoundError: {gone[0]}")
+    if os.environ.get("FAKE_VISITS"):
+        visit()
     backend, fault = os.environ.get("FAKE_FAULT", ":").split(":")
     if backend == option("--backend"):
         misbehave(fault)
@@ -126,6 +129,20 @@ def train() -> None:
     Path(output()).write_text(json.dumps(measured(content) if as_worker() else content))
     if backend == option("--backend"):
         end_badly(fault)
+
+
+def visit() -> None:
+    """Add a line to the file that FAKE_VISITS names: the node, GPU and CPUs of this launch, and whether it is alone."""
+    node, gpu = os.environ["TMPDIR"], os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+    held = os.open(Path(node, f"gpu{gpu}.lock"), os.O_RDWR | os.O_CREAT)  # until this process ends
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except OSError:
+        alone = False
+    line = {"node": Path(node).name, "gpu": gpu, "cpus": sorted(os.sched_getaffinity(0)), "alone": alone}
+    with Path(os.environ["FAKE_VISITS"]).open("a") as visits:
+        print(json.dumps(line), file=visits, flush=True)
 
 
 def measured(record):

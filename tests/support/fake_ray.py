@@ -36,8 +36,8 @@ class FakeRay:
 
 
 @contextlib.contextmanager
-def fake_ray(folder: Path, nodes: int = 3) -> Iterator[FakeRay]:
-    """Nodes n1, n2 … that are alive; whatever ran in the cluster is ended with it."""
+def fake_ray(folder: Path, nodes: int = 3, gpus: int = 0) -> Iterator[FakeRay]:
+    """Nodes n1, n2 … that are alive, each with so many GPUs; whatever ran in the cluster is ended with it."""
     with (
         tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as sockets,  # whose paths have to be short
         _environment({**QUIET, "RAY_TMPDIR": sockets}),
@@ -52,7 +52,7 @@ def fake_ray(folder: Path, nodes: int = 3) -> Iterator[FakeRay]:
             for name in (f"n{number}" for number in range(1, nodes + 1)):
                 (folder / name).mkdir()
                 own = {"node_name": name, "env_vars": {"TMPDIR": str(folder / name)}}
-                added[name] = cluster.add_node(num_cpus=CPUS, **own, **common)
+                added[name] = cluster.add_node(num_cpus=CPUS, num_gpus=gpus, **own, **common)
             yield FakeRay(cluster.address, cluster, added, folder)
         finally:
             ray.shutdown()

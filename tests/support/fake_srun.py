@@ -23,6 +23,8 @@ if node in os.environ.get("FAKE_GONE", "").split(","):
     raise SystemExit(f"srun: error: Unable to allocate resources: {node} does not answer")
 if node in os.environ.get("FAKE_OLD", "").split(","):
     os.environ["FAKE_KERAS"] = "3.14.1"
+if f"FAKE_CARDS_{node}" in os.environ:
+    os.environ["FAKE_CARDS"] = os.environ[f"FAKE_CARDS_{node}"]
 if node in os.environ.get("FAKE_UNLIKE", "").split(","):
     os.environ["OMP_NUM_THREADS"] = "7"
 hidden = os.environ.get("FAKE_HIDDEN", "").split(":") if os.environ.get("FAKE_HIDDEN") else []

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis import Analysis
-from bench.analysis.nodes import ENOUGH, NODE
+from bench.analysis.nodes import ENOUGH, NODE, per_gpu
 from bench.contract.case import case_key
 from bench.report import cells
 from bench.report.columns import Column, Kind, table
@@ -23,6 +23,7 @@ NAMES = (
     Column("CPU", cells.plain("cpu"), ()),
     Column("GPUs", cells.plain("gpus"), ()),
     Column("launches", cells.plain("launches"), ()),
+    Column("by GPU", cells.plain("by_gpu"), (), optional=True),
     Column("disturbed", cells.plain("disturbed"), ()),
     Column("not counted", cells.plain("not_counted"), ()),
 )
@@ -61,6 +62,11 @@ def sentences(analysis: Analysis) -> Iterator[Sentence]:
     compared = analysis.comparisons.table
     if len(compared):
         yield Sentence(f"Measured on {number_of(len(found.nodes), 'node', 'nodes')}: {_about(compared['unit'])}.")
+    if per_gpu(analysis.run):
+        yield Sentence(
+            "A launch had one GPU of its node and a part of the CPUs, while others ran on its other GPUs and shared "
+            "memory and buses with it. Repetitions on several GPUs of a node count as that node's."
+        )
     if found.unlike:
         yield Sentence(
             f"The nodes are unlike: {'. '.join(found.unlike)}. So a ratio is about a node of such a mixture."
