@@ -33,7 +33,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     _add_selection(parser)
     add = parser.add_argument
     add("--against", metavar="NAME_OR_FILE", help="of --workloads the one that the others are compared with")
-    varied = "compare in turns: keras=3.14.1,3.15.1, workload=old.py,new.py, env:NAME=A,B"
+    varied = "compare in turns: keras=3.14.1,3.15.1, workload=old.py,new.py, env:NAME=A,B, processes=one,each"
     add("--vary", metavar="WHAT=A,B", help=varied)
     _add_script(parser)
     add("--profile", metavar="NAME", help="; ".join(f"{name}: {profile.help}" for name, profile in PROFILES.items()))
