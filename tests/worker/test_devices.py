@@ -307,6 +307,22 @@ def test_what_averages_gradients_is_recorded(launched, backend_name):
     assert "averaged_by" not in launched[1]["resolved"]
 
 
+def test_a_process_for_each_device_leaves_one_record_on_jax(recorded, launched, monkeypatch, backend_name):
+    if backend_name != "jax":
+        pytest.skip("the others have one way each")
+    monkeypatch.setenv(PROCESSES, "each")
+    found, one = recorded("--knobs={}", device_count=2).launch, launched[1]  # not the one that is there
+
+    assert fault_of({**found, "repetition": 0}) == ""
+    assert found["resolved"]["devices"] == ["cpu:0 64 of 128", "cpu:1 64 of 128"]
+    assert found["resolved"]["averaged_by"] == "keras.distribution, a process each"
+    assert [epoch["loss"] for epoch in found["epochs"]] == pytest.approx(
+        [epoch["loss"] for epoch in one["epochs"]], rel=1e-3
+    )
+    assert found["test"]["metric"] == pytest.approx(one["test"]["metric"], abs=0.01)
+    assert found["phases"]["input"] > 0
+
+
 def test_where_the_time_goes_is_recorded(launched):
     phases = launched[0]["phases"]
 

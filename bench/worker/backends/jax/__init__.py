@@ -91,14 +91,14 @@ def _kind(device: Any) -> str:
 def peak_device_mib() -> float | None:
     import jax
 
-    statistics = jax.devices()[0].memory_stats()
+    statistics = jax.local_devices()[0].memory_stats()
     return statistics["peak_bytes_in_use"] / 2**20 if statistics else None
 
 
 def held_device_mib() -> float | None:
     import jax
 
-    statistics = jax.devices()[0].memory_stats()
+    statistics = jax.local_devices()[0].memory_stats()
     return statistics["bytes_in_use"] / 2**20 if statistics else None
 
 
