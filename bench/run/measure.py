@@ -30,7 +30,7 @@ from bench.run.explain import explain_besides
 from bench.run.folder import known_seconds
 from bench.run.ladders import SHORT, announce, climb_all
 from bench.run.launches import Measuring
-from bench.run.places import check_here, find_nodes, memory_here, places_of
+from bench.run.places import check_here, find_nodes, ladder_limits, memory_here, places_of
 from bench.run.precision import is_whole_pilot, order_precision, ordered_cases
 from bench.run.prepare import prepare
 from bench.run.tuning import tune
@@ -147,7 +147,7 @@ def prove_parity(run: MeasuringRun) -> MeasuringRun:
         return run
     devices = dict.fromkeys(planned.case.device for planned in run.cases)
     numerics = {device: ("float64", "float32", *numerics_of(options, device)) for device in devices}
-    ladders = plan_ladders(options, options.tracks or (), numerics, run.limits)
+    ladders = plan_ladders(options, options.tracks or (), numerics, ladder_limits(run))
     amount = SHORT._replace(seeds=options.seeds[:1])
     climbed = tuple(climb_all(run.prepared, ladders, amount, run.console))
     proved = run.describing(parity=ParityRun(**amount._asdict(), ladders=climbed))

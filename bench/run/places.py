@@ -16,6 +16,7 @@ from bench.places.fleet import Fleet, told
 from bench.places.node import Node, environment
 from bench.places.place import Here, Place, label
 from bench.plan.places import GPU
+from bench.plan.planned import Limits
 from bench.run.folder import nodes_of
 from bench.run.gpus_of_nodes import divide, with_gpus
 from bench.run.unlike import Kind, unlike
@@ -128,6 +129,17 @@ def _on_their_devices(run: MeasuringRun, places: list[Node]) -> MeasuringRun:
     lacking = nvidia.lacking(gpus)
     limits = replace(run.limits, memory_mib=memory, lacking=lacking, without_gpu={}, device_counts=counts)
     return replace(run, gpus=gpus, limits=limits)
+
+
+def ladder_limits(run: MeasuringRun) -> Limits:
+    """What rules ladders out: parity is climbed on the machine that the run is started on, whatever the nodes have."""
+    if run.fleet is None:
+        return run.limits
+    here = nvidia.find().gpus
+    blind = (
+        {} if here else dict.fromkeys(run.options.training, "parity is climbed where the run is started: no GPU there")
+    )
+    return replace(run.limits, without_gpu=blind, device_counts={"gpu": len(here)}, lacking=nvidia.lacking(here))
 
 
 def memory_here(run: MeasuringRun) -> float | None:

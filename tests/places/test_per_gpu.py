@@ -177,6 +177,16 @@ def test_a_gpu_unlike_the_others_is_measured_on_where_that_was_asked_for(on_gpus
     assert {len(visit["cpus"]) for visit in on_gpus.visits()} == {len(cpus.here()[0]) * (len(cpus.here()) // 2)}
 
 
+def test_parity_is_not_climbed_for_gpus_that_the_machine_of_the_run_does_not_have(on_gpus):
+    words = ["--places=srun", "--devices=gpu", "--numerics=float32", "--tracks=fit", "--launches=2"]
+    folder = run(parse_run([*on_gpus.options, *words]), RunConsole(file=on_gpus.said, width=200))
+    ladders = json.loads((folder / "run.json").read_text())["parity"]["ladders"]
+
+    assert {one["status"] for one in ladders} == {"skipped"}
+    assert "parity is climbed where the run is started: no GPU there" in on_gpus.said.getvalue()
+    assert analyse(folder).problems == []
+
+
 def test_a_gpu_that_somebody_else_uses_is_left_out(on_gpus, monkeypatch):
     monkeypatch.setenv("FAKE_CARDS_n2", "H100:busy,H100")
     folder = on_gpus("--launches=4")
