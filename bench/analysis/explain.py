@@ -29,6 +29,9 @@ DIGITS = 9  # of a share: rounding gives equal values a spread
 # Of the time, what remains at least: of less, noise makes a multiple or less than none, so that launches that all leave
 # next to nothing would not agree.
 NOTHING = 0.02
+# What a training without something is held against, where other things are taken away from it too.
+TAKEN_FROM = {explain.UNMEASURED: explain.RESIDENT, explain.PLAIN: explain.UNMEASURED}
+OTHER_TRAININGS = (explain.LARGER, explain.PLAIN)  # reach other weights
 SLOWER = 0.05  # more than the fastest backend: its reasons are told
 TOLD = 0.1  # of what it takes longer: a part that is told
 COLUMNS = [*PLACE, "part", "seconds", "low", "high", "share", "launches"]
@@ -135,7 +138,7 @@ def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.Data
     """What makes a step take less here: measured in the same launches, and by the whole interval."""
     first, step = group[0], parts["step"].mean()
     told = {name: ", ".join(first.get(name) or ["nothing"]) for name in ("metrics", "callbacks")}
-    told["input"] = first.get("input", "")
+    told |= {name: first.get(name, "") for name in ("input", "optimizer")}
     for rule in RULES:
         share = parts[rule.part].mean() / step if rule.part else 1.0
         ratio = _ratio(group, rule.tried)
@@ -147,25 +150,28 @@ def _advice(place: tuple[str, str, str], group: Sequence[Launch], parts: pd.Data
         joined = " " if rule.cure.endswith(",") else ", which "
         if rule.tried in explain.COMPILED:
             remains += _paid_back(group, rule.tried, explain.AS_IT_IS)
-        order = ratio.estimate + (rule.tried == explain.LARGER)  # another training is the last resort
+        order = ratio.estimate + (rule.tried in OTHER_TRAININGS)  # which are the last resort
         yield Advice(*place, order, f"{because}{rule.cure}{joined}{remains}")
     yield from (Advice(*place, remains, text) for remains, text in _symptoms(group, parts))
 
 
 def _ratio(group: Sequence[Launch], tried: str) -> Interval:
     """The seconds of a sample with a setting over those of the training as it is, over launches."""
-    ratios = []
-    base = explain.RESIDENT if tried == explain.UNMEASURED else explain.AS_IT_IS
-    for one in group:
-        trainings = [one["trainings"].get(name) for name in (tried, base, explain.AS_IT_IS)]
-        if any(training is None or training["error"] for training in trainings):
-            return Interval(math.nan, math.nan, math.nan)
-        # What is measured without metrics has its input on the device too: what it saves there is saved of the whole.
-        with_it, without, whole = (one["epoch_seconds"] / one["steps"] / one["batch_size"] for one in trainings)
-        ratios.append(max(round(1 - (without - with_it) / whole, DIGITS), NOTHING))
-    if len(ratios) > 1 and max(ratios) == NOTHING:
+    base = TAKEN_FROM.get(tried, explain.AS_IT_IS)
+    found = pd.DataFrame({name: [_sample(one, name) for one in group] for name in {tried, base, explain.AS_IT_IS}})
+    if found.isna().any(axis=None):
+        return Interval(math.nan, math.nan, math.nan)
+    # What is taken away beside other things saves of the whole no more than what is left without these is of it.
+    left = min(found[base].mean() / found[explain.AS_IT_IS].mean(), 1)
+    ratios = (1 - left * (1 - found[tried] / found[base])).round(DIGITS).clip(lower=NOTHING)
+    if len(ratios) > 1 and ratios.max() == NOTHING:
         return Interval(NOTHING, NOTHING, NOTHING)  # at most, in every launch
     return statistics.mean_interval(ratios, LEVEL)
+
+
+def _sample(launch: Launch, name: str) -> float:
+    """The seconds of a sample in a training; NaN where it is not there, or failed."""
+    return _step(launch, name) / float((launch["trainings"].get(name) or {"batch_size": 1})["batch_size"])
 
 
 def _paid_back(group: Sequence[Launch], setting: str, without: str) -> str:

@@ -77,5 +77,13 @@ RULES = (
         "the line through two batch sizes",
     ),
     *(Rule("", 0.0, jit, "", f"compile with {jit}", "tried") for jit in (explain.JIT, explain.NO_JIT)),
+    Rule(
+        "optimizer",
+        0.3,
+        explain.PLAIN,
+        "is what {optimizer} costs beyond plain SGD, for each weight at every step",
+        "an optimizer that keeps less for each weight, which is another training; plain SGD, the least there is,",
+        "the same training with plain SGD",
+    ),
     Rule("", 0.0, "run_eagerly=False", "", "compile without run_eagerly=True", "tried"),
 )

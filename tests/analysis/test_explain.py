@@ -37,6 +37,7 @@ def launch(seed=0, backend="torch", epoch=0.0, changed=None, **more):
         "metrics": ["accuracy"],
         "callbacks": ["Slow"],
         "input": "Waits",
+        "optimizer": "Adam",
         "steps_per_epoch": 468,
         "compilations": 0,
     }
@@ -120,6 +121,11 @@ HOST = {explain.SINGLE: 0.6}  # 60 % of a step
         (
             {explain.RESIDENT: 0.5, explain.HELD: 0.55},
             "50% of its step is waiting for its input, a Waits: let it do le",
+        ),
+        (
+            {explain.PLAIN: 0.3},
+            "50% of its step is what Adam costs beyond plain SGD, for each weight at every step: an optimizer that "
+            "keeps less for each weight, which is another training; plain SGD, the least there is, takes 0.50",
         ),
         ({"jit_compile=True": 0.5}, "compile with jit_compile=True, which takes 0.50"),
     ],
