@@ -28,6 +28,7 @@ AT = "@"  # between a backend and the name of a variant
 ENVIRONMENT = "env:"
 WORKLOAD, REVISION = OF_FILES
 GIT = "git:"
+OWN = "BENCH_"  # what the suite's own settings begin with
 SPREAD = "processes="  # in the place of a package's name, as `workload=`
 COMMIT = re.compile(r"(.+)=([0-9a-f]{40,64})")  # a revision with the commit that it named when the run began
 OWN_FILE = re.compile(r"(.+\.(?:py|keras))(?::(\w+))?")  # with the function that builds its model
@@ -173,7 +174,7 @@ def _of_settings(text: str, name: str, values: str) -> tuple[Variant, ...]:
     if not VARIABLE.fullmatch(name) or not is_text(values):
         raise UsageError(f"--vary {text}: {name!r} is no environment variable; expected env:NAME=VALUE,VALUE")
     refused = {one: facts.name for facts in facts_of_all() for one in (*facts.foreign_settings, *facts.compile_caches)}
-    if name in refused:
+    if name in refused or name.startswith(OWN):
         raise UsageError(
             f"--vary {text}: {name} is set by the suite itself, so that all launches compute alike; vary another one"
         )

@@ -94,6 +94,7 @@ def test_files_are_variants_and_say_what_is_trained(files):
         (["--vary=env:A=1"], "names a single variant"),
         (["--vary=env:A B=1,2"], "'A B' is no environment variable"),
         (["--vary=env:TORCHINDUCTOR_CACHE_DIR=a,b"], "is set by the suite itself"),
+        (["--vary=env:BENCH_PROCESSES=one,each"], "is set by the suite itself"),
         (["--vary=jax=0.10.1,0.10.2", "--backends=jax,torch"], "--backends torch: what varies concerns jax alone"),
         (["--vary=keras=3.14.1,3.15.1", "--explain"], "--explain: explains no variants"),
         (["--vary=workload=old.py,new.py", "--workloads=mlp"], "--workloads: --vary workload=old.py,new.py says"),

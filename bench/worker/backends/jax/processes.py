@@ -53,7 +53,7 @@ def configure(device: str, count: int) -> None:
         address,
         count,
         ranks.rank(),
-        initialization_timeout=PATIENCE_SECONDS,
+        local_device_ids=[0],  # else a Slurm job's settings would be looked at
         shutdown_timeout_seconds=PATIENCE_SECONDS,
         coordinator_bind_address=address,
     )
