@@ -27,6 +27,9 @@ def build():
 BLOCK = "import keras\n\ndef layer():\n    return keras.layers.Dense(4)\n"
 
 
+LOADED = set()  # files of modules that other tests have imported in this process
+
+
 @pytest.fixture(autouse=True)
 def path(monkeypatch, tmp_path):
     """The path and the modules as they were, afterwards; the temporary folder is another one than the files'."""
@@ -35,6 +38,8 @@ def path(monkeypatch, tmp_path):
     monkeypatch.setattr(imports, "roots", [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     before = set(sys.modules)
+    there = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    monkeypatch.setattr(sys.modules[__name__], "LOADED", there)
     yield
     for name in set(sys.modules) - before:
         del sys.modules[name]
@@ -64,8 +69,9 @@ def watched(read=(), listed=()):
 
 
 def names(paths, top):
-    """Paths as they are within the repository; without those of these tests, which no launch imports."""
-    return {os.path.relpath(path, top) for path in paths if not path.startswith(str(Path(__file__).parent))}
+    """Paths as they are within the repository; without those of tests, which no launch imports."""
+    tests = str(Path(__file__).parent)
+    return {os.path.relpath(path, top) for path in paths if not path.startswith(tests) and path not in LOADED}
 
 
 def test_what_a_file_imported_is_its_own_with_the_packages_it_is_in(write, top):
