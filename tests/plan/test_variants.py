@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.repositories import git
 
+from bench.contract.backend_facts import PROCESSES
 from bench.contract.case import in_turns
 from bench.contract.errors import UsageError
 from bench.contract.run_json import Target, Workload
@@ -251,3 +252,32 @@ def test_changes_that_no_commit_has_are_refused_where_head_is_measured(repositor
 
     with pytest.raises(UsageError, match=r"model.py changed since HEAD; commit or stash"):
         asked(repository)
+
+
+def test_a_process_for_each_device_is_a_variant_of_the_backends_that_can_have_both():
+    options = parse_run(["--device-count=1,2", "--vary=processes=one,each"])
+
+    assert [one.name for one in options.variants] == ["processes=one", "processes=each"]
+    assert [dict(one.settings) for one in options.variants] == [{PROCESSES: "one"}, {PROCESSES: "each"}]
+    assert options.backends == ("jax",)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--vary=processes=one,each"], "one device has one process; give --device-count too"),
+        (["--device-count=2", "--vary=processes=one,two"], "'two' is neither of processes=one,each"),
+        (["--device-count=2", "--vary=processes=one,each", "--backends=torch"], "concerns jax alone; leave it out"),
+    ],
+)
+def test_processes_that_cannot_vary_are_refused_in_a_line(words, said):
+    with pytest.raises(UsageError, match=said):
+        parse_run(words)
+
+
+def test_several_devices_climb_in_each_variant_of_processes():
+    options = parse_run(["--workloads=mlp", "--device-count=1,2", "--vary=processes=one,each"])
+    ladders = plan_ladders(options, ("fit",), {"cpu": ("float64",)}, Limits())
+
+    climbed = {(one.variant, one.device_count) for one in ladders if one.numerics == "float64"}
+    assert climbed == {(f"processes={way}", count) for way in ("one", "each") for count in (1, 2)}
