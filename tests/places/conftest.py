@@ -2,8 +2,10 @@
 
 import contextlib
 import shutil
+import signal
 import stat
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,6 +47,26 @@ def job(tmp_path, monkeypatch):
     yield SimpleNamespace(kill=kill, on=on, alive=alive, folder=nodes)
     psutil.wait_procs(left := alive(), 10)
     assert [process for process in left if process.is_running()] == []
+
+
+@pytest.fixture
+def interrupted(job, bench):
+    """Starts a run by its command and interrupts it; gives how it ended, and what is left alive on the nodes.
+
+    Two launches at least are under way then, whose files with their number are at `under_way` below the nodes' folders.
+    """
+
+    def interrupt(under_way, *words):
+        process = bench.start("run", *words, FAKE_FAULT="torch:hangs")
+        deadline = time.monotonic() + 60
+        while len(list(job.folder.glob(under_way))) < 2:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        return bench.end(process), psutil.wait_procs(job.alive(), 10)[1]
+
+    return interrupt
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import io
 import json
-import signal
 import threading
 import time
 
-import psutil
 import pytest
 from support.playback import described, launches, state
 
@@ -225,17 +223,9 @@ def test_a_run_that_goes_on_takes_gpus_of_the_kind_that_it_began_with(on_gpus, m
         run(parse_run(["--resume", folder.name, output]), RunConsole(file=io.StringIO(), width=200))
 
 
-def test_ctrl_c_ends_what_runs_on_every_gpu_and_keeps_what_was_measured(cards, job, bench):  # noqa: ARG001 - see above
+def test_ctrl_c_ends_what_runs_on_every_gpu_and_keeps_what_was_measured(cards, interrupted, bench):  # noqa: ARG001 - see above
     asked = ["--places=srun", "--per=gpu", "--devices=gpu", "--numerics=float32", "--tracks=fit", "--launches=6"]
-    process = bench.start("run", *asked, FAKE_FAULT="torch:hangs")
-    deadline = time.monotonic() + SECONDS
-    while len(list(job.folder.glob("n*/bench-node-*/gpu*/*.pid"))) < 2:  # two at least are in the midst of a launch
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    ended = bench.end(process)
-    _, left = psutil.wait_procs(job.alive(), 10)
+    ended, left = interrupted("n*/bench-node-*/gpu*/*.pid", *asked)
 
     assert (ended.code, state(bench.latest()), left) == (1, "interrupted", [])
     assert (bench.latest() / "report.md").exists()

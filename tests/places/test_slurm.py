@@ -2,7 +2,6 @@
 
 import io
 import json
-import signal
 import threading
 import time
 
@@ -197,16 +196,8 @@ def test_outside_of_a_job_srun_is_refused(on_nodes, monkeypatch):
         on_nodes("--launches=1")
 
 
-def test_ctrl_c_ends_what_runs_on_every_node_and_the_report_is_written(job, bench):
-    process = bench.start("run", "--places=srun", "--launches=3", FAKE_FAULT="torch:hangs")
-    deadline = time.monotonic() + 60
-    while len(list(job.folder.glob("n*/bench-node-*/*.pid"))) < 2:  # two nodes at least are in the midst of a launch
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    ended = bench.end(process)
-    _, left = psutil.wait_procs(job.alive(), 10)
+def test_ctrl_c_ends_what_runs_on_every_node_and_the_report_is_written(interrupted, bench):
+    ended, left = interrupted("n*/bench-node-*/*.pid", "--places=srun", "--launches=3")
 
     assert (ended.code, state(bench.latest()), left) == (1, "interrupted", [])
     assert (bench.latest() / "report.md").exists()

@@ -16,8 +16,6 @@ from typing import Any
 
 from bench.worker.backends import ranks
 from bench.worker.backends.jax.team import Team
-from models.datasets import count as count_of
-from models.datasets import mapped, taken
 
 HOST = "127.0.0.1"
 ADDRESS = "BENCH_JAX_ADDRESS"  # where the first process has the service that all meet at
@@ -115,19 +113,6 @@ class ProcessTeam(Team):
         from jax.experimental import multihost_utils
 
         return multihost_utils.process_allgather(np.asarray(value, dtype=np.int32))
-
-    def feed(self, parts: Sequence[Any], batch_size: int) -> None:
-        import jax
-
-        own, size = self.share(parts, batch_size)
-
-        def put(batch: Any) -> Any:
-            layout = self._shared.get_data_layout(batch.shape).backend_layout
-            return jax.make_array_from_process_local_data(layout, batch)
-
-        for first in range(0, count_of(own[0]), size):
-            chosen = slice(first, first + size)
-            jax.block_until_ready([mapped(put, taken(part, chosen)) for part in own if part is not None])
 
     def cpu_seconds(self) -> float:
         return ranks.cpu_seconds()

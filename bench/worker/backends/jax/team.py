@@ -90,14 +90,16 @@ class Team:
 
     def feed(self, parts: Sequence[Any], batch_size: int) -> None:
         import jax
-        import keras
+
+        own, size = self.share(parts, batch_size)
 
         def put(batch: Any) -> Any:
-            return keras.distribution.distribute_tensor(batch, self._shared.get_data_layout(batch.shape))
+            layout = self._shared.get_data_layout(batch.shape).backend_layout
+            return jax.make_array_from_process_local_data(layout, batch)  # as `fit` does it
 
-        for first in range(0, count_of(parts[0]), batch_size):
-            chosen = slice(first, first + batch_size)
-            jax.block_until_ready([mapped(put, taken(part, chosen)) for part in parts])
+        for first in range(0, count_of(own[0]), size):
+            chosen = slice(first, first + size)
+            jax.block_until_ready([mapped(put, taken(part, chosen)) for part in own if part is not None])
 
     def cpu_seconds(self) -> float:
         return 0.0
